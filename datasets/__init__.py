@@ -1,0 +1,1 @@
+"""TFDS builders, and the reader of folders in the same layout."""

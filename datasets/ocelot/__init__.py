@@ -1,0 +1,1 @@
+"""The OCELOT release as a TFDS data set."""

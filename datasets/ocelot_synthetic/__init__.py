@@ -1,0 +1,1 @@
+"""Synthetic cell-tissue pairs as a TFDS data set."""
