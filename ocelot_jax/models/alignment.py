@@ -1,0 +1,47 @@
+"""Maps between the fields of view of a pair (Fig. 5)."""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def fov_ratio(batch: dict[str, Array]) -> Array:
+    """Side of the cell patch's field of view as a share of the tissue patch's, [B] float32.
+
+    Args:
+        batch: `cell_image`, `tissue_image` [B,H,W,C] and `cell_mpp`, `tissue_mpp` [B] in um/px.
+    """
+    cell_um = batch['cell_mpp'] * batch['cell_image'].shape[2]
+    return cell_um / (batch['tissue_mpp'] * batch['tissue_image'].shape[2])
+
+
+def crop_upsample(
+    features: Array, center: Array, ratio: Array, shape: tuple[int, int]
+) -> Array:
+    """Brings a map of the tissue patch into the cell patch's frame (Fig. 5a).
+
+    Each pixel of the result is the map's value at the same physical place, interpolated
+    linearly; where the result is coarser than the map, as inside a branch, linearly weighted
+    means over its pixels are taken. Any center, fractional pixels included, is exact.
+
+    Args:
+        features: [B,h,w,C] map that covers the tissue patch, at any stride.
+        center: [B,2] relative center (x, y) of the cell patch in the tissue patch.
+        ratio: [B] side of the cell patch's field of view over the tissue patch's.
+        shape: (H, W) of the result, which covers the cell patch, at any stride.
+
+    Returns:
+        [B,H,W,C].
+    """
+    source = jnp.asarray(features.shape[1:3], jnp.float32)
+    target = jnp.asarray(shape, jnp.float32)
+
+    def one(x: Array, center: Array, ratio: Array) -> Array:
+        scale = target / (ratio * source)
+        top_left = (center[::-1] - ratio / 2) * source
+        return jax.image.scale_and_translate(
+            x, (*shape, x.shape[-1]), (0, 1), scale, -top_left * scale, 'linear', antialias=True
+        )
+
+    return jax.vmap(one)(features, center, ratio)

@@ -1,0 +1,101 @@
+"""DeepLabV3+ (Chen et al., ECCV 2018): the architecture of both branches (Sec. 5.1)."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ocelot_jax.models import layers
+from ocelot_jax.models.resnet import ResNetEncoder
+
+Array = jax.Array
+
+SEAMS = ('input', 'encoder', 'aspp', 'decoder')
+"""Where a branch can be fed from outside, in the order of computation (Fig. 4)."""
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: five views of one map, projected and refined."""
+
+    features: int = 256
+    rates: tuple[int, ...] = (12, 24, 36)
+    dropout: float = 0.5
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """Maps [B,h,w,C] to [B,h,w,features]."""
+        conv_bn = lambda name: layers.ConvBN(self.features, axis_name=self.axis_name, name=name)
+        views = [conv_bn('pointwise')(x, train)]
+        for rate in self.rates:
+            atrous = layers.SeparableConvBN(
+                self.features, rate, axis_name=self.axis_name, name=f'atrous{rate}'
+            )
+            views.append(atrous(x, train))
+        pooled = conv_bn('pool')(x.mean((1, 2), keepdims=True), train)
+        views.append(jnp.broadcast_to(pooled, views[0].shape))
+        y = conv_bn('project')(jnp.concatenate(views, -1), train)
+        y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        refine = layers.SeparableConvBN(self.features, axis_name=self.axis_name, name='refine')
+        return refine(y, train)
+
+
+class Decoder(nn.Module):
+    """Joins the context at stride 16 with the detail at stride 4."""
+
+    features: int = 256
+    low_features: int = 48
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, context: Array, low: Array, train: bool) -> Array:
+        """Maps [B,h,w,C] context and [B,4h,4w,64] detail to [B,4h,4w,features]."""
+        context = layers.resize(context, low.shape[1:3])
+        low = layers.ConvBN(self.low_features, axis_name=self.axis_name, name='low')(low, train)
+        fuse = layers.SeparableConvBN(self.features, axis_name=self.axis_name, name='fuse')
+        return fuse(jnp.concatenate([context, low], -1), train)
+
+
+class DeepLabV3Plus(nn.Module):
+    """One branch: encoder, ASPP, decoder, head, with named seams between them.
+
+    Attributes:
+        num_classes: channels of the logits.
+        dropout: spatial dropout after each stage of the encoder (Appendix B).
+        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+    """
+
+    num_classes: int
+    dropout: float = 0.0
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        *,
+        train: bool,
+        inject: Callable[[str, Array], Array] = lambda seam, features: features,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Applies the branch.
+
+        Args:
+            x: [B,H,W,C] normalised image, H and W multiples of 16.
+            train: whether dropout acts and batch statistics are those of the batch.
+            inject: called as `inject(seam, features)` at each of `SEAMS`; what it returns goes
+                on in place of `features`, commonly the same with more channels.
+
+        Returns:
+            [B,H,W,num_classes] float32 logits, and the branch's own features before injection:
+            `low` [B,H/4,W/4,64], `encoder` [B,H/16,W/16,512], `aspp` [B,H/16,W/16,256],
+            `decoder` [B,H/4,W/4,256].
+        """
+        shared = {'axis_name': self.axis_name}
+        image = inject('input', x)
+        low, high = ResNetEncoder(self.dropout, **shared, name='encoder')(image, train)
+        context = ASPP(**shared, name='aspp')(inject('encoder', high), train)
+        fused = Decoder(**shared, name='decoder')(inject('aspp', context), low, train)
+        logits = nn.Dense(self.num_classes, name='head')(inject('decoder', fused))
+        seams = {'low': low, 'encoder': high, 'aspp': context, 'decoder': fused}
+        return layers.resize(logits, x.shape[1:3]), seams

@@ -1,0 +1,159 @@
+"""Convolutions, pooling and resizing that the networks are made of.
+
+Each computes what its PyTorch namesake does (padding, constants, corner alignment), so that
+weights can be carried over. Maps are [B,H,W,C].
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ocelot_jax.models.depthwise import depthwise_conv
+
+Array = jax.Array
+
+_he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+
+
+class Conv(nn.Module):
+    """A bias-free convolution with `dilation * (kernel // 2)` pixels of zeros on every side.
+
+    A kernel of size 1 is a matrix product, which XLA runs twice as fast on CPUs.
+    """
+
+    features: int
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        if self.kernel == 1:
+            x = x[:, :: self.stride, :: self.stride]
+            layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal)
+        else:
+            layer = nn.Conv(
+                self.features,
+                (self.kernel, self.kernel),
+                strides=self.stride,
+                padding=self.dilation * (self.kernel // 2),
+                kernel_dilation=self.dilation,
+                use_bias=False,
+                kernel_init=_he_normal,
+            )
+        nn.share_scope(self, layer)
+        return layer(x)
+
+
+class DepthwiseConv(nn.Module):
+    """A bias-free 3x3 convolution of each channel by itself, keeping the map's size."""
+
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        # each output sums nine inputs, whatever the number of channels
+        init = nn.initializers.normal(np.sqrt(2 / 9))
+        kernel = self.param('kernel', init, (3, 3, x.shape[-1]))
+        return depthwise_conv(x, kernel, self.dilation)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation with the reference network's constants.
+
+    Attributes:
+        axis_name: the mapped axis over which training statistics are averaged, if any.
+    """
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        layer = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=1e-5,
+            axis_name=self.axis_name,
+        )
+        nn.share_scope(self, layer)
+        return layer(x)
+
+
+class ConvBN(nn.Module):
+    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+
+    features: int
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    relu: bool = True
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        x = Conv(self.features, self.kernel, self.stride, self.dilation, name='conv')(x)
+        x = BatchNorm(self.axis_name, name='bn')(x, train)
+        return nn.relu(x) if self.relu else x
+
+
+class SeparableConvBN(nn.Module):
+    """Depthwise 3x3 and pointwise 1x1 convolution, batch normalisation, ReLU."""
+
+    features: int
+    dilation: int = 1
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        x = DepthwiseConv(self.dilation, name='depthwise')(x)
+        x = Conv(self.features, name='pointwise')(x)
+        return nn.relu(BatchNorm(self.axis_name, name='bn')(x, train))
+
+
+def max_pool(x: Array) -> Array:
+    """Max pooling, window 3, stride 2, padding 1.
+
+    Written as shifted maxima, rows then columns: their gradient is a few selections, where
+    that of a windowed reduction is a scatter (eight times slower on CPUs).
+
+    Args:
+        x: [B,H,W,C].
+
+    Returns:
+        [B,ceil(H/2),ceil(W/2),C].
+    """
+    for axis in (1, 2):
+        size = (x.shape[axis] + 1) // 2
+        pads = [(0, 0)] * 4
+        pads[axis] = (1, 1 + x.shape[axis] % 2)
+        padded = jnp.pad(x, pads, constant_values=-jnp.inf)
+        taps = [
+            jax.lax.slice_in_dim(padded, i, i + 2 * size - 1, stride=2, axis=axis)
+            for i in range(3)
+        ]
+        x = jnp.maximum(jnp.maximum(taps[0], taps[1]), taps[2])
+    return x
+
+
+def resize(x: Array, shape: tuple[int, int]) -> Array:
+    """Bilinear resizing with corners aligned, as two small matrix products.
+
+    Args:
+        x: [B,h,w,C].
+        shape: (H, W) wanted.
+
+    Returns:
+        [B,H,W,C].
+    """
+    rows, columns = (
+        jnp.asarray(_interpolation_matrix(new, old), x.dtype)
+        for new, old in zip(shape, x.shape[1:3], strict=True)
+    )
+    return jnp.einsum('Hh,Ww,bhwc->bHWc', rows, columns, x)
+
+
+def _interpolation_matrix(new: int, old: int) -> np.ndarray:
+    """[new, old] weights that interpolate linearly between aligned end points."""
+    position = np.linspace(0, old - 1, new)[:, None]
+    return np.maximum(0, 1 - np.abs(position - np.arange(old)))

@@ -1,0 +1,70 @@
+"""The network against the golden file of segmentation_models_pytorch."""
+
+import zlib
+
+import jax
+import numpy as np
+import pytest
+
+from ocelot_jax.models import deeplab, pretrained
+
+
+def smp_weights(names, shapes, seed):
+    """The golden file's weights, made from their names by the formula of FACTS.md."""
+    weights = {}
+    for name, text in zip(names, shapes, strict=True):
+        shape = tuple(int(n) for n in str(text).split(',') if n)
+        rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(str(name).encode())]))
+        noise = rng.standard_normal(shape)
+        if name.endswith('num_batches_tracked'):
+            value = np.zeros(shape, np.int64)
+        elif name.endswith('running_var'):
+            value = 1 + 0.1 * np.abs(noise)
+        elif name.endswith(('running_mean', 'bias')):
+            value = 0.1 * noise
+        elif len(shape) == 4:
+            value = noise * np.sqrt(2 / np.prod(shape[1:]))
+        else:
+            value = 1 + 0.1 * noise
+        weights[str(name)] = value if value.dtype == np.int64 else value.astype(np.float32)
+    return weights
+
+
+@pytest.fixture(scope='module')
+def golden(shared):
+    return np.load(shared / 'goldens' / 'smp_deeplabv3plus_resnet34.npz')
+
+
+@pytest.fixture(scope='module')
+def weights(golden):
+    return smp_weights(golden['names'], golden['shapes'], int(golden['seed']))
+
+
+def test_meets_the_reference_network(golden, weights):
+    rng = np.random.Generator(np.random.PCG64(int(golden['seed'])))
+    image = rng.standard_normal((2, 96, 128, 3)).astype(np.float32)
+    model = deeplab.DeepLabV3Plus(num_classes=3)
+    logits, seams = jax.jit(lambda v, x: model.apply(v, x, train=False))(
+        pretrained.from_smp(weights), image
+    )
+    ours = {**seams, 'high': seams['encoder'], 'logits': logits}
+    for name in ('low', 'high', 'aspp', 'decoder', 'logits'):
+        wanted = golden[name]
+        error = np.abs(np.asarray(ours[name]) - wanted).max() / np.abs(wanted).max()
+        assert error < 1e-4, f'{name}: {error:.2e}'
+
+
+def test_weights_fill_the_initialised_tree(weights):
+    model = deeplab.DeepLabV3Plus(num_classes=3)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    wanted = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    loaded = pretrained.from_smp(weights)
+    assert jax.tree.map(lambda a: a.shape, loaded) == jax.tree.map(lambda a: a.shape, wanted)
+
+
+def test_names_the_missing_and_the_extra_tensor(weights):
+    missing = {k: v for k, v in weights.items() if k != 'decoder.aspp.0.project.0.weight'}
+    with pytest.raises(ValueError, match=r"'decoder\.aspp\.0\.project\.0\.weight' is missing"):
+        pretrained.from_smp(missing)
+    with pytest.raises(ValueError, match=r"'encoder\.fc\.weight' is of no layer"):
+        pretrained.from_smp(weights | {'encoder.fc.weight': np.zeros((2, 2))})
