@@ -1,0 +1,256 @@
+"""Cells from a cell probability map: local peaks, their class and confidence (Appendix B).
+
+`detect` runs on the device, batched and jit-compiled; `detect_skimage` is the reference on the
+host. Both find the peaks that `skimage.feature.peak_local_max` finds, in its order.
+"""
+
+import functools
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
+import skimage.feature
+from jax import lax
+
+_TRUNCATE = 4.0  # Radius of the Gaussian in sigmas, as SciPy and scikit-image have it.
+
+
+@flax.struct.dataclass
+class Cells:
+    """The cells of a batch of patches, padded to N per patch, by falling peak height.
+
+    Attributes:
+      points: [B, N, 2] float32, (x, y) in pixels of the cell patch; zeros in the padding.
+      labels: [B, N] int32, 1..K; 0 in the padding.
+      scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
+      count: [B] int32, cells held, at most N.
+      num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
+
+    """
+
+    points: jax.Array
+    labels: jax.Array
+    scores: jax.Array
+    count: jax.Array
+    num_peaks: jax.Array
+
+
+def to_pixels(length_um: float, mpp: float) -> float:
+    """Express a length in pixels of a patch with `mpp` micrometres per pixel."""
+    return length_um / mpp
+
+
+def to_whole_pixels(length_um: float, mpp: float) -> int:
+    """Express a length in whole pixels, rounded and no less than 1, as `min_distance` is."""
+    return max(1, int(to_pixels(length_um, mpp) + 0.5))
+
+
+@functools.partial(jax.jit, static_argnames=('sigma', 'min_distance', 'max_cells'))
+def detect(
+    probs: jax.Array,
+    *,
+    sigma: float,
+    min_distance: int,
+    threshold: float | jax.Array,
+    max_cells: int,
+) -> Cells:
+    """Find cells at the local peaks of 1 - p(no cell) (Section 5.1, Appendix B).
+
+    Args:
+      probs: [B, H, W, 1 + K], class probabilities; channel 0 is "no cell".
+      sigma: standard deviation in pixels of the Gaussian that smooths the peak map; 0 for none.
+      min_distance: pixels, at least 1; peaks are maxima of windows of 2 * min_distance + 1.
+      threshold: peaks are higher than this; may be traced.
+      max_cells: N, the most cells per patch; the highest peaks are taken.
+
+    Returns:
+      The cells. Their class and confidence come from the unsmoothed probabilities.
+
+    Raises:
+      ValueError: `min_distance` is below 1 or `sigma` is negative.
+
+    """
+    _check(sigma, min_distance)
+    probs = probs.astype(jnp.float32)
+    height_map = peak_map(probs, sigma)
+    peaks = find_peaks(height_map, min_distance=min_distance, threshold=threshold)
+    batch, height, width = height_map.shape
+    taken = min(max_cells, height * width)
+    ranked = jnp.where(peaks, height_map, -jnp.inf).reshape(batch, -1)
+    _, index = lax.top_k(ranked, taken)  # The lower index first among equals, as skimage.
+    index = jnp.pad(index, ((0, 0), (0, max_cells - taken)))
+    num_peaks = peaks.sum(axis=(1, 2), dtype=jnp.int32)
+    count = jnp.minimum(num_peaks, max_cells)
+    held = jnp.arange(max_cells) < count[:, None]
+    classes = probs.reshape(batch, height * width, -1)[..., 1:]
+    classes = jnp.take_along_axis(classes, index[..., None], axis=1)
+    points = jnp.stack([index % width, index // width], axis=-1).astype(jnp.float32)
+    return Cells(
+        points=jnp.where(held[..., None], points, 0.0),
+        labels=jnp.where(held, jnp.argmax(classes, axis=-1).astype(jnp.int32) + 1, 0),
+        scores=jnp.where(held, classes.max(axis=-1), 0.0),
+        count=count,
+        num_peaks=num_peaks,
+    )
+
+
+def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
+    """Compute the map whose peaks are cells: 1 - p(no cell), smoothed.
+
+    Args:
+      probs: [B, H, W, 1 + K] float32.
+      sigma: standard deviation in pixels; 0 for no smoothing.
+
+    Returns:
+      [B, H, W] float32.
+
+    """
+    heights = 1.0 - probs[..., 0]
+    if sigma == 0:
+        return heights
+    return _smooth(_smooth(heights, 1, sigma), 2, sigma)
+
+
+def find_peaks(
+    heights: jax.Array, *, min_distance: int, threshold: float | jax.Array
+) -> jax.Array:
+    """Where `skimage.feature.peak_local_max(..., exclude_border=False)` finds peaks.
+
+    A candidate is a pixel above the threshold that is the maximum of its window of
+    2 * min_distance + 1 pixels. Going down the candidates by height, then row by row, skimage
+    drops those closer (Chebyshev) than `min_distance` to a kept one. Two candidates as close as
+    that lie in each other's windows, so they are equally high: the suppression is a matter of
+    plateaus alone, and the first candidate row by row goes before its neighbours. A constant
+    map has no peaks.
+
+    Args:
+      heights: [B, H, W] float32.
+      min_distance: pixels, at least 1.
+      threshold: scalar.
+
+    Returns:
+      [B, H, W] bool.
+
+    """
+    top = heights == _max_filter(heights, min_distance, -jnp.inf)
+    trivial = top.all(axis=(1, 2), keepdims=True) & (heights[0].size > 1)
+    candidates = top & ~trivial & (heights > threshold)
+    if min_distance == 1:
+        return candidates
+    return _keep_spaced(candidates, min_distance - 1)
+
+
+def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
+    """Greedy choice, row by row, of candidates more than `radius` apart (Chebyshev).
+
+    Each round keeps every candidate that is the first of its window, and the next round drops
+    the neighbours of the kept ones: the greedy result in as many rounds as the longest
+    chain of decisions, which is one where no plateau holds several candidates.
+    """
+    _, height, width = candidates.shape
+    order = -jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
+    last = jnp.iinfo(jnp.int32).min
+
+    def firsts(undecided):
+        rank = jnp.where(undecided, order, last)
+        return undecided & (rank == _max_filter(rank, radius, last))
+
+    def one_round(state):
+        kept, undecided = state
+        undecided &= ~_max_filter(kept, radius, False)
+        new = firsts(undecided)
+        return kept | new, undecided & ~new
+
+    kept = firsts(candidates)
+    kept, _ = lax.while_loop(lambda state: state[1].any(), one_round, (kept, candidates & ~kept))
+    return kept
+
+
+def _max_filter(x: jax.Array, radius: int, lowest) -> jax.Array:
+    """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W]."""
+    return _max_along(_max_along(x, 1, radius, lowest), 2, radius, lowest)
+
+
+def _max_along(x: jax.Array, axis: int, radius: int, lowest) -> jax.Array:
+    """Slide a maximum; each step joins two windows, so a window of n takes log2(n) steps."""
+    window = 2 * radius + 1
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (radius, radius)
+    x = jnp.pad(x, padding, constant_values=lowest)
+    reached = 1
+    while reached < window:
+        step = min(reached, window - reached)
+        size = x.shape[axis] - step
+        x = jnp.maximum(
+            lax.slice_in_dim(x, 0, size, axis=axis),
+            lax.slice_in_dim(x, step, step + size, axis=axis),
+        )
+        reached += step
+    return x
+
+
+def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
+    """Gaussian along one axis, edges replicated.
+
+    Shifted multiply-adds, because XLA on CPU takes 30 times as long for the one-channel
+    convolution, and a TPU would round its inputs to bfloat16.
+    """
+    radius = int(_TRUNCATE * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    weights = (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
+    size = x.shape[axis]
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (radius, radius)
+    x = jnp.pad(x, padding, mode='edge')
+
+    def shifted(offset):
+        start = radius + offset
+        return lax.slice_in_dim(x, start, start + size, axis=axis)
+
+    out = weights[0] * shifted(0)
+    for offset in range(1, radius + 1):
+        out += weights[offset] * (shifted(-offset) + shifted(offset))
+    return out
+
+
+def detect_skimage(
+    probs: np.ndarray,
+    *,
+    sigma: float,
+    min_distance: int,
+    threshold: float,
+    max_cells: int,
+) -> Cells:
+    """`detect` by SciPy and scikit-image on the host; arguments and results as there, NumPy."""
+    _check(sigma, min_distance)
+    probs = np.asarray(probs, np.float32)
+    batch = len(probs)
+    points = np.zeros((batch, max_cells, 2), np.float32)
+    labels = np.zeros((batch, max_cells), np.int32)
+    scores = np.zeros((batch, max_cells), np.float32)
+    num_peaks = np.zeros(batch, np.int32)
+    for i, patch in enumerate(probs):
+        heights = 1.0 - patch[..., 0]
+        if sigma > 0:
+            heights = scipy.ndimage.gaussian_filter(
+                heights, sigma, mode='nearest', truncate=_TRUNCATE
+            )
+        peaks = skimage.feature.peak_local_max(
+            heights, min_distance=min_distance, threshold_abs=threshold, exclude_border=False
+        )
+        num_peaks[i] = len(peaks)
+        rows, columns = peaks[:max_cells].T
+        classes = patch[rows, columns, 1:]
+        points[i, : len(rows)] = np.stack([columns, rows], axis=-1)
+        labels[i, : len(rows)] = classes.argmax(axis=-1) + 1
+        scores[i, : len(rows)] = classes.max(axis=-1)
+    return Cells(points, labels, scores, np.minimum(num_peaks, max_cells), num_peaks)
+
+
+def _check(sigma: float, min_distance: int):
+    if min_distance < 1:
+        raise ValueError(f'min_distance is {min_distance}, wanted at least 1 pixel')
+    if sigma < 0:
+        raise ValueError(f'sigma is {sigma}, wanted 0 or more pixels')
