@@ -1,0 +1,318 @@
+"""Records of a data source to sharded NumPy batches (Grain); never imports TensorFlow to read."""
+
+import functools
+import math
+import pathlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import grain
+import ml_collections
+import numpy as np
+import tensorflow_datasets as tfds
+
+from ocelot_jax import datasets
+from ocelot_jax.datasets import pair_folder
+
+Record = Mapping[str, Any]
+Batch = dict[str, np.ndarray]
+
+_IMAGES = ('cell_image', 'tissue_image')
+
+
+class Source(Protocol):
+    """Random access to the records of one split."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Record: ...
+
+
+def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
+    """Open one split of the data that a config names.
+
+    Args:
+      config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
+        through before this returns, or else a TFDS name such as 'ocelot' or
+        'ocelot_synthetic/small', which is prepared first where it is not prepared yet.
+        `cell_classes` and `tissue_classes` name the classes of a directory or zip.
+      split: 'train', 'validation' (or 'val') or 'test'.
+
+    Returns:
+      Random access to the split's records.
+
+    Raises:
+      FileNotFoundError: if `source` is a path, and there is nothing.
+      ValueError: if the source is unknown, or its data are bad.
+
+    """
+    split = pair_folder.split_name(split)
+    if not _is_path(config.source):
+        return _open_tfds(config.source, split)
+    folder = pair_folder.PairFolder(
+        config.source,
+        cell_classes=tuple(config.cell_classes),
+        tissue_classes=tuple(config.tissue_classes),
+    )
+    folder.validate([split])
+    return folder.as_data_source(split)
+
+
+def _is_path(source: str) -> bool:
+    looks_like_path = source.startswith(('./', '../', '/')) or source.endswith('.zip')
+    return looks_like_path or pathlib.Path(source).exists()
+
+
+def _open_tfds(name: str, split: str) -> Source:
+    builder = _prepared_builder(name)
+    if builder is None:
+        known = sorted(m.name for m in pkgutil.iter_modules(datasets.__path__) if m.ispkg)
+        if name.partition('/')[0].partition(':')[0] not in known:
+            raise ValueError(
+                f'config.data.source: {name!r} is neither a file or directory nor a data set; '
+                f'want a path to a directory or zip in the layout of OCELOT, or one of '
+                f'{", ".join(known)}'
+            )
+        # Only preparing needs TensorFlow.
+        from ocelot_jax import prepare
+
+        prepare.prepare(name)
+        builder = _prepared_builder(name)
+    if split not in builder.info.splits:
+        raise ValueError(
+            f'config.data.source: {name!r} has no split {split!r}; it has '
+            f'{", ".join(sorted(builder.info.splits))}'
+        )
+    return builder.as_data_source(split=split)
+
+
+def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:
+    """Find a data set that is on disk in the format that random access needs."""
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.DatasetNotFoundError:
+        return None
+    formats = builder.info.available_file_formats() if builder.is_prepared() else ()
+    return builder if tfds.core.FileFormat.ARRAY_RECORD in formats else None
+
+
+def steps_per_epoch(source: Source, batch_size: int) -> int:
+    """Count the whole global batches of an epoch of training.
+
+    Args:
+      source: the training split.
+      batch_size: examples of a batch, over all devices and processes.
+
+    Returns:
+      The number of steps; the examples that are left over wait for another epoch's shuffle.
+
+    Raises:
+      ValueError: if the split is smaller than one batch.
+
+    """
+    if len(source) < batch_size:
+        raise ValueError(
+            f'config.data.batch_size: {batch_size} is more than the {len(source)} pairs of the '
+            f'training split; want at most {len(source)}'
+        )
+    return len(source) // batch_size
+
+
+def train_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    seed: int,
+    max_cells: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 4,
+    start_step: int = 0,
+) -> grain.DatasetIterator[Batch]:
+    """Iterate over shuffled training batches for ever.
+
+    Every epoch is another permutation, given by the seed and the epoch. Step s is the same
+    global batch whatever the number of processes and threads; each process gets its own
+    consecutive rows of it.
+
+    Args:
+      source: the training split.
+      batch_size: examples of a batch, over all devices and processes.
+      seed: of the permutations.
+      max_cells: P, the most cells of a cell patch.
+      process_index: of this process.
+      process_count: the number of processes that train together.
+      num_threads: threads that read and decode, each one batch ahead.
+      start_step: the number of steps already done, to go on as if never interrupted.
+
+    Returns:
+      An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch.
+
+    Raises:
+      ValueError: if the split is smaller than a batch, or the processes do not divide it; while
+        iterating, if a pair has too many cells, or the patches of a batch differ in size.
+
+    """
+    examples = steps_per_epoch(source, batch_size) * batch_size
+    # Grain seeds epoch e by `seed + e`: by itself, seed 1 would be seed 0 one epoch later.
+    [spread_seed] = np.random.SeedSequence(seed).generate_state(1)
+    rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples].repeat()
+    iterator = _batches(
+        rows,
+        functools.partial(_example, source, max_cells),
+        _local_batch_size(batch_size, process_count),
+        slice(process_index, None, process_count),
+        num_threads,
+    )
+    # The state of Grain's prefetching iterator over a map dataset is the next element.
+    iterator.set_state({'next_index': start_step})
+    return iterator
+
+
+def eval_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    max_cells: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 4,
+) -> Iterator[Batch]:
+    """Iterate over every example of a split once, in order.
+
+    The last batch is filled up with the last example under `valid=False`, so that all batches
+    have one shape and all processes the same number of them.
+
+    Args:
+      source: the split.
+      batch_size: examples of a batch, over all devices and processes.
+      max_cells: P, the most cells of a cell patch.
+      process_index: of this process.
+      process_count: the number of processes that evaluate together.
+      num_threads: threads that read and decode, each one batch ahead.
+
+    Returns:
+      An iterator over the local rows of each batch.
+
+    Raises:
+      ValueError: as `train_batches` does, but for the size of the split.
+
+    """
+    examples = math.ceil(len(source) / batch_size) * batch_size
+    return _batches(
+        grain.MapDataset.range(examples),
+        functools.partial(_example, source, max_cells),
+        _local_batch_size(batch_size, process_count),
+        slice(process_index, None, process_count),
+        num_threads,
+    )
+
+
+def shard(batch: Batch, num_local_devices: int) -> Batch:
+    """Split the rows of a local batch over this process's devices.
+
+    Args:
+      batch: arrays [B, ...].
+      num_local_devices: D.
+
+    Returns:
+      Arrays [D, B/D, ...], as `jax.pmap` takes them.
+
+    Raises:
+      ValueError: if D does not divide B.
+
+    """
+    [rows] = {len(array) for array in batch.values()}
+    if rows % num_local_devices:
+        raise ValueError(
+            f'config.data.batch_size: the {rows} examples of one process do not divide by its '
+            f'{num_local_devices} devices; want a multiple of the number of all devices'
+        )
+    return {
+        name: array.reshape(num_local_devices, rows // num_local_devices, *array.shape[1:])
+        for name, array in batch.items()
+    }
+
+
+def _local_batch_size(batch_size: int, process_count: int) -> int:
+    if batch_size % process_count:
+        raise ValueError(
+            f'config.data.batch_size: {batch_size} does not divide by {process_count} processes; '
+            f'want a multiple of {process_count}'
+        )
+    return batch_size // process_count
+
+
+def _batches(
+    rows: grain.MapDataset[int],
+    read_example: Any,
+    local_batch_size: int,
+    process_slice: slice,
+    num_threads: int,
+) -> grain.DatasetIterator[Batch]:
+    """Read, collate and prefetch; `process_slice` picks local batches out of the global ones."""
+    local_batches = rows.map(read_example).batch(local_batch_size, batch_fn=collate)
+    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(2, num_threads))
+    return iter(local_batches[process_slice].to_iter_dataset(options))
+
+
+def _example(source: Source, max_cells: int, row: int) -> Batch:
+    """Read one row of a source into arrays of fixed shapes; rows beyond its end are padding."""
+    index = min(row, len(source) - 1)
+    record = pair_folder.as_record(source[index])
+    cells = record['cells']
+    count = len(cells['label'])
+    if count > max_cells:
+        raise ValueError(
+            f'config.data.max_cells: pair {record["pair_id"]} has {count} cells, more than '
+            f'{max_cells}; want at least {count}'
+        )
+    points = np.zeros((max_cells, 2), np.float32)
+    points[:count] = np.stack([cells['x'], cells['y']], axis=-1)
+    labels = np.zeros(max_cells, np.int32)
+    labels[:count] = cells['label']
+    return {
+        'pair_id': record['pair_id'],
+        'cell_image': record['cell_image'],
+        'tissue_image': record['tissue_image'],
+        'tissue_mask': record['tissue_mask'][..., 0],
+        'center': np.asarray(record['center'], np.float32),
+        'cell_mpp': np.float32(record['cell_mpp']),
+        'tissue_mpp': np.float32(record['tissue_mpp']),
+        'cell_points': points,
+        'cell_labels': labels,
+        'cell_count': np.int32(count),
+        'index': np.int32(index),
+        'valid': np.bool_(row < len(source)),
+    }
+
+
+def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
+    """Stack examples to a batch of arrays [B, ...], and drop `pair_id`.
+
+    Args:
+      examples: fixed-size examples with `pair_id`, which names them in errors.
+
+    Returns:
+      The batch.
+
+    Raises:
+      ValueError: if the patches of two examples differ in size.
+
+    """
+    first = examples[0]
+    for example in examples:
+        for name in _IMAGES:
+            if example[name].shape != first[name].shape:
+                raise ValueError(
+                    f'pair {example["pair_id"]}: {name} is {_size(example[name])}, but '
+                    f'{_size(first[name])} in pair {first["pair_id"]}; the patches of a data '
+                    f'set must all have one size'
+                )
+    names = [name for name in first if name != 'pair_id']
+    return {name: np.stack([example[name] for example in examples]) for name in names}
+
+
+def _size(image: np.ndarray) -> str:
+    return f'{image.shape[1]} x {image.shape[0]} pixels'
