@@ -1,8 +1,9 @@
 """Any directory or zip in OCELOT's layout as a data source, without preparing anything."""
 
+import io
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,7 @@ class PairFolder:
 
         """
         split = self._existing(split)
-        pairs, problems = self.pairs(split)
-        validation.raise_first(problems)
-        return PairSource(self, split, pairs)
+        return PairSource(self, split, self._good_pairs(split))
 
     def validate(self, splits: str | Iterable[str] | None = None):
         """Read every file of the wanted splits.
@@ -90,6 +89,26 @@ class PairFolder:
             pairs, found = self.pairs(split)
             problems |= found | validation.split_problems(self, split, self._ids[split], pairs)
         validation.raise_first(problems)
+
+    def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield a split's examples for a TFDS builder, images in their original bytes.
+
+        Args:
+            split: 'train', 'validation' (or 'val') or 'test'.
+
+        Yields:
+            The pair's id, and its record with each color image as a file object, so that TFDS
+            keeps the bytes as they are. The mask is an array: its values differ from the file's.
+
+        """
+        split = self._existing(split)
+        for pair in self._good_pairs(split):
+            names = release.pair_files(split, pair.pair_id)
+            images = {
+                kind: io.BytesIO(self.files.read(names[kind]))
+                for kind in ('cell_image', 'tissue_image')
+            }
+            yield pair.pair_id, self.read(pair) | images
 
     def read(self, pair: release.Pair) -> dict[str, Any]:
         """One record, read and decoded; raises ValueError where a file is bad."""
@@ -185,6 +204,11 @@ class PairFolder:
             held = ', '.join(f'{name} {count}' for name, count in self.splits.items())
             raise ValueError(f'{self.path}: split {split!r} is empty; pairs found: {held or 0}')
         return split
+
+    def _good_pairs(self, split: str) -> list[release.Pair]:
+        pairs, problems = self.pairs(split)
+        validation.raise_first(problems)
+        return pairs
 
     def _pair(self, split: str, pair_id: str, label: str) -> release.Pair:
         if pair_id not in self._metadata:
