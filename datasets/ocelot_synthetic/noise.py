@@ -1,0 +1,88 @@
+"""Smooth random fields that have a value at every point of a slide.
+
+A field is a lattice of normal deviates and a rule to interpolate it, so that the same field can
+be looked at with any pixel size: this is what makes a cell patch and its tissue patch agree.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+# Standard deviation of white noise after interpolation with cubic B-splines in two dimensions.
+_SPLINE_SCALE = 0.479
+
+
+def generator(*entropy: int) -> np.random.Generator:
+    """Return the random generator that belongs to a tuple of non-negative integers."""
+    return np.random.Generator(np.random.PCG64(entropy))
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Logistic function, computed without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * values))
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A periodic random field of mean 0 and standard deviation about 1.
+
+    Attributes:
+      lattice: [n, n] float32, the values at the lattice's nodes.
+      step: distance of two nodes, um.
+
+    """
+
+    lattice: np.ndarray
+    step: float
+
+    def on_grid(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the field [len(y), len(x)] on the grid of columns x and rows y, um."""
+        columns, across = _spline_weights(x / self.step)
+        rows, down = _spline_weights(y / self.step)
+        nodes = self.lattice.take(rows, axis=0, mode='wrap').take(columns, axis=1, mode='wrap')
+        return down @ nodes @ across.T / np.float32(_SPLINE_SCALE)
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the field [n] at the points (x, y), um."""
+        values = np.zeros(np.shape(x), np.float32)
+        column, row = np.floor(x / self.step).astype(int), np.floor(y / self.step).astype(int)
+        across, down = _cubic_weights(x / self.step - column), _cubic_weights(y / self.step - row)
+        size = len(self.lattice)
+        for i in range(4):
+            for j in range(4):
+                nodes = self.lattice[(row + i - 1) % size, (column + j - 1) % size]
+                values += down[..., i] * across[..., j] * nodes
+        return values / np.float32(_SPLINE_SCALE)
+
+
+def field(rng: np.random.Generator, step: float, extent: float) -> Field:
+    """Draw a field whose period exceeds `extent` where 256 nodes of `step` reach that far, um."""
+    nodes = int(min(256, np.ceil(extent / step) + 4))
+    return Field(rng.standard_normal((nodes, nodes), np.float32), step)
+
+
+def sample_warped(lattice: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Interpolates a periodic lattice linearly at u (columns) and v (rows), in nodes."""
+    size_v, size_u = lattice.shape
+    return ndimage.map_coordinates(
+        lattice, np.stack([v % size_v, u % size_u]), order=1, mode='grid-wrap', prefilter=False
+    )
+
+
+def _cubic_weights(fraction: np.ndarray) -> np.ndarray:
+    """Cubic B-spline weights [..., 4] of the nodes at -1, 0, 1, 2 for fractions in [0, 1)."""
+    t = np.asarray(fraction, np.float32)
+    return np.stack(
+        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1
+    ) / np.float32(6)
+
+
+def _spline_weights(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nodes [m] that matter to positions [n], in nodes, and their weights [n, m]."""
+    node = np.floor(positions).astype(int)
+    first = node.min() - 1
+    weights = np.zeros((len(positions), node.max() + 3 - first), np.float32)
+    at = node[:, None] - 1 - first + np.arange(4)
+    np.put_along_axis(weights, at, _cubic_weights(positions - node), axis=1)
+    return np.arange(first, first + weights.shape[1]), weights
