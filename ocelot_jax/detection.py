@@ -22,11 +22,11 @@ class Cells:
     """The cells of a batch of patches, padded to N per patch, by falling peak height.
 
     Attributes:
-      points: [B, N, 2] float32, (x, y) in pixels of the cell patch; zeros in the padding.
-      labels: [B, N] int32, 1..K; 0 in the padding.
-      scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
-      count: [B] int32, cells held, at most N.
-      num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
+        points: [B, N, 2] float32, (x, y) in pixels of the cell patch; zeros in the padding.
+        labels: [B, N] int32, 1..K; 0 in the padding.
+        scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
+        count: [B] int32, cells held, at most N.
+        num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
 
     """
 
@@ -59,17 +59,17 @@ def detect(
     """Find cells at the local peaks of 1 - p(no cell) (Section 5.1, Appendix B).
 
     Args:
-      probs: [B, H, W, 1 + K], class probabilities; channel 0 is "no cell".
-      sigma: standard deviation in pixels of the Gaussian that smooths the peak map; 0 for none.
-      min_distance: pixels, at least 1; peaks are maxima of windows of 2 * min_distance + 1.
-      threshold: peaks are higher than this; may be traced.
-      max_cells: N, the most cells per patch; the highest peaks are taken.
+        probs: [B, H, W, 1 + K], class probabilities; channel 0 is "no cell".
+        sigma: standard deviation in pixels of the Gaussian that smooths the peak map; 0 for none.
+        min_distance: pixels, at least 1; peaks are maxima of windows of 2 * min_distance + 1.
+        threshold: peaks are higher than this; may be traced.
+        max_cells: N, the most cells per patch; the highest peaks are taken.
 
     Returns:
-      The cells. Their class and confidence come from the unsmoothed probabilities.
+        The cells. Their class and confidence come from the unsmoothed probabilities.
 
     Raises:
-      ValueError: `min_distance` is below 1 or `sigma` is negative.
+        ValueError: `min_distance` is below 1 or `sigma` is negative.
 
     """
     _check(sigma, min_distance)
@@ -100,11 +100,11 @@ def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
     """Compute the map whose peaks are cells: 1 - p(no cell), smoothed.
 
     Args:
-      probs: [B, H, W, 1 + K] float32.
-      sigma: standard deviation in pixels; 0 for no smoothing.
+        probs: [B, H, W, 1 + K] float32.
+        sigma: standard deviation in pixels; 0 for no smoothing.
 
     Returns:
-      [B, H, W] float32.
+        [B, H, W] float32.
 
     """
     heights = 1.0 - probs[..., 0]
@@ -126,12 +126,12 @@ def find_peaks(
     map has no peaks.
 
     Args:
-      heights: [B, H, W] float32.
-      min_distance: pixels, at least 1.
-      threshold: scalar.
+        heights: [B, H, W] float32.
+        min_distance: pixels, at least 1.
+        threshold: scalar.
 
     Returns:
-      [B, H, W] bool.
+        [B, H, W] bool.
 
     """
     top = heights == _max_filter(heights, min_distance, -jnp.inf)

@@ -24,9 +24,9 @@ class Counts:
     """Per-class counts of matched cells, which add up over patches.
 
     Attributes:
-      tp: [K] int64, predictions that took a ground-truth cell.
-      fp: [K] int64, predictions that took none.
-      gt: [K] int64, ground-truth cells.
+        tp: [K] int64, predictions that took a ground-truth cell.
+        fp: [K] int64, predictions that took none.
+        gt: [K] int64, ground-truth cells.
 
     """
 
@@ -48,9 +48,9 @@ class Match:
     """Who took whom in one patch.
 
     Attributes:
-      counts: per-class counts.
-      pred_to_true: [n] int64, the ground-truth cell that a prediction took, or -1.
-      true_to_pred: [m] int64, the prediction that took a ground-truth cell, or -1.
+        counts: per-class counts.
+        pred_to_true: [n] int64, the ground-truth cell that a prediction took, or -1.
+        true_to_pred: [m] int64, the prediction that took a ground-truth cell, or -1.
 
     """
 
@@ -79,19 +79,19 @@ def match_cells(
     lowest index is taken. Label 0 is padding and takes no part.
 
     Args:
-      pred_points: [n, 2], (x, y) in pixels.
-      pred_labels: [n] integers, 1..K, or 0.
-      pred_scores: [n], confidences.
-      true_points: [m, 2], (x, y) in pixels.
-      true_labels: [m] integers, 1..K, or 0.
-      distance: cutoff in pixels; a cell at exactly this distance is within it.
-      num_classes: K.
+        pred_points: [n, 2], (x, y) in pixels.
+        pred_labels: [n] integers, 1..K, or 0.
+        pred_scores: [n], confidences.
+        true_points: [m, 2], (x, y) in pixels.
+        true_labels: [m] integers, 1..K, or 0.
+        distance: cutoff in pixels; a cell at exactly this distance is within it.
+        num_classes: K.
 
     Returns:
-      The counts and who took whom.
+        The counts and who took whom.
 
     Raises:
-      ValueError: a label is not in 0..K, or the arrays of one side differ in length.
+        ValueError: a label is not in 0..K, or the arrays of one side differ in length.
 
     """
     pred_points, pred_labels = _check('predictions', pred_points, pred_labels, num_classes)
@@ -128,12 +128,12 @@ def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
     """Compute the official score and its parts.
 
     Args:
-      counts: counts summed over the patches to be scored, K classes.
-      class_names: K names, of labels 1..K.
+        counts: counts summed over the patches to be scored, K classes.
+        class_names: K names, of labels 1..K.
 
     Returns:
-      'mF1', and per class 'F1/<name>', 'Pre/<name>' and 'Rec/<name>', in 0..1. A class with
-      neither predictions nor ground truth has F1 0 and counts in the mean, as officially.
+        'mF1', and per class 'F1/<name>', 'Pre/<name>' and 'Rec/<name>', in 0..1. A class with
+        neither predictions nor ground truth has F1 0 and counts in the mean, as officially.
 
     """
     precision = counts.tp / (counts.tp + counts.fp + _EPSILON)
@@ -152,13 +152,13 @@ def confusion(mask_pred: jax.Array, mask_true: jax.Array, num_classes: int) -> j
     """Count pixels by true and predicted tissue class; runs on the device.
 
     Args:
-      mask_pred: integers 0..T-1, any shape.
-      mask_true: integers of the same shape; a pixel that is not 0..T-1 (255, unknown) counts
-        for nothing.
-      num_classes: T.
+        mask_pred: integers 0..T-1, any shape.
+        mask_true: integers of the same shape; a pixel that is not 0..T-1 (255, unknown) counts
+            for nothing.
+        num_classes: T.
 
     Returns:
-      [T, T] int32, rows true, columns predicted; additive (sum many batches as int64).
+        [T, T] int32, rows true, columns predicted; additive (sum many batches as int64).
 
     """
     mask_true = mask_true.astype(jnp.int32)
@@ -172,12 +172,12 @@ def iou_scores(confusion: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     """Compute intersection over union per tissue class and its mean.
 
     Args:
-      confusion: [T, T], rows true, columns predicted.
-      names: T class names.
+        confusion: [T, T], rows true, columns predicted.
+        names: T class names.
 
     Returns:
-      'mIoU' and per class 'IoU/<name>'. A class that is absent from both prediction and ground
-      truth has no IoU: it is NaN and does not count in the mean (NaN where no class counts).
+        'mIoU' and per class 'IoU/<name>'. A class that is absent from both prediction and ground
+        truth has no IoU: it is NaN and does not count in the mean (NaN where no class counts).
 
     """
     confusion = np.asarray(confusion, np.float64)

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary name to write; the file takes the name `path` when the block ends well.
+
+    Where the block raises, the temporary file goes and what was at `path` stays as it was.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        A name beside `path`, with the same suffix.
+
+    """
+    path = Path(path)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
