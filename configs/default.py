@@ -1,0 +1,65 @@
+"""Every setting with its default: Pred-to-inter-2 on OCELOT as the paper trains it.
+
+Lengths are in micrometres; the patches' microns-per-pixel make pixels of them.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict(
+        {
+            'seed': 0,
+            'num_epochs': 300,
+            # distance up to which a detection counts as a cell (Sec. 4.2)
+            'match_distance_um': 3.0,
+            'data': {
+                # a TFDS data set, or a directory or zip in OCELOT's layout
+                'source': 'ocelot',
+                'cell_classes': ('BC', 'TC'),
+                'tissue_classes': ('BG', 'CA'),
+                # over all devices and hosts
+                'batch_size': 8,
+                # most cells that a patch may hold
+                'max_cells': 2048,
+            },
+            'model': {
+                # none, label or prediction: what the cell branch is told of the tissue
+                'context': 'prediction',
+                # input, encoder, aspp or decoder: where
+                'seam': 'aspp',
+                'cell_dropout': 0.1,
+                'tissue_dropout': 0.1,
+            },
+            'target': {'disk_radius_um': 1.4},
+            'augment': {
+                'flip_probability': 0.5,
+                'rotate_probability': 0.75,
+                'blur_probability': 0.5,
+                'blur_sigma': 1.0,
+                'noise_probability': 0.5,
+                'noise_std': 0.05,
+                'color_probability': 0.5,
+                'brightness': 0.1,
+                'contrast': 0.1,
+                'saturation': 0.1,
+                'hue': 0.05,
+            },
+            'optimizer': {
+                # the paper tunes it within [5e-5, 2e-3]
+                'learning_rate': 1e-3,
+                'cell_lr_multiplier': 1.0,
+                'warmup_epochs': 1.0,
+            },
+            'detection': {
+                'sigma_um': 0.6,
+                'min_distance_um': 1.4,
+                'threshold': 0.1,
+                'max_cells': 2048,
+                # jax (on the device) or skimage (the reference, on the host)
+                'backend': 'jax',
+            },
+        }
+    )
+    # an unknown field is an error, in a file as on the command line
+    return config.lock()

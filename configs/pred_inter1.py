@@ -1,0 +1,11 @@
+"""Pred-to-inter-1: tissue probabilities after the encoder (Sec. 5.2)."""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.model.seam = 'encoder'
+    return config

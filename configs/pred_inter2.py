@@ -1,0 +1,10 @@
+"""Pred-to-inter-2: tissue probabilities after the ASPP (Sec. 5.2); the default model."""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    return config

@@ -1,0 +1,11 @@
+"""Pred-to-output: tissue probabilities after the decoder (Sec. 5.2)."""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.model.seam = 'decoder'
+    return config

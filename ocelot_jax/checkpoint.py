@@ -1,0 +1,74 @@
+"""The latest and the best state of a run, kept by Orbax.
+
+One directory, one save an epoch: Orbax writes to a temporary name and renames, so a
+killed save leaves nothing, and what outlives its epoch is the latest and the best.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+_METRIC = 'mF1'
+
+
+def open_manager(workdir: Path) -> ocp.CheckpointManager:
+    """Opens (and makes) the checkpoints of a run, `<workdir>/checkpoints`."""
+    keep = [
+        checkpoint_managers.LatestN(n=1),
+        checkpoint_managers.BestN(
+            n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
+        ),
+    ]
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
+        cleanup_tmp_directories=True,
+    )
+    return ocp.CheckpointManager(
+        (Path(workdir) / 'checkpoints').absolute(), options=options, item_names=('state', 'data')
+    )
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    state: Any,
+    data_state: dict[str, Any],
+    metrics: dict[str, float] | None,
+) -> None:
+    """Saves in the background; `manager.wait_until_finished` waits.
+
+    Args:
+        manager: from `open_manager`.
+        step: optimizer steps done.
+        state: the train state, a PyTree of arrays, not replicated.
+        data_state: where the training batches are, as their iterator tells it.
+        metrics: validation metrics of this step, None where it was not validated.
+    """
+    args = ocp.args.Composite(
+        state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data_state)
+    )
+    manager.save(step, args=args, metrics=metrics, force=True)
+
+
+def restore(manager: ocp.CheckpointManager, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+    """Restores (state, data_state) of `step`; `like` gives the state's shapes and dtypes."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    args = ocp.args.Composite(
+        state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
+    )
+    restored = manager.restore(step, args=args)
+    return restored['state'], restored['data']
+
+
+def best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step with the highest validation mF1, the latest of equals; None before the first."""
+    scored = [(step, manager.metrics(step)) for step in manager.all_steps()]
+    scored = [(_score(metrics), step) for step, metrics in scored if metrics]
+    return max(scored)[1] if scored else None
+
+
+def _score(metrics: dict[str, float]) -> float:
+    return metrics[_METRIC]

@@ -1,0 +1,162 @@
+"""From a configuration to a model, and from batches to cells and counts."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ocelot_jax import augment, detection, input_pipeline, metrics
+from ocelot_jax.models import CellTissue
+
+Batch = dict[str, Any]
+Predictor = Callable[[Any, Batch], tuple[detection.Cells, np.ndarray | None]]
+
+
+class Evaluation(NamedTuple):
+    """What a split's N pairs came to; every array adds over pairs.
+
+    Attributes:
+        counts: [N,3,K] int64, of each cell class the true positives, false positives and true
+            cells, as in `metrics.Counts`.
+        confusion: [N,T,T] int64, tissue pixels by true and predicted class; zeros without a
+            tissue branch.
+    """
+
+    counts: np.ndarray
+    confusion: np.ndarray
+
+
+def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None) -> CellTissue:
+    """Makes the model of a configuration.
+
+    Args:
+        config: as `configs/default.py`.
+        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+    """
+    return CellTissue(
+        cell_classes=len(config.data.cell_classes),
+        tissue_classes=len(config.data.tissue_classes),
+        axis_name=axis_name,
+        **config.model,
+    )
+
+
+def model_inputs(batch: Batch) -> Batch:
+    """The fields that a model reads, images as it wants them: float32, standardised."""
+    inputs = {
+        name: augment.normalize(augment.to_float(batch[name]))
+        for name in ('cell_image', 'tissue_image')
+    }
+    others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
+    return inputs | {name: batch[name] for name in others}
+
+
+def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Predictor:
+    """Makes the function that finds cells and tissue in a batch, on all local devices.
+
+    Args:
+        config: as `configs/default.py`.
+        cell_mpp: micrometres per pixel of the cell patches; makes pixels of the config's lengths.
+
+    Returns:
+        `predict(variables, batch)`, where `variables` are replicated over the local devices
+        and `batch` is a batch of `input_pipeline`, to the cells of its B patches and the most
+        likely tissue class [B,h,w] uint8 (None without a tissue branch), as NumPy arrays.
+    """
+    model = create_model(config)
+    settings = {
+        'sigma': detection.to_pixels(config.detection.sigma_um, cell_mpp),
+        'min_distance': detection.to_whole_pixels(config.detection.min_distance_um, cell_mpp),
+        'threshold': config.detection.threshold,
+        'max_cells': config.detection.max_cells,
+    }
+    on_device = config.detection.backend == 'jax'
+
+    @jax.pmap
+    def predict_step(variables: Any, batch: Batch) -> tuple[Any, jax.Array | None]:
+        outputs = model.apply(variables, model_inputs(batch), train=False)
+        probs = jax.nn.softmax(outputs['cell_logits'])
+        tissue = outputs['tissue_logits']
+        if tissue is not None:
+            tissue = tissue.argmax(-1).astype(jnp.uint8)
+        return detection.detect(probs, **settings) if on_device else probs, tissue
+
+    def predict(variables: Any, batch: Batch) -> tuple[detection.Cells, np.ndarray | None]:
+        result = predict_step(variables, input_pipeline.shard(batch, jax.local_device_count()))
+        cells, tissue = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), result)
+        if not on_device:
+            cells = detection.detect_skimage(cells, **settings)
+        return cells, tissue
+
+    return predict
+
+
+def evaluate(
+    predict: Predictor, variables: Any, source: Any, config: ml_collections.ConfigDict
+) -> Evaluation:
+    """Scores every pair of a split exactly once, over all hosts.
+
+    Args:
+        predict: from `create_predictor`.
+        variables: the model's, replicated over the local devices.
+        source: data source of the split.
+        config: as `configs/default.py`.
+    """
+    num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
+    counts = np.zeros((len(source), 3, num_cells), np.int64)
+    confusion = np.zeros((len(source), num_tissues, num_tissues), np.int64)
+    for batch in eval_batches(source, config):
+        cells, tissue = predict(variables, batch)
+        for row in np.flatnonzero(batch['valid']):
+            index = batch['index'][row]
+            found = match(batch, cells, row, config).counts
+            counts[index] = found.tp, found.fp, found.gt
+            if tissue is not None:
+                truth = batch['tissue_mask'][row]
+                confusion[index] = metrics.confusion(tissue[row], truth, num_tissues)
+    # each pair was one process's; the others hold zeros
+    if jax.process_count() > 1:
+        gathered = multihost_utils.process_allgather((counts, confusion))
+        counts, confusion = (x.sum(0) for x in gathered)
+    return Evaluation(counts, confusion)
+
+
+def scores(
+    evaluation: Evaluation, config: ml_collections.ConfigDict, rows: Any = slice(None)
+) -> dict[str, float]:
+    """The official cell scores and the tissue IoU over all pairs, or over some `rows`."""
+    counts = metrics.Counts(*evaluation.counts[rows].sum(0))
+    result = metrics.f1_scores(counts, config.data.cell_classes)
+    confusion = evaluation.confusion[rows].sum(0)
+    if confusion.any():
+        result |= metrics.iou_scores(confusion, config.data.tissue_classes)
+    return result
+
+
+def eval_batches(source: Any, config: ml_collections.ConfigDict):
+    """The batches of a split of which each process takes its part."""
+    return input_pipeline.eval_batches(
+        source,
+        batch_size=config.data.batch_size,
+        max_cells=config.data.max_cells,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def match(batch: Batch, cells: detection.Cells, row: int, config: ml_collections.ConfigDict):
+    """Matches the found cells of one patch of a batch to the true ones."""
+    found, true = int(cells.count[row]), int(batch['cell_count'][row])
+    return metrics.match_cells(
+        cells.points[row, :found],
+        cells.labels[row, :found],
+        cells.scores[row, :found],
+        batch['cell_points'][row, :true],
+        batch['cell_labels'][row, :true],
+        distance=config.match_distance_um / float(batch['cell_mpp'][row]),
+        num_classes=len(config.data.cell_classes),
+    )

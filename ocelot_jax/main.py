@@ -1,0 +1,34 @@
+"""Trains a model: `python -m ocelot_jax.main --config=configs/pred_inter2.py`.
+
+Any value of the configuration can be set, as in `--config.optimizer.learning_rate=5e-4`. The
+same command goes on where an earlier one stopped.
+"""
+
+from pathlib import Path
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from ocelot_jax import cli, evaluate, runs, train
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.')
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; runs/<config> if not set.')
+_DISTRIBUTED = flags.DEFINE_bool('distributed', False, 'Whether other hosts run this too.')
+flags.mark_flag_as_required('config')
+
+
+def main() -> None:
+    """Trains, then scores the best epoch."""
+    config = _CONFIG.value
+    name = Path(config_flags.get_config_filename(flags.FLAGS['config'])).stem
+    workdir = Path(_WORKDIR.value or f'runs/{name}')
+    if _DISTRIBUTED.value:
+        jax.distributed.initialize()
+    runs.claim(workdir, config)
+    train.train_and_evaluate(config, workdir)
+    evaluate.evaluate_run(workdir)
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,75 @@
+"""What a run says of itself: a CSV of epochs, TensorBoard curves, a bar."""
+
+import csv
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import tensorboardX
+import tqdm
+
+
+class MetricsLog:
+    """Metrics of a run, in `<workdir>/metrics.csv` (one row an epoch) and for TensorBoard.
+
+    A run that goes on from an earlier step forgets what was written after it.
+
+    Args:
+        workdir: the run's directory.
+        step: optimizer steps done, where the run goes on.
+    """
+
+    def __init__(self, workdir: Path, step: int):
+        self._path = Path(workdir) / 'metrics.csv'
+        self._rows = [row for row in self._read() if int(row['step']) <= step]
+        self._board = tensorboardX.SummaryWriter(
+            str(Path(workdir) / 'tensorboard'), purge_step=step + 1
+        )
+
+    def write_step(self, step: int, metrics: dict[str, float]) -> None:
+        """Adds a point to TensorBoard's curves."""
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
+
+    def write_epoch(self, epoch: int, step: int, metrics: dict[str, float]) -> None:
+        """Adds a row to the CSV, and the metrics to TensorBoard's curves."""
+        values = {name: f'{value:.6g}' for name, value in metrics.items()}
+        self._rows.append({'epoch': str(epoch), 'step': str(step), **values})
+        temporary = self._path.with_suffix('.csv.tmp')
+        with temporary.open('w', newline='') as file:
+            writer = csv.DictWriter(file, self._rows[-1].keys(), extrasaction='ignore')
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(temporary, self._path)
+        self.write_step(step, metrics)
+        self._board.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._board.close()
+
+    def _read(self) -> list[dict[str, str]]:
+        if not self._path.exists():
+            return []
+        with self._path.open(newline='') as file:
+            return list(csv.DictReader(file))
+
+
+def describe(metrics: Mapping[str, float]) -> str:
+    """Metrics as one line for people."""
+    return '  '.join(f'{name} {value:.3f}' for name, value in metrics.items())
+
+
+def bar(total_steps: int, step: int, batch_size: int) -> tqdm.tqdm:
+    """A progress bar in pairs, with pairs/s and time left; quiet where nobody watches."""
+    return tqdm.tqdm(
+        total=total_steps * batch_size,
+        initial=step * batch_size,
+        unit='pair',
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+        dynamic_ncols=True,
+    )
