@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
-from ocelot_jax.datasets import features, pair_folder
+from ocelot_jax.datasets import builder, features, pair_folder
 
 _ARCHIVES = 'ocelot2023*'
 _WANTED = (
@@ -14,7 +14,7 @@ _WANTED = (
 )
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(builder.PairBuilder):
     """Builds `ocelot` from the release's zip, or from the same unpacked."""
 
     # TFDS infers it from the top package, which is elsewhere in an editable install.
