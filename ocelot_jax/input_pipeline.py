@@ -3,7 +3,6 @@
 import functools
 import math
 import pathlib
-import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ocelot_jax import datasets
+from ocelot_jax import prepare
 from ocelot_jax.datasets import pair_folder
 
 Record = Mapping[str, Any]
@@ -67,16 +66,12 @@ def _is_path(source: str) -> bool:
 def _open_tfds(name: str, split: str) -> Source:
     builder = _prepared_builder(name)
     if builder is None:
-        known = sorted(m.name for m in pkgutil.iter_modules(datasets.__path__) if m.ispkg)
-        if name.partition('/')[0].partition(':')[0] not in known:
+        if name.partition('/')[0] not in prepare.builder_names():
             raise ValueError(
                 f'config.data.source: {name!r} is neither a file or directory nor a data set; '
                 f'want a path to a directory or zip in the layout of OCELOT, or one of '
-                f'{", ".join(known)}'
+                f'{", ".join(prepare.builder_names())}'
             )
-        # Only preparing needs TensorFlow.
-        from ocelot_jax import prepare
-
         prepare.prepare(name)
         builder = _prepared_builder(name)
     if split not in builder.info.splits:
@@ -252,6 +247,9 @@ def _batches(
     num_threads: int,
 ) -> grain.DatasetIterator[Batch]:
     """Read, collate and prefetch; `process_slice` picks local batches out of the global ones."""
+    # Threads, not Grain's worker processes: decoding releases the interpreter's lock. A pair of
+    # 1024 x 1024 patches costs 15 ms of one core; on two cores four threads gave a pair every
+    # 23 ms beside other work, two processes every 35 ms.
     local_batches = rows.map(read_example).batch(local_batch_size, batch_fn=collate)
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(2, num_threads))
     return iter(local_batches[process_slice].to_iter_dataset(options))
