@@ -1,6 +1,5 @@
 """Records of a data source to sharded NumPy batches (Grain); never imports TensorFlow to read."""
 
-import functools
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,14 +151,10 @@ def train_batches(
     examples = steps_per_epoch(source, batch_size) * batch_size
     # Grain seeds epoch e by `seed + e`: by itself, seed 1 would be seed 0 one epoch later.
     [spread_seed] = np.random.SeedSequence(seed).generate_state(1)
-    rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples].repeat()
-    iterator = _batches(
-        rows,
-        functools.partial(_example, source, max_cells),
-        _local_batch_size(batch_size, process_count),
-        slice(process_index, None, process_count),
-        num_threads,
-    )
+    rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples]
+    local_rows = _local_rows(rows, batch_size, process_index, process_count)
+    # Repeated last, because each epoch is shuffled and batched by itself.
+    iterator = _read(local_rows.repeat(), source, max_cells, num_threads)
     # The state of Grain's prefetching iterator over a map dataset is the next element.
     iterator.set_state({'next_index': start_step})
     return iterator
@@ -195,13 +190,9 @@ def eval_batches(
 
     """
     examples = math.ceil(len(source) / batch_size) * batch_size
-    return _batches(
-        grain.MapDataset.range(examples),
-        functools.partial(_example, source, max_cells),
-        _local_batch_size(batch_size, process_count),
-        slice(process_index, None, process_count),
-        num_threads,
-    )
+    rows = grain.MapDataset.range(examples)
+    local_rows = _local_rows(rows, batch_size, process_index, process_count)
+    return _read(local_rows, source, max_cells, num_threads)
 
 
 def shard(batch: Batch, num_local_devices: int) -> Batch:
@@ -230,29 +221,31 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
     }
 
 
-def _local_batch_size(batch_size: int, process_count: int) -> int:
+def _local_rows(
+    rows: grain.MapDataset[int], batch_size: int, process_index: int, process_count: int
+) -> grain.MapDataset[np.ndarray]:
+    """Cut global batches of rows into one consecutive part for each process; give this one's."""
     if batch_size % process_count:
         raise ValueError(
             f'config.data.batch_size: {batch_size} does not divide by {process_count} processes; '
             f'want a multiple of {process_count}'
         )
-    return batch_size // process_count
+    return rows.batch(batch_size // process_count)[process_index::process_count]
 
 
-def _batches(
-    rows: grain.MapDataset[int],
-    read_example: Any,
-    local_batch_size: int,
-    process_slice: slice,
-    num_threads: int,
+def _read(
+    local_rows: grain.MapDataset[np.ndarray], source: Source, max_cells: int, num_threads: int
 ) -> grain.DatasetIterator[Batch]:
-    """Read, collate and prefetch; `process_slice` picks local batches out of the global ones."""
+    """Read, decode, collate and prefetch."""
     # Threads, not Grain's worker processes: decoding releases the interpreter's lock. A pair of
     # 1024 x 1024 patches costs 15 ms of one core; on two cores four threads gave a pair every
     # 23 ms beside other work, two processes every 35 ms.
-    local_batches = rows.map(read_example).batch(local_batch_size, batch_fn=collate)
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(2, num_threads))
-    return iter(local_batches[process_slice].to_iter_dataset(options))
+
+    def read_batch(rows: np.ndarray) -> Batch:
+        return collate([_example(source, max_cells, int(row)) for row in rows])
+
+    return iter(local_rows.map(read_batch).to_iter_dataset(options))
 
 
 def _example(source: Source, max_cells: int, row: int) -> Batch:
