@@ -8,24 +8,6 @@ import jax.numpy as jnp
 _DISTANCE_SLACK = 1e-4
 
 
-def _stamps(points: jax.Array, shape: tuple[int, int], max_radius: int):
-    """Return rows, columns [B,P,S] i32 and squared distances [B,P,S] f32 around each point.
-
-    S = (2 * max_radius + 1)^2 holds every pixel within `max_radius` of a point, because an
-    integer offset of at most `max_radius + 0.5` is at most `max_radius`. Pixels outside of the
-    patch get the row `H`, which a scatter with `mode='drop'` leaves out.
-    """
-    height, width = shape
-    offsets = jnp.arange(-max_radius, max_radius + 1)
-    dy, dx = (offset.ravel() for offset in jnp.meshgrid(offsets, offsets, indexing='ij'))
-    nearest = jnp.round(points).astype(jnp.int32)
-    columns = nearest[..., 0, None] + dx
-    rows = nearest[..., 1, None] + dy
-    squared_distances = (columns - points[..., 0, None]) ** 2 + (rows - points[..., 1, None]) ** 2
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    return jnp.where(inside, rows, height), columns, squared_distances
-
-
 def cell_target(
     points: jax.Array,
     labels: jax.Array,
@@ -57,17 +39,25 @@ def cell_target(
     points = points.astype(jnp.float32)
     labels = labels.astype(jnp.int32)
 
-    rows, columns, squared_distances = _stamps(points, shape, max_radius)
-    limit = (jnp.minimum(radius, max_radius) + _DISTANCE_SLACK)[:, None, None]
-    covered = (squared_distances <= limit**2) & (labels > 0)[..., None]
+    # A stamp of S = (2 * max_radius + 1)^2 pixels around the pixel nearest to a center holds its
+    # disk: an integer offset of at most `max_radius + 0.5` is at most `max_radius`.
+    height, width = shape
+    offsets = jnp.arange(-max_radius, max_radius + 1)
+    dy, dx = (offset.ravel() for offset in jnp.meshgrid(offsets, offsets, indexing='ij'))
+    nearest_pixel = jnp.round(points).astype(jnp.int32)
+    columns = nearest_pixel[..., 0, None] + dx
+    rows = nearest_pixel[..., 1, None] + dy
+    squared_distances = (columns - points[..., 0, None]) ** 2 + (rows - points[..., 1, None]) ** 2
     # The barrier keeps both uses of the distances on the same bits: compiled twice, in two
     # fusions, they could round apart and `==` below would lose the cell.
-    distances = jax.lax.optimization_barrier(jnp.where(covered, squared_distances, jnp.inf))
+    squared_distances = jax.lax.optimization_barrier(squared_distances)
 
-    examples = jnp.arange(batch)[:, None, None]
-    nearest = jnp.full((batch, *shape), jnp.inf).at[examples, rows, columns]
-    nearest = nearest.min(distances, mode='drop')
-    # Rows outside of the patch read any value here: the second scatter drops them as well.
-    wins = covered & (distances == nearest[examples, rows, columns])
-    target = jnp.zeros((batch, *shape), jnp.int32).at[examples, rows, columns]
-    return target.max(jnp.where(wins, labels[..., None], 0), mode='drop')
+    limit = (jnp.minimum(radius, max_radius) + _DISTANCE_SLACK)[:, None, None]
+    drawn = (squared_distances <= limit**2) & (labels > 0)[..., None]
+    drawn &= (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    # Rows past the end are dropped by both scatters, padding included.
+    pixels = (jnp.arange(batch)[:, None, None], jnp.where(drawn, rows, height), columns)
+    nearest = jnp.full((batch, *shape), jnp.inf).at[pixels].min(squared_distances, mode='drop')
+    wins = squared_distances == nearest[pixels]
+    winning_labels = jnp.where(wins, labels[..., None], 0)
+    return jnp.zeros((batch, *shape), jnp.int32).at[pixels].max(winning_labels, mode='drop')
