@@ -50,8 +50,8 @@ class Morphology:
 _TUMOR = (
     (5.0, 0.7),
     (1.3, 0.2),
-    (0.09, 0.03),
-    (0.62, 0.09),
+    (0.075, 0.025),
+    (0.45, 0.07),
     (0.75, 0.12),
     (0.2, 0.05),
     (0.8, 0.2),
@@ -60,7 +60,7 @@ _LYMPHOCYTE = (
     (3.2, 0.3),
     (1.08, 0.06),
     (0.02, 0.01),
-    (0.92, 0.08),
+    (0.68, 0.07),
     (0.1, 0.08),
     (0.14, 0.04),
     (0.0, 0.02),
@@ -69,7 +69,7 @@ _FIBROBLAST = (
     (3.3, 0.35),
     (3.2, 0.6),
     (0.05, 0.02),
-    (0.8, 0.1),
+    (0.62, 0.08),
     (0.2, 0.1),
     (0.1, 0.03),
     (0.0, 0.05),
@@ -78,7 +78,7 @@ _AMBIGUOUS = (
     (4.0, 0.4),
     (1.35, 0.2),
     (0.05, 0.02),
-    (0.76, 0.09),
+    (0.56, 0.08),
     (0.4, 0.15),
     (0.17, 0.05),
     (0.25, 0.2),
@@ -95,7 +95,8 @@ class Cells:
       label: [n] int64, 1 background cell, 2 tumor cell.
       ambiguous: [n] bool, whether the morphology says nothing about the label.
       morphology: what the nuclei look like.
-      shape: [n, 5] float32 in [0, 1), random numbers that fix orientation, outline and nucleoli.
+      shape: [n, 6] float32 in [0, 1), random numbers that fix orientation (one), outline (three),
+            nucleoli, and the strength of the cytoplasm.
 
     """
 
@@ -138,7 +139,7 @@ def draw_cells(
         label=np.where(tumor, TUMOR_CELL, BACKGROUND_CELL),
         ambiguous=ambiguous,
         morphology=_draw_morphology(rng, tumor, ambiguous),
-        shape=rng.random((len(x), 5), np.float32),
+        shape=rng.random((len(x), 6), np.float32),
     )
 
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 from ocelot_jax.datasets.ocelot_synthetic import cells as cells_lib
-from ocelot_jax.datasets.ocelot_synthetic import tissue
+from ocelot_jax.datasets.ocelot_synthetic import tissue, windows
+
+# Windows around nuclei grow by this much, um.
+_REACH_STEP = 2.0
 
 
 def add_nuclei(
@@ -18,40 +21,32 @@ def add_nuclei(
       hematoxylin: [h, w] float32, optical density without cells.
       eosin: [h, w] float32, likewise.
       cells: the scene's cells; those out of sight are skipped.
-      scene: the tissue, for the texture of the chromatin.
+      scene: the tissue, for the texture of the chromatin and the direction of the fibres.
       pixels: the pixels' places.
 
     Returns:
       hematoxylin, eosin [h, w] float32 with the cells.
 
     """
-    side = int(np.ceil(2 * cells_lib.REACH / pixels.mpp)) + 1
-    first, cells = _in_sight(cells, pixels, side)
-    padding = ((side, side), (side, side))
-    hematoxylin, eosin = np.pad(hematoxylin, padding), np.pad(eosin, padding)
-    texture = np.pad(_texture(scene, pixels), padding)
-    corner = first + side
-    windows = [np.s_[y : y + side, x : x + side] for x, y in corner]
-    if not windows:
-        return hematoxylin[side:-side, side:-side], eosin[side:-side, side:-side]
-    chromatin = np.stack([texture[window] for window in windows])
-    cover, dye = _draw(cells, _offsets(cells, pixels, first, side), chromatin, pixels.mpp)
-    for window, alpha, amount in zip(windows, cover, dye, strict=True):
-        hematoxylin[window] += alpha * (amount - hematoxylin[window])
-        eosin[window] *= 1 - 0.45 * alpha
-    return hematoxylin[side:-side, side:-side], eosin[side:-side, side:-side]
-
-
-def _in_sight(
-    cells: cells_lib.Cells, pixels: tissue.Grid, side: int
-) -> tuple[np.ndarray, cells_lib.Cells]:
-    """Return the first pixel (x, y) [n, 2] of each visible cell's window, and these cells."""
-    origin = np.array([pixels.x[0], pixels.y[0]])
-    position = (np.stack([cells.x, cells.y], axis=-1) - origin) / pixels.mpp
-    first = np.rint(position - (side - 1) / 2).astype(int)
-    size = np.array([len(pixels.x), len(pixels.y)])
-    seen = np.all((first > -side) & (first < size), axis=-1)
-    return first[seen], cells.take(seen)
+    hematoxylin, eosin, texture = (
+        windows.padded(picture, pixels)
+        for picture in (hematoxylin, eosin, _texture(scene, pixels))
+    )
+    # Few nuclei are long; windows that fit spare the others most of the work.
+    look = cells.morphology
+    reach = look.radius * np.sqrt(look.elongation) * (1 + 1.2 * look.irregularity) + pixels.mpp
+    steps = np.minimum(np.ceil(reach / _REACH_STEP), cells_lib.REACH // _REACH_STEP)
+    for step in np.unique(steps):
+        near = windows.around(cells.take(steps == step), pixels, step * _REACH_STEP)
+        if not near.slices:
+            continue
+        chromatin = np.stack([texture[window] for window in near.slices])
+        for window, alpha, dye in zip(
+            near.slices, *_draw(near, scene, chromatin, pixels), strict=True
+        ):
+            hematoxylin[window] += alpha * (dye - hematoxylin[window])
+            eosin[window] *= 1 - np.float32(0.4) * alpha
+    return windows.cropped(hematoxylin, pixels), windows.cropped(eosin, pixels)
 
 
 def _texture(scene: tissue.Tissue, pixels: tissue.Grid) -> np.ndarray:
@@ -62,33 +57,23 @@ def _texture(scene: tissue.Tissue, pixels: tissue.Grid) -> np.ndarray:
     )
 
 
-def _offsets(
-    cells: cells_lib.Cells, pixels: tissue.Grid, first: np.ndarray, side: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the windows' pixels relative to the cells: x [n, 1, side], y [n, side, 1], um."""
-    steps = np.arange(side, dtype=np.float32)
-    x = pixels.x[0] + (first[:, :1] + steps) * pixels.mpp - cells.x[:, None]
-    y = pixels.y[0] + (first[:, 1:] + steps) * pixels.mpp - cells.y[:, None]
-    return x[:, None, :].astype(np.float32), y[:, :, None].astype(np.float32)
-
-
 def _draw(
-    cells: cells_lib.Cells,
-    offsets: tuple[np.ndarray, np.ndarray],
-    chromatin: np.ndarray,
-    mpp: float,
+    near: windows.Windows, scene: tissue.Tissue, chromatin: np.ndarray, pixels: tissue.Grid
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far nuclei cover their windows and their hematoxylin, both [n, side, side]."""
-    look = {name: v[:, None, None] for name, v in vars(cells.morphology).items()}
-    turn, *phases, spot = (2 * np.float32(np.pi) * cells.shape.T)[:, :, None, None]
-    x, y = offsets
+    """Return how far nuclei cover their windows and their hematoxylin, both [n, s, s]."""
+    look = {name: v[:, None, None] for name, v in vars(near.cells.morphology).items()}
+    turn, *phases, spot = near.cells.shape[:, :5].T[:, :, None, None]
+    phases, spot = [2 * np.pi * phase for phase in phases], 2 * np.pi * spot
+    # All angles occur, those along the fibres most often.
+    turn = np.float32(scene.direction) + np.float32(np.pi / 2) * (2 * turn - 1) ** 3
+    x, y = near.x, near.y
     stretch = np.sqrt(look['elongation'])
     along = (x * np.cos(turn) + y * np.sin(turn)) / (look['radius'] * stretch)
     across = (y * np.cos(turn) - x * np.sin(turn)) / (look['radius'] / stretch)
     distance = np.sqrt(along**2 + across**2) + np.float32(1e-6)
     reach = distance / _outline(along / distance, across / distance, look['irregularity'], phases)
     inside = (1 - reach) * look['radius'] / np.sqrt(stretch)
-    cover = np.clip(inside / max(0.7, 1.2 * mpp) + 0.5, 0, 1)
+    cover = np.clip(inside / max(0.7, 1.2 * pixels.mpp) + 0.5, 0, 1)
     membrane = np.exp(-(((inside - 0.45) / 0.5) ** 2))
     center = np.exp(-((reach / 0.75) ** 4))
     nucleoli = sum(

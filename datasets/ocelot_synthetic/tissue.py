@@ -85,7 +85,9 @@ class Tissue:
     Attributes:
       cancer: high in the cancer area; `cancer_border` is where the area begins.
       border: irregularity added to `cancer`.
-      nests: decides epithelium (high) or stroma (low) around a point.
+      nests: decides epithelium (high) or stroma (low) around a point; where it is farther from
+            the middle than `glass_border` there is neither, but a lumen or a gap.
+      ragged: irregularity added to `nests`.
       drift: slow drift of the background's hematoxylin.
       ambiguity: high where cells look alike; `ambiguity_border` is where that begins.
       warp: two fields that bend the fibres.
@@ -100,6 +102,8 @@ class Tissue:
     cancer_border: float
     border: noise.Field
     nests: noise.Field
+    glass_border: float
+    ragged: noise.Field
     drift: noise.Field
     ambiguity: noise.Field
     ambiguity_border: float
@@ -136,6 +140,8 @@ def draw_tissue(
         cancer_border=cancer_border,
         border=border,
         nests=noise.field(rng, 0.07 * extent, extent),
+        glass_border=rng.uniform(1.6, 2.5),
+        ragged=noise.field(rng, 4.0, extent),
         drift=noise.field(rng, 0.12 * extent, extent),
         ambiguity=ambiguity,
         ambiguity_border=_upper_quantile(pixels.values(ambiguity), ambiguous_share),
@@ -171,9 +177,9 @@ def compartments(tissue: Tissue, places: Grid | Points) -> tuple[np.ndarray, ...
     level = places.values(tissue.cancer) + BORDER_ROUGHNESS * places.values(tissue.border)
     cancer = noise.sigmoid((level - tissue.cancer_border) / 0.1)
     nests = places.values(tissue.nests) + 0.7 * (cancer - 0.4)
-    rough = 0.05 * places.values(tissue.granules[0])
-    epithelium = noise.sigmoid((nests + rough + 0.1) / 0.07)
-    glass = noise.sigmoid((np.abs(nests - 0.1) + rough - 2.0) / 0.06)
+    rough = 0.06 * places.values(tissue.ragged)
+    epithelium = noise.sigmoid((nests + 2 * rough + 0.1) / 0.07)
+    glass = noise.sigmoid((np.abs(nests - 0.1) + rough - tissue.glass_border) / 0.03)
     return cancer, epithelium, glass
 
 
@@ -182,17 +188,36 @@ def is_ambiguous_zone(tissue: Tissue, places: Points) -> np.ndarray:
     return places.values(tissue.ambiguity) > tissue.ambiguity_border
 
 
-def paint(tissue: Tissue, pixels: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return hematoxylin, eosin (both in optical density) and glass [h, w] without the cells."""
+def paint(
+    tissue: Tissue, pixels: Grid, nearest: np.ndarray, membrane: np.ndarray, body: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay down the stain of everything but the nuclei.
+
+    Args:
+        tissue: the tissue.
+        pixels: the pixels' places.
+        nearest: [h, w], distance to the nearest nucleus's edge, um.
+        membrane: [h, w], 1 where two cells touch, 0 farther off.
+        body: [h, w] in [0, 1), a random number of each cell.
+
+    Returns:
+        hematoxylin, eosin [h, w] float32, optical density.
+
+    """
     cancer, epithelium, glass = compartments(tissue, pixels)
-    fibres = _fibres(tissue, pixels)
     granules = pixels.values(tissue.granules[0])
-    stroma = 1 - epithelium
-    bluish = 0.05 * cancer + 0.03 * pixels.values(tissue.drift)
-    eosin = stroma * (0.26 + 0.16 * fibres) + epithelium * (0.27 + 0.03 * granules) - bluish
-    hematoxylin = 0.05 * stroma + epithelium * (0.11 + 0.015 * granules) + bluish
+    if pixels.mpp < tissue.granules[1].step:
+        granules += 0.8 * pixels.values(tissue.granules[1])
+    strength = 0.17 + 0.10 * body + 0.03 * granules
+    cytoplasm = strength + 0.13 * membrane - 0.015 * np.clip(nearest - 2, 0, 4)
+    strands = _fibres(tissue, pixels)
+    stroma = 0.08 + 0.16 * noise.sigmoid(4 * strands + 1.5) + 0.09 * strands
+    rim = 4 * glass * (1 - glass)
+    bluish = 0.03 * cancer + 0.02 * pixels.values(tissue.drift)
+    eosin = stroma + epithelium * (cytoplasm - stroma) + 0.06 * rim - bluish
+    hematoxylin = 0.03 + epithelium * (0.2 * cytoplasm + 0.01) + 0.03 * rim + bluish
     kept = 1 - glass
-    return np.maximum(hematoxylin, 0) * kept, np.maximum(eosin, 0.02) * kept, glass
+    return np.maximum(hematoxylin, 0) * kept, np.maximum(eosin, 0.02) * kept
 
 
 def _fibres(tissue: Tissue, pixels: Grid) -> np.ndarray:
@@ -204,4 +229,7 @@ def _fibres(tissue: Tissue, pixels: Grid) -> np.ndarray:
     across = pixels.y[:, None] * cos - pixels.x * sin + step * bend + 4.0 * wave
     broad = noise.sample_warped(tissue.fibres, along / 40, across / 4.5)
     thin = noise.sample_warped(tissue.fibres, along / 22 + 97, across / 1.7 + 31)
-    return np.tanh(0.8 * broad + 0.6 * thin)
+    if pixels.mpp > 0.4:
+        return np.tanh(0.8 * broad + 0.6 * thin)
+    fine = noise.sample_warped(tissue.fibres, along / 14 + 53, across / 0.6 + 11)
+    return np.tanh(0.8 * broad + 0.6 * thin + 0.3 * fine)
