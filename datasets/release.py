@@ -17,6 +17,7 @@ import os
 import pathlib
 import threading
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -146,7 +147,7 @@ class Files:
             return (self.path / self._prefix / name).read_bytes()
         except (KeyError, FileNotFoundError):
             raise ValueError(f'{self.label(name)}: missing') from None
-        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
             raise ValueError(f'{self.label(name)}: cannot be read ({error})') from None
 
     def _zip(self) -> zipfile.ZipFile:

@@ -5,13 +5,15 @@ import concurrent.futures
 import functools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ocelot_jax.datasets import release
 
 if TYPE_CHECKING:
     from ocelot_jax.datasets.pair_folder import PairFolder
+
+Size = tuple[int, int]  # (width, height)
 
 _IMAGES = ('cell_image', 'tissue_image')
 
@@ -20,7 +22,8 @@ def raise_first(problems: Mapping[str, str]):
     """Raise ValueError with the first problem by sorted key, and how many more there are."""
     if not problems:
         return
-    more = f' ({len(problems) - 1} more files or entries are bad)' if len(problems) > 1 else ''
+    others = len(problems) - 1
+    more = f' (and {others} more {"is" if others == 1 else "are"} bad)' if others else ''
     raise ValueError(problems[min(problems)] + more)
 
 
@@ -40,57 +43,84 @@ def split_problems(
         missing altogether are left to the listing.
 
     """
-    known = {pair.pair_id: pair for pair in pairs}
-    check = functools.partial(_check_pair, folder, split)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        checked = list(pool.map(check, pair_ids, map(known.get, pair_ids)))
     problems = {}
-    for found, _ in checked:
-        problems |= found
-    for kind in _IMAGES:
-        sizes = {
-            release.pair_files(split, pair_id)[kind]: found_sizes[kind]
-            for pair_id, (_, found_sizes) in zip(pair_ids, checked, strict=True)
-            if kind in found_sizes
-        }
-        problems |= _size_problems(folder, sizes)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = list(pool.map(functools.partial(_measure, folder, split), pair_ids))
+        usual = {kind: _most_common(size[kind] for _, size in measured) for kind in _IMAGES}
+        check = functools.partial(_check_annotations, folder, split, usual)
+        sizes = [size for _, size in measured]
+        for (found, _), others in zip(measured, pool.map(check, pair_ids, sizes), strict=True):
+            problems |= found | others
+    by_id = dict(zip(pair_ids, sizes, strict=True))
+    for pair in pairs:
+        if by_id[pair.pair_id] == usual:
+            problems |= _center_problem(folder, pair, usual)
     return problems
 
 
-def _check_pair(
-    folder: 'PairFolder', split: str, pair_id: str, pair: release.Pair | None
-) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
-    """Tell a pair's problems by file, and the (width, height) of its images that decode."""
-    names = release.pair_files(split, pair_id)
-    problems, sizes = {}, {}
+def _most_common(sizes: Iterable[Size | None]) -> Size | None:
+    counted = collections.Counter(size for size in sizes if size).most_common(1)
+    return counted[0][0] if counted else None
 
-    def decode(kind, size=None):
-        if not folder.holds(names[kind], split):
-            return None
+
+def _decode(folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Size | None = None):
+    """Decode a file, unless it is missing, which the listing tells already."""
+    name = release.pair_files(split, pair_id)[kind]
+    return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
+
+
+def _measure(
+    folder: 'PairFolder', split: str, pair_id: str
+) -> tuple[dict[str, str], dict[str, Size | None]]:
+    """Tell which color images of a pair are bad, and the sizes of the others."""
+    problems, sizes = {}, dict.fromkeys(_IMAGES)
+    for kind in _IMAGES:
         try:
-            return folder.decode(kind, split, pair_id, size)
+            image = _decode(folder, kind, split, pair_id)
+            sizes[kind] = image if image is None else image.shape[1::-1]
         except ValueError as error:
-            problems[names[kind]] = str(error)
-            return None
-
-    for kind in (*_IMAGES, 'tissue_mask'):
-        array = decode(kind)
-        if array is not None:
-            sizes[kind] = array.shape[1::-1]
-    decode('cells', sizes.get('cell_image', (math.inf, math.inf)))
-    mask, tissue = sizes.get('tissue_mask'), sizes.get('tissue_image')
-    if mask and tissue and mask != tissue:
-        problems[names['tissue_mask']] = (
-            f'{folder.files.label(names["tissue_mask"])}: size is {_text(mask)}; '
-            f'want {_text(tissue)}, as its tissue image'
-        )
-    if pair and set(_IMAGES) <= set(sizes):
-        problems |= _center_problem(folder, pair, sizes)
+            problems[release.pair_files(split, pair_id)[kind]] = str(error)
     return problems, sizes
 
 
+def _check_annotations(
+    folder: 'PairFolder',
+    split: str,
+    usual: Mapping[str, Size | None],
+    pair_id: str,
+    sizes: Mapping[str, Size | None],
+) -> dict[str, str]:
+    """Tell what is wrong with a pair's sizes and annotations.
+
+    An image of an unusual size is bad itself; its annotations are not blamed for it.
+    """
+    names, problems = release.pair_files(split, pair_id), {}
+
+    def blame(kind, found, wanted, whose):
+        label = folder.files.label(names[kind])
+        problems[names[kind]] = (
+            f'{label}: size is {_text(found)}; want {_text(wanted)}, as {whose}'
+        )
+
+    for kind in _IMAGES:
+        if sizes[kind] not in (None, usual[kind]):
+            blame(kind, sizes[kind], usual[kind], "the split's other patches")
+    try:
+        _decode(folder, 'cells', split, pair_id, usual['cell_image'] or (math.inf, math.inf))
+    except ValueError as error:
+        problems[names['cells']] = str(error)
+    try:
+        mask = _decode(folder, 'tissue_mask', split, pair_id)
+        size, tissue = sizes['tissue_image'], usual['tissue_image']
+        if mask is not None and size and size == tissue != mask.shape[1::-1]:
+            blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
+    except ValueError as error:
+        problems[names['tissue_mask']] = str(error)
+    return problems
+
+
 def _center_problem(
-    folder: 'PairFolder', pair: release.Pair, sizes: Mapping[str, tuple[int, int]]
+    folder: 'PairFolder', pair: release.Pair, sizes: Mapping[str, Size]
 ) -> dict[str, str]:
     """Tell where the cell patch would reach out of the tissue patch."""
     where = f'{folder.files.label(release.METADATA)}: pair {pair.pair_id}'
@@ -109,18 +139,5 @@ def _center_problem(
     return {}
 
 
-def _size_problems(folder: 'PairFolder', sizes: Mapping[str, tuple[int, int]]) -> dict[str, str]:
-    """Find the files of one kind whose size is not that of most."""
-    if not sizes:
-        return {}
-    usual = collections.Counter(sizes.values()).most_common(1)[0][0]
-    return {
-        name: f'{folder.files.label(name)}: size is {_text(size)}; '
-        f"want {_text(usual)}, as the split's other patches"
-        for name, size in sizes.items()
-        if size != usual
-    }
-
-
-def _text(size: tuple[int, int]) -> str:
+def _text(size: Size) -> str:
     return f'{size[0]} x {size[1]}'

@@ -97,7 +97,8 @@ def _require_tensorflow():
             "not): pip install 'ocelot_jax[datasets]'"
         )
     # Its greetings tell nothing about the data.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    for variable, value in (('TF_CPP_MIN_LOG_LEVEL', '2'), ('TF_ENABLE_ONEDNN_OPTS', '0')):
+        os.environ.setdefault(variable, value)
     import tensorflow as tf
 
     # It would take the memory of a GPU that JAX is to train on; too late where it did already.

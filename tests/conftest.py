@@ -40,7 +40,9 @@ def make_release(path, pairs_per_split=None, size=64, seed=0) -> pathlib.Path:
     path = pathlib.Path(path)
     rng = np.random.default_rng(seed)
     entries = {}
-    for split, count in (pairs_per_split or {'train': 2, 'val': 2, 'test': 1}).items():
+    if pairs_per_split is None:
+        pairs_per_split = {'train': 2, 'val': 2, 'test': 1}
+    for split, count in pairs_per_split.items():
         folder = FOLDERS[split]
         for kind in ('cell', 'tissue'):
             (path / 'images' / folder / kind).mkdir(parents=True, exist_ok=True)
