@@ -67,9 +67,8 @@ def field(rng: np.random.Generator, step: float, extent: float) -> Field:
 
 def sample_warped(lattice: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Interpolates a periodic lattice linearly at u (columns) and v (rows), in nodes."""
-    size_v, size_u = lattice.shape
     return ndimage.map_coordinates(
-        lattice, np.stack([v % size_v, u % size_u]), order=1, mode='grid-wrap', prefilter=False
+        lattice, np.stack([v, u]), order=1, mode='grid-wrap', prefilter=False
     )
 
 

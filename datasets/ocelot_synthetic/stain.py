@@ -31,9 +31,9 @@ class Stain:
 
 def draw_stain(rng: np.random.Generator) -> Stain:
     """Draw a slide's stain: hue and strength of both dyes, lamp, optics."""
-    vectors = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, [[0.03], [0.035]], (2, 3))
+    vectors = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, 0.035, (2, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors *= np.exp(rng.normal(0, [[0.10], [0.14]], (2, 1)))
+    vectors *= np.exp(rng.normal(0, [[0.13], [0.2]], (2, 1)))
     return Stain(
         vectors=vectors.astype(np.float32),
         light=rng.uniform(238, 250, 3).astype(np.float32),
