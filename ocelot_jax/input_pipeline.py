@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -83,6 +84,9 @@ def _open_tfds(name: str, split: str) -> Source:
 
 def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:
     """Find a data set that is on disk in the format that random access needs."""
+    # TFDS answers what is no name, such as a mistyped path, with ten lines.
+    if not re.fullmatch(r'\w+(/[\w.-]+)?(:[\d.]+)?', name):
+        return None
     try:
         builder = tfds.builder(name)
     except tfds.core.DatasetNotFoundError:
