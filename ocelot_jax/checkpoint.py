@@ -27,15 +27,19 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
         cleanup_tmp_directories=True,
     )
     return ocp.CheckpointManager(
-        (Path(workdir) / 'checkpoints').absolute(), options=options, item_names=('state', 'data')
+        (Path(workdir) / 'checkpoints').absolute(),
+        options=options,
+        item_names=('variables', 'optimizer', 'data'),
     )
 
 
 def save(
     manager: ocp.CheckpointManager,
     step: int,
-    state: Any,
-    data_state: dict[str, Any],
+    *,
+    variables: Any,
+    optimizer: Any,
+    data: dict[str, Any],
     metrics: dict[str, float] | None,
 ) -> None:
     """Saves in the background; `manager.wait_until_finished` waits.
@@ -43,24 +47,29 @@ def save(
     Args:
         manager: from `open_manager`.
         step: optimizer steps done.
-        state: the train state, a PyTree of arrays, not replicated.
-        data_state: where the training batches are, as their iterator tells it.
+        variables: what the model is applied with, not replicated.
+        optimizer: what else training needs to go on, not replicated.
+        data: where the training batches are, as their iterator tells it.
         metrics: validation metrics of this step, None where it was not validated.
     """
     args = ocp.args.Composite(
-        state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data_state)
+        variables=ocp.args.StandardSave(variables),
+        optimizer=ocp.args.StandardSave(optimizer),
+        data=ocp.args.JsonSave(data),
     )
     manager.save(step, args=args, metrics=metrics, force=True)
 
 
-def restore(manager: ocp.CheckpointManager, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-    """Restores (state, data_state) of `step`; `like` gives the state's shapes and dtypes."""
+def restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any) -> Any:
+    """Restores `variables` or `optimizer` of a step, on the devices of `like`'s arrays."""
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    args = ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
-    )
-    restored = manager.restore(step, args=args)
-    return restored['state'], restored['data']
+    args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
+    return manager.restore(step, args=args)[item]
+
+
+def restore_data(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Restores where the training batches were at a step."""
+    return manager.restore(step, args=ocp.args.Composite(data=ocp.args.JsonRestore()))['data']
 
 
 def best_step(manager: ocp.CheckpointManager) -> int | None:

@@ -1,12 +1,13 @@
 """From a configuration to a model, and from batches to cells and counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from absl import logging
 from jax.experimental import multihost_utils
 
 from ocelot_jax import augment, detection, input_pipeline, metrics
@@ -14,6 +15,32 @@ from ocelot_jax.models import CellTissue
 
 Batch = dict[str, Any]
 Predictor = Callable[[Any, Batch], tuple[detection.Cells, np.ndarray | None]]
+
+
+class Prediction(NamedTuple):
+    """What was found in one pair, and what is there.
+
+    Attributes:
+        index: row of the pair in its source.
+        points: [n,2] float32, (x, y) of the cells found, in pixels of the cell patch.
+        labels: [n] int32, their classes, 1..K.
+        scores: [n] float32, their confidences.
+        tissue: [h,w] uint8, most likely tissue class, None without a tissue branch.
+        true_points: [m,2] float32, the true cells.
+        true_labels: [m] int32, their classes.
+        true_tissue: [h,w] uint8, the true tissue classes, 255 unknown.
+        distance: cutoff of a match, in pixels of the cell patch.
+    """
+
+    index: int
+    points: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    tissue: np.ndarray | None
+    true_points: np.ndarray
+    true_labels: np.ndarray
+    true_tissue: np.ndarray
+    distance: float
 
 
 class Evaluation(NamedTuple):
@@ -53,6 +80,15 @@ def model_inputs(batch: Batch) -> Batch:
     }
     others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
     return inputs | {name: batch[name] for name in others}
+
+
+def init_variables(model: CellTissue, seed: int, example: dict[str, Any]) -> dict[str, Any]:
+    """The model's variables before training; `example` is a record of the data."""
+    fields = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
+    batch = {name: jnp.asarray(example[name])[None] for name in fields}
+    batch['tissue_mask'] = batch['tissue_mask'][..., 0]
+    initialise = jax.jit(lambda key: model.init(key, model_inputs(batch), train=False))
+    return initialise(jax.random.key(seed))
 
 
 def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Predictor:
@@ -95,10 +131,10 @@ def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Pred
     return predict
 
 
-def evaluate(
+def predictions(
     predict: Predictor, variables: Any, source: Any, config: ml_collections.ConfigDict
-) -> Evaluation:
-    """Scores every pair of a split exactly once, over all hosts.
+) -> Iterator[Prediction]:
+    """Finds cells and tissue in every pair of a split, each once; of several hosts each its part.
 
     Args:
         predict: from `create_predictor`.
@@ -106,20 +142,74 @@ def evaluate(
         source: data source of the split.
         config: as `configs/default.py`.
     """
-    num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
-    counts = np.zeros((len(source), 3, num_cells), np.int64)
-    confusion = np.zeros((len(source), num_tissues, num_tissues), np.int64)
-    for batch in eval_batches(source, config):
+    overflowed = 0
+    batches = input_pipeline.eval_batches(
+        source,
+        batch_size=config.data.batch_size,
+        max_cells=config.data.max_cells,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    for batch in batches:
         cells, tissue = predict(variables, batch)
+        overflowed += np.count_nonzero((cells.num_peaks > cells.count) & batch['valid'])
         for row in np.flatnonzero(batch['valid']):
-            index = batch['index'][row]
-            found = match(batch, cells, row, config).counts
-            counts[index] = found.tp, found.fp, found.gt
-            if tissue is not None:
-                truth = batch['tissue_mask'][row]
-                confusion[index] = metrics.confusion(tissue[row], truth, num_tissues)
-    # each pair was one process's; the others hold zeros
+            found, true = cells.count[row], batch['cell_count'][row]
+            yield Prediction(
+                index=int(batch['index'][row]),
+                points=cells.points[row, :found],
+                labels=cells.labels[row, :found],
+                scores=cells.scores[row, :found],
+                tissue=None if tissue is None else tissue[row],
+                true_points=batch['cell_points'][row, :true],
+                true_labels=batch['cell_labels'][row, :true],
+                true_tissue=batch['tissue_mask'][row],
+                distance=config.match_distance_um / float(batch['cell_mpp'][row]),
+            )
+    if overflowed:
+        logging.warning(
+            '%d patches have more peaks than config.detection.max_cells = %d; the lowest were left '
+            'out, a larger value keeps them',
+            overflowed,
+            config.detection.max_cells,
+        )
+
+
+def match(prediction: Prediction, config: ml_collections.ConfigDict) -> metrics.Match:
+    """Matches the found cells of one pair with the true ones."""
+    return metrics.match_cells(
+        prediction.points,
+        prediction.labels,
+        prediction.scores,
+        prediction.true_points,
+        prediction.true_labels,
+        distance=prediction.distance,
+        num_classes=len(config.data.cell_classes),
+    )
+
+
+def evaluate(
+    predictions: Iterable[Prediction], num_pairs: int, config: ml_collections.ConfigDict
+) -> Evaluation:
+    """Scores the predictions of a split, over all hosts.
+
+    Args:
+        predictions: those of this process.
+        num_pairs: N, of the whole split.
+        config: as `configs/default.py`.
+    """
+    num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
+    counts = np.zeros((num_pairs, 3, num_cells), np.int64)
+    confusion = np.zeros((num_pairs, num_tissues, num_tissues), np.int64)
+    for prediction in predictions:
+        found = match(prediction, config).counts
+        counts[prediction.index] = found.tp, found.fp, found.gt
+        if prediction.tissue is not None:
+            confusion[prediction.index] = metrics.confusion(
+                prediction.tissue, prediction.true_tissue, num_tissues
+            )
     if jax.process_count() > 1:
+        # each pair was one process's; the others hold zeros
         gathered = multihost_utils.process_allgather((counts, confusion))
         counts, confusion = (x.sum(0) for x in gathered)
     return Evaluation(counts, confusion)
@@ -135,28 +225,3 @@ def scores(
     if confusion.any():
         result |= metrics.iou_scores(confusion, config.data.tissue_classes)
     return result
-
-
-def eval_batches(source: Any, config: ml_collections.ConfigDict):
-    """The batches of a split of which each process takes its part."""
-    return input_pipeline.eval_batches(
-        source,
-        batch_size=config.data.batch_size,
-        max_cells=config.data.max_cells,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-
-
-def match(batch: Batch, cells: detection.Cells, row: int, config: ml_collections.ConfigDict):
-    """Matches the found cells of one patch of a batch to the true ones."""
-    found, true = int(cells.count[row]), int(batch['cell_count'][row])
-    return metrics.match_cells(
-        cells.points[row, :found],
-        cells.labels[row, :found],
-        cells.scores[row, :found],
-        batch['cell_points'][row, :true],
-        batch['cell_labels'][row, :true],
-        distance=config.match_distance_um / float(batch['cell_mpp'][row]),
-        num_classes=len(config.data.cell_classes),
-    )

@@ -28,6 +28,15 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Record: ...
 
 
+def splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """Name the splits of the data of `config.data`, in the order train, validation, test."""
+    if _is_path(config.source):
+        held = pair_folder.PairFolder(config.source).splits
+    else:
+        held = _open_builder(config.source).info.splits
+    return tuple(split for split in ('train', 'validation', 'test') if split in held)
+
+
 def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     """Open one split of the data that a config names.
 
@@ -64,22 +73,29 @@ def _is_path(source: str) -> bool:
 
 
 def _open_tfds(name: str, split: str) -> Source:
-    builder = _prepared_builder(name)
-    if builder is None:
-        if name.partition('/')[0] not in prepare.builder_names():
-            raise ValueError(
-                f'config.data.source: {name!r} is neither a file or directory nor a data set; '
-                f'want a path to a directory or zip in the layout of OCELOT, or one of '
-                f'{", ".join(prepare.builder_names())}'
-            )
-        prepare.prepare(name)
-        builder = _prepared_builder(name)
+    builder = _open_builder(name)
     if split not in builder.info.splits:
         raise ValueError(
             f'config.data.source: {name!r} has no split {split!r}; it has '
             f'{", ".join(sorted(builder.info.splits))}'
         )
     return builder.as_data_source(split=split)
+
+
+def _open_builder(name: str) -> tfds.core.DatasetBuilder:
+    """Find a data set by name, and prepare it first where it is not prepared."""
+    builder = _prepared_builder(name)
+    if builder is not None:
+        return builder
+    known = prepare.builder_names()
+    if name.partition('/')[0] not in known:
+        raise ValueError(
+            f'config.data.source: {name!r} is neither a file or directory nor a data set; '
+            f'want a path to a directory or zip in the layout of OCELOT, or one of '
+            f'{", ".join(known)}'
+        )
+    prepare.prepare(name)
+    return _prepared_builder(name)
 
 
 def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:

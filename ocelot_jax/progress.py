@@ -1,7 +1,6 @@
 """What a run says of itself: a CSV of epochs, TensorBoard curves, a bar."""
 
 import csv
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Self
 
 import tensorboardX
 import tqdm
+
+from ocelot_jax import atomic
 
 
 class MetricsLog:
@@ -37,12 +38,10 @@ class MetricsLog:
         """Adds a row to the CSV, and the metrics to TensorBoard's curves."""
         values = {name: f'{value:.6g}' for name, value in metrics.items()}
         self._rows.append({'epoch': str(epoch), 'step': str(step), **values})
-        temporary = self._path.with_suffix('.csv.tmp')
-        with temporary.open('w', newline='') as file:
-            writer = csv.DictWriter(file, self._rows[-1].keys(), extrasaction='ignore')
+        with atomic.replacing(self._path) as temporary, temporary.open('w', newline='') as file:
+            writer = csv.DictWriter(file, self._rows[-1].keys())
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(temporary, self._path)
         self.write_step(step, metrics)
         self._board.flush()
 

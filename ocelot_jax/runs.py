@@ -1,11 +1,12 @@
 """A run's directory: which configuration it belongs to."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import ml_collections
+
+from ocelot_jax import atomic
 
 _FILE = 'config.json'
 
@@ -25,9 +26,8 @@ def claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
     wanted = json.loads(config.to_json())
     if not path.exists():
         workdir.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'{_FILE}.{os.getpid()}.tmp')
-        temporary.write_text(json.dumps(wanted, indent=2) + '\n')
-        os.replace(temporary, path)
+        with atomic.replacing(path) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=2) + '\n')
         return
     held = json.loads(path.read_text())
     differences = _differences(held, wanted)
@@ -57,6 +57,9 @@ def _differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:
     """Each field that differs, with both values."""
     if isinstance(held, dict) and isinstance(wanted, dict):
         keys = sorted(held.keys() | wanted.keys())
-        parts = [_differences(held.get(k), wanted.get(k), f'{name}.{k}') for k in keys]
-        return sum(parts, [])
+        return [
+            difference
+            for key in keys
+            for difference in _differences(held.get(key), wanted.get(key), f'{name}.{key}')
+        ]
     return [] if held == wanted else [f'{name} is {held!r} there and {wanted!r} here']

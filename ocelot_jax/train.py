@@ -90,13 +90,12 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, cell_mpp)
     predict = inference.create_predictor(config, cell_mpp)
-    state = create_state(model, tx, config.seed, example)
+    state = create_state(inference.init_variables(model, config.seed, example), tx)
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
         if manager.latest_step() is not None:
-            state, data_state = checkpoint.restore(manager, manager.latest_step(), state)
-            batches.set_state(data_state)
+            state = restore(manager, manager.latest_step(), state, batches)
         step = int(state.step)
         state = flax.jax_utils.replicate(state)
         log = stack.enter_context(progress.MetricsLog(workdir, step))
@@ -117,7 +116,8 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
                 save(manager, step, state, batches)
                 manager.wait_until_finished()
                 raise SystemExit(0)
-            evaluation = inference.evaluate(predict, state.variables, validation, config)
+            predictions = inference.predictions(predict, state.variables, validation, config)
+            evaluation = inference.evaluate(predictions, len(validation), config)
             scores = inference.scores(evaluation, config)
             save(manager, step, state, batches, scores)
             means = {name: np.mean([m[name] for m in history]) for name in history[0]}
@@ -139,25 +139,14 @@ def create_optimizer(
     return optimizer.create(schedule, config.optimizer.cell_lr_multiplier)
 
 
-def create_state(
-    model: CellTissue, tx: optax.GradientTransformation, seed: int, example: dict[str, Any]
-) -> TrainState:
-    """Initialises parameters, batch statistics and optimizer; `example` is a record."""
-    fields = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
-    batch = {name: jnp.asarray(example[name])[None] for name in fields}
-    batch['tissue_mask'] = batch['tissue_mask'][..., 0]
-
-    @jax.jit
-    def initialise(key: jax.Array) -> TrainState:
-        variables = model.init(key, inference.model_inputs(batch), train=False)
-        return TrainState(
-            jnp.zeros((), jnp.int32),
-            variables['params'],
-            variables['batch_stats'],
-            tx.init(variables['params']),
-        )
-
-    return initialise(jax.random.key(seed))
+def create_state(variables: dict[str, Any], tx: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        jnp.zeros((), jnp.int32),
+        variables['params'],
+        variables['batch_stats'],
+        tx.init(variables['params']),
+    )
 
 
 def create_train_step(
@@ -279,11 +268,28 @@ def save(
     manager: Any,
     step: int,
     state: TrainState,
-    batches: Iterator[Batch],
+    batches: Any,
     scores: Metrics | None = None,
 ) -> None:
     """Saves one copy of the replicated state, and where the batches are."""
-    checkpoint.save(manager, step, flax.jax_utils.unreplicate(state), batches.get_state(), scores)
+    state = flax.jax_utils.unreplicate(state)
+    checkpoint.save(
+        manager,
+        step,
+        variables=state.variables,
+        optimizer={'step': state.step, 'state': state.opt_state},
+        data=batches.get_state(),
+        metrics=scores,
+    )
+
+
+def restore(manager: Any, step: int, state: TrainState, batches: Any) -> TrainState:
+    """Restores what `save` saved into a state like `state`, and sets `batches` to go on there."""
+    variables = checkpoint.restore(manager, step, 'variables', state.variables)
+    optimizer = {'step': state.step, 'state': state.opt_state}
+    optimizer = checkpoint.restore(manager, step, 'optimizer', optimizer)
+    batches.set_state(checkpoint.restore_data(manager, step))
+    return TrainState(optimizer['step'], **variables, opt_state=optimizer['state'])
 
 
 @contextlib.contextmanager

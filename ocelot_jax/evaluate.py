@@ -1,0 +1,198 @@
+"""Scores a run's best epoch: `python -m ocelot_jax.evaluate --workdir=RUN --split=test`.
+
+Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.json` and
+`scores.csv`, with the cells found (`predictions.json`, in the challenge's format) and a page of
+overlays (`overlays.png`).
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flax.jax_utils
+import jax
+import ml_collections
+import numpy as np
+from absl import flags
+
+from ocelot_jax import atomic, challenge, checkpoint, cli, inference, input_pipeline, overlay, runs
+from ocelot_jax.datasets.pair_folder import as_record
+
+_OVERLAYS = 8
+
+Table = dict[str, dict[str, float]]
+
+
+def evaluate_run(
+    workdir: Path, split: str | None = None, source: str | None = None, untrained: bool = False
+) -> Table:
+    """Scores the best epoch of a run on a split, and writes and prints what came out.
+
+    Args:
+        workdir: the run's directory.
+        split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
+        source: other data than the run's own, named as `config.data.source` names it.
+        untrained: whether to score the network before training as well.
+
+    Returns:
+        Row names ('population', each organ, and maybe 'untrained') to scores by name.
+
+    Raises:
+        FileNotFoundError: the directory holds no run.
+        ValueError: the run has no finished epoch, or the data is wrong.
+    """
+    config = runs.load_config(workdir)
+    if source is not None:
+        config.data.source = source
+    split = split or input_pipeline.splits(config.data)[-1]
+    pairs = input_pipeline.open_source(config.data, split)
+    example = as_record(pairs[0])
+    predict = inference.create_predictor(config, float(example['cell_mpp']))
+
+    initial = inference.init_variables(inference.create_model(config), config.seed, example)
+    with checkpoint.open_manager(workdir) as manager:
+        step = checkpoint.best_step(manager)
+        if step is None:
+            raise ValueError(f'{workdir}: no epoch of this run is finished; train it first')
+        best = checkpoint.restore(manager, step, 'variables', initial)
+
+    def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
+        return inference.predictions(predict, flax.jax_utils.replicate(variables), pairs, config)
+
+    kept: list[inference.Prediction] = []
+    evaluation = inference.evaluate(_keep(found(best), kept), len(pairs), config)
+    organs = np.array([as_record(pairs[i])['organ'] for i in range(len(pairs))])
+    table = tabulate(evaluation, organs, config)
+    if untrained:
+        before = inference.evaluate(found(initial), len(pairs), config)
+        table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
+    if jax.process_index() == 0:
+        folder = workdir / 'evaluation' / split
+        folder.mkdir(parents=True, exist_ok=True)
+        write_scores(table, folder)
+        write_predictions(kept, folder / 'predictions.json', config)
+        write_overlays(kept, pairs, folder / 'overlays.png', config)
+        print(f'{workdir}, step {step}, on {split}:\n{render(table)}\n{folder}/overlays.png')
+    return table
+
+
+def tabulate(
+    evaluation: inference.Evaluation, organs: np.ndarray, config: ml_collections.ConfigDict
+) -> Table:
+    """Scores by row: the whole population, then each organ (Table 6).
+
+    Args:
+        evaluation: of N pairs.
+        organs: [N] names.
+        config: as `configs/default.py`.
+    """
+    rows = {'population': np.ones(len(organs), bool)}
+    rows |= {str(organ): organs == organ for organ in np.unique(organs)}
+    return {
+        name: {'pairs': int(chosen.sum()), **inference.scores(evaluation, config, chosen)}
+        for name, chosen in rows.items()
+    }
+
+
+def render(table: Table) -> str:
+    """The table as text, columns aligned."""
+    names = list(table['population'])
+    cells = [['', *names]]
+    for row, scores in table.items():
+        cells.append([row, *(_format(scores.get(name)) for name in names)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return '\n'.join(
+        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
+    )
+
+
+def write_scores(table: Table, folder: Path) -> None:
+    """Writes the table as `scores.json` and `scores.csv`."""
+    with atomic.replacing(folder / 'scores.json') as path:
+        path.write_text(json.dumps(table, indent=2) + '\n')
+    names = list(table['population'])
+    with atomic.replacing(folder / 'scores.csv') as path, path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['row', *names])
+        writer.writerows([row, *map(scores.get, names)] for row, scores in table.items())
+
+
+def write_predictions(
+    predictions: list[inference.Prediction], path: Path, config: ml_collections.ConfigDict
+) -> None:
+    """Writes the cells found in the challenge's format."""
+    cells = [(found.points, found.labels, found.scores) for found in predictions]
+    challenge.write(path, cells, num_classes=len(config.data.cell_classes))
+
+
+def write_overlays(
+    predictions: list[inference.Prediction],
+    pairs: Any,
+    path: Path,
+    config: ml_collections.ConfigDict,
+) -> None:
+    """Draws a few pairs, evenly spread over the split, on one page."""
+    classes = tuple(config.data.cell_classes)
+    pictures = [overlay.draw_legend(classes, tuple(config.data.tissue_classes))]
+    chosen = np.unique(np.linspace(0, len(predictions) - 1, _OVERLAYS).astype(int))
+    for found in (predictions[i] for i in chosen):
+        pair = as_record(pairs[found.index])
+        cell_um = float(pair['cell_mpp']) * pair['cell_image'].shape[1]
+        tissue_um = float(pair['tissue_mpp']) * pair['tissue_image'].shape[1]
+        verdict = overlay.judge(
+            inference.match(found, config),
+            found.points,
+            found.labels,
+            found.true_points,
+            found.true_labels,
+        )
+        pictures.append(
+            overlay.draw_pair(
+                title=f'{pair["pair_id"]} {pair["organ"]}',
+                cell_image=pair['cell_image'],
+                tissue_image=pair['tissue_image'],
+                tissue_mask=found.true_tissue,
+                tissue_pred=found.tissue,
+                center=pair['center'],
+                fov_ratio=cell_um / tissue_um,
+                verdict=verdict,
+                radius=found.distance,
+                cell_classes=classes,
+            )
+        )
+    overlay.write_page(pictures, path)
+
+
+def _keep(
+    predictions: Iterable[inference.Prediction], kept: list[inference.Prediction]
+) -> Iterator[inference.Prediction]:
+    """Passes predictions on, and keeps them."""
+    for prediction in predictions:
+        kept.append(prediction)
+        yield prediction
+
+
+def _format(value: float | None) -> str:
+    if value is None:
+        return '-'
+    return str(value) if isinstance(value, int) else f'{value:.3f}'
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+    flags.DEFINE_string('split', None, 'train, val or test; by default test, or val without one.')
+    flags.DEFINE_string('source', None, "Other data than the run's own, as config.data.source.")
+    flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
+
+
+def main() -> None:
+    """Scores the run that the flags name."""
+    values = flags.FLAGS
+    evaluate_run(Path(values.workdir), values.split, values.source, values.untrained)
+
+
+if __name__ == '__main__':
+    _define_flags()
+    cli.run(main)
