@@ -7,10 +7,11 @@ patch) and from near (cell patch).
 import dataclasses
 
 import numpy as np
+from ocelot_jax.datasets import release
 from ocelot_jax.datasets.ocelot_synthetic import cells as cells_lib
 from ocelot_jax.datasets.ocelot_synthetic import cytoplasm, noise, nuclei, stain, tissue
 
-SPLITS = ('train', 'validation', 'test')
+SPLITS = tuple(release.SPLIT_FOLDERS)
 
 # Table 2 of the paper: slides per organ (train, validation and test together).
 _SLIDES_PER_ORGAN = {
@@ -26,9 +27,13 @@ _PAIRS_PER_SLIDE = (2, 3, 1, 3, 2)
 
 # How often the cell patch is centered on cancer area. Cells are equally dense everywhere, so
 # cell patches see more cancer area than tissue patches do (64.6% of their cells by Table 3).
-_CENTER_IN_CANCER = 0.815
+_CENTER_IN_CANCER = 0.80
 
-_GOLDEN = (np.sqrt(5) - 1) / 2
+# Powers of the inverse of the plastic number, whose multiples fill the unit square evenly.
+_EVEN_STEPS = np.array([0.7548776662, 0.5698402910])
+
+# Last part of the seeds of what is not a single pair's.
+_SLIDE, _PHASE = 1, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,17 +67,19 @@ def draw_scene(
     geometry: tissue.Geometry, seed: int, split: str, index: int, ambiguous_share: float
 ) -> Scene:
     """Draw a pair without its pixels; the arguments are those of `draw_pair`."""
-    rng = noise.generator(seed, SPLITS.index(split), index)
-    slide = slide_number(index)
-    # Golden-ratio steps spread both draws evenly over any run of pairs, so that small splits have
-    # the paper's shares too.
-    phase = noise.generator(seed, SPLITS.index(split)).random(2)
-    spread = (phase + _GOLDEN * (index + np.array([0, 1 / 3]))) % 1
+    if not 0 <= ambiguous_share < 1:
+        raise ValueError(f'ambiguous_share is {ambiguous_share}; want a number in [0, 1)')
+    number = split_number(split)
+    rng = noise.generator(seed, number, index)
+    # Both draws are spread evenly over any run of pairs, so that small splits have the paper's
+    # shares too.
+    phase = noise.generator(seed, number, 0, _PHASE).random(2)
+    spread = (phase + index * _EVEN_STEPS) % 1
     share = tissue.CANCER_SHARE + 0.5 * (spread[0] - 0.5)
     material = tissue.draw_tissue(rng, geometry, share, ambiguous_share)
     return Scene(
         geometry=geometry,
-        slide=slide,
+        slide=slide_number(index),
         tissue=material,
         cells=cells_lib.draw_cells(rng, material, geometry, ambiguous_share),
         center=_draw_center(rng, material.mask, spread[1] < _CENTER_IN_CANCER),
@@ -90,6 +97,11 @@ def _draw_center(rng: np.random.Generator, mask: np.ndarray, in_cancer: bool) ->
     steps = rng.integers(0, 4, 2)
     pixel = np.array([columns[chosen], rows[chosen]]) + margin + steps / 4
     return (pixel / size).astype(np.float32)
+
+
+def split_number(split: str) -> int:
+    """Return 0, 1 or 2 for 'train', 'validation' (or 'val') and 'test'."""
+    return SPLITS.index(release.split_name(split))
 
 
 def slide_number(index: int) -> int:
@@ -133,11 +145,10 @@ def _stained(scene: Scene, pixels: tissue.Grid) -> tuple[np.ndarray, np.ndarray]
 
 def draw_slide(seed: int, split: str, slide: int) -> tuple[str, str, stain.Stain]:
     """Return a slide's name, its organ and its stain."""
-    number = SPLITS.index(split)
-    rng = noise.generator(seed, number, slide, 1)
+    rng = noise.generator(seed, split_number(split), slide, _SLIDE)
     slides = np.array(list(_SLIDES_PER_ORGAN.values()))
     organ = rng.choice(list(_SLIDES_PER_ORGAN), p=slides / slides.sum())
-    return f'synthetic-{split}-{slide + 1:04d}', str(organ), stain.draw_stain(rng)
+    return f'synthetic-{split_number(split)}{slide + 1:04d}', str(organ), stain.draw_stain(rng)
 
 
 def draw_pair(
@@ -148,7 +159,7 @@ def draw_pair(
     Args:
       geometry: sizes.
       seed: seed of the whole data set.
-      split: one of `SPLITS`.
+      split: one of `SPLITS`, or 'val'.
       index: number of the pair in its split, from 0.
       ambiguous_share: share of cells whose looks say nothing about their class, in [0, 1).
 
@@ -157,13 +168,16 @@ def draw_pair(
       tissue_mask [size, size, 1] uint8, cells (x, y [n] float32, label [n] int64), center [2]
       float32, cell_mpp and tissue_mpp float32.
 
+    Raises:
+      ValueError: for another split, or a share outside of [0, 1).
+
     """
     scene = draw_scene(geometry, seed, split, index, ambiguous_share)
     slide_name, organ, look = draw_slide(seed, split, scene.slide)
     cell_image, tissue_image = render(scene, look)
     cells, pixels = visible_cells(scene)
     return {
-        'pair_id': f'{SPLITS.index(split)}{index + 1:04d}',
+        'pair_id': f'{split_number(split)}{index + 1:04d}',
         'slide_name': slide_name,
         'organ': organ,
         'cell_image': cell_image,

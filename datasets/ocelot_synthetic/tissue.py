@@ -31,6 +31,12 @@ class Geometry:
     size: int
     cell_mpp: float
 
+    def __post_init__(self):
+        if self.size % 8 or self.size <= 0:
+            raise ValueError(f'Geometry.size is {self.size}; want a positive multiple of 8')
+        if not self.cell_mpp > 0:
+            raise ValueError(f'Geometry.cell_mpp is {self.cell_mpp}; want um per pixel above 0')
+
     @property
     def tissue_mpp(self) -> float:
         """Um per pixel of the tissue patch."""
@@ -213,7 +219,9 @@ def paint(
     strands = _fibres(tissue, pixels)
     stroma = 0.08 + 0.16 * noise.sigmoid(4 * strands + 1.5) + 0.09 * strands
     rim = 4 * glass * (1 - glass)
-    bluish = 0.03 * cancer + 0.02 * pixels.values(tissue.drift)
+    # Cancer is a little bluer, but so are other places of a cell patch's size: only a look at
+    # much more tissue averages this drift out.
+    bluish = 0.04 * cancer + 0.02 * pixels.values(tissue.drift)
     eosin = stroma + epithelium * (cytoplasm - stroma) + 0.06 * rim - bluish
     hematoxylin = 0.03 + epithelium * (0.2 * cytoplasm + 0.01) + 0.03 * rim + bluish
     kept = 1 - glass
@@ -224,9 +232,9 @@ def _fibres(tissue: Tissue, pixels: Grid) -> np.ndarray:
     """Return wavy fibres [h, w] of about -1 to 1."""
     bend, wave = (pixels.values(warp) for warp in tissue.warp)
     cos, sin = np.float32(np.cos(tissue.direction)), np.float32(np.sin(tissue.direction))
-    step = 3.0 * tissue.warp[0].step / 10
+    swing = 0.3 * tissue.warp[0].step
     along = pixels.x * cos + pixels.y[:, None] * sin
-    across = pixels.y[:, None] * cos - pixels.x * sin + step * bend + 4.0 * wave
+    across = pixels.y[:, None] * cos - pixels.x * sin + swing * bend + 4.0 * wave
     broad = noise.sample_warped(tissue.fibres, along / 40, across / 4.5)
     thin = noise.sample_warped(tissue.fibres, along / 22 + 97, across / 1.7 + 31)
     if pixels.mpp > 0.4:

@@ -284,3 +284,30 @@ def test_field_is_a_periodic_cubic_spline():
     columns, rows = np.sort(x[:9]), np.sort(y[:7])
     grid = field.on_grid(columns, rows)
     np.testing.assert_allclose(grid, field.at(*np.meshgrid(columns, rows)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: tissue.Geometry(100, 0.5), r'Geometry\.size is 100; want a positive multiple'),
+        (lambda: tissue.Geometry(128, 0.0), r'Geometry\.cell_mpp is 0\.0; want'),
+        (lambda: draw.draw_pair(SMALL, 0, 'train', 0, 1.0), r'ambiguous_share is 1\.0; want'),
+        (lambda: draw.draw_pair(SMALL, 0, 'dev', 0, 0.3), r"split is 'dev'; want 'train'"),
+    ],
+)
+def test_wrong_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_val_is_validation():
+    assert equal(*(draw.draw_pair(SMALL, 5, s, 1, AMBIGUOUS) for s in ('val', 'validation')))
+
+
+def test_where_the_cell_patch_lies_is_not_bound_to_the_share_of_cancer(scenes):
+    shares = [np.mean(scene.tissue.mask == tissue.CANCER) for scene in scenes]
+    inside = []
+    for scene in scenes:
+        column, row = (scene.center * SMALL.size).astype(int)
+        inside.append(scene.tissue.mask[row, column] == tissue.CANCER)
+    assert abs(np.corrcoef(shares, inside)[0, 1]) < 0.1
