@@ -53,7 +53,7 @@ def split_problems(
             problems |= found | others
     by_id = dict(zip(pair_ids, sizes, strict=True))
     for pair in pairs:
-        if by_id[pair.pair_id] == usual:
+        if all(by_id[pair.pair_id].values()) and by_id[pair.pair_id] == usual:
             problems |= _center_problem(folder, pair, usual)
     return problems
 

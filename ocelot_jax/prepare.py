@@ -19,6 +19,7 @@ from ocelot_jax import datasets
 
 FORMATS = ('tfrecord', 'array_record')
 _SUFFIX = '_dataset_builder'
+_INFO = 'dataset_info.json'
 
 
 def prepare(
@@ -46,7 +47,7 @@ def prepare(
 
     """
     builder = _builder(name, data_dir)
-    if not builder.is_prepared():
+    if not (pathlib.Path(builder.data_dir) / _INFO).exists():
         _require_tensorflow()
         _download_and_prepare(builder, manual_dir)
     for file_format in FORMATS:
@@ -165,8 +166,7 @@ def _add_format(builder, file_format: str):
         proto.alternative_file_formats[:] = FORMATS[1:]
         dataset_info.write_dataset_info_proto(proto, scratch)
         # The last step: until now nothing has told TFDS of the new files.
-        info = pathlib.Path(scratch) / 'dataset_info.json'
-        os.replace(info, directory / info.name)
+        os.replace(pathlib.Path(scratch) / _INFO, directory / _INFO)
 
 
 def _serialized(path: pathlib.Path) -> Iterator[bytes]:
