@@ -41,4 +41,6 @@ def territories(
     # Bodies end some um from the nucleus: no membrane stands alone in between.
     membrane = np.exp(-(((second - first) / np.float32(width)) ** 2))
     membrane *= np.clip(2.5 - second / 3, 0, 1)
+    # Faded before the windows end, whose edges would show otherwise.
+    body = 0.5 + (body - 0.5) * np.clip((5 - first) / 3, 0, 1)
     return first, membrane, body
