@@ -1,8 +1,14 @@
 """Turns a data set's files into TFDS records: `python -m ocelot_jax.prepare ocelot`.
 
-TFDS reads TFRecord with `tfds.load` and ArrayRecord with `tfds.data_source`, and prepares one of
-the two. This leaves both side by side, so that both work, by name and with no import of ours;
-the latter, which training reads, also where TensorFlow is not installed.
+TFDS reads TFRecord as `tf.data` and ArrayRecord by random access, and prepares one of the two.
+This leaves both side by side, so that both ways work by name and with no import of ours:
+
+    tfds.load('ocelot', split='train')
+    tfds.builder('ocelot').as_data_source('train')
+    tfds.data_source('ocelot', split='train', data_dir=DIR)
+
+The latter two, which training reads, need no TensorFlow. Without a `data_dir`, TFDS 4.9.10 lets
+`tfds.data_source` read only what was prepared in ArrayRecord first, which `tfds.load` cannot read.
 """
 
 import argparse
