@@ -14,8 +14,20 @@ def get_config() -> ConfigDict:
     config.num_epochs = 12
     config.data.source = 'crc_pairs_v1.zip'
     config.data.max_cells = 128
+    # so short a training underfits: no spatial dropout, and color more than blur and noise
+    config.model.cell_dropout = 0.0
+    config.model.tissue_dropout = 0.0
+    config.augment.blur_probability = 0.2
+    config.augment.blur_sigma = 0.7
+    config.augment.noise_probability = 0.2
+    config.augment.noise_std = 0.03
+    config.augment.color_probability = 0.8
+    config.augment.contrast = 0.2
+    config.augment.saturation = 0.2
+    config.optimizer.warmup_epochs = 0.5
     config.target.disk_radius_um = 1.62
     config.detection.sigma_um = 0.54
     config.detection.min_distance_um = 1.62
+    config.detection.threshold = 0.3
     config.detection.max_cells = 256
     return config

@@ -28,8 +28,11 @@ def get_config() -> ConfigDict:
                 'context': 'prediction',
                 # input, encoder, aspp or decoder: where
                 'seam': 'aspp',
+                # spatial dropout of each branch's encoder; the paper tries 0.1, 0.3, 0.5 (cell)
                 'cell_dropout': 0.1,
                 'tissue_dropout': 0.1,
+                # dropout after the ASPP's projection, as the reference network has it
+                'aspp_dropout': 0.5,
             },
             'target': {'disk_radius_um': 1.4},
             'augment': {

@@ -23,6 +23,8 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
         ),
     ]
     options = ocp.CheckpointManagerOptions(
+        # without it Orbax writes no metrics
+        best_fn=_score,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
         cleanup_tmp_directories=True,
     )

@@ -9,8 +9,10 @@ from absl import app, flags, logging
 def run(main: Callable[[], None]) -> None:
     """Parses flags and calls `main`; wrong input ends with one line and status 1.
 
-    With `--verbosity=1` the traceback is shown too.
+    With `--verbosity=1` the traceback is shown too. Libraries' notes are shown from
+    `--verbosity=0`.
     """
+    flags.FLAGS.set_default('verbosity', logging.WARNING)
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
 
 

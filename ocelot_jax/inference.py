@@ -11,7 +11,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from ocelot_jax import augment, detection, input_pipeline, metrics
-from ocelot_jax.models import CellTissue
+from ocelot_jax.models import CONTEXTS, SEAMS, CellTissue
 
 Batch = dict[str, Any]
 Predictor = Callable[[Any, Batch], tuple[detection.Cells, np.ndarray | None]]
@@ -63,7 +63,16 @@ def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None
     Args:
         config: as `configs/default.py`.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
+
+    Raises:
+        ValueError: the configuration names a context or a seam that there is not.
     """
+    for name, value, known in (
+        ('context', config.model.context, CONTEXTS),
+        ('seam', config.model.seam, SEAMS),
+    ):
+        if value not in known:
+            raise ValueError(f'config.model.{name}: {value!r}; want one of {", ".join(known)}')
     return CellTissue(
         cell_classes=len(config.data.cell_classes),
         tissue_classes=len(config.data.tissue_classes),
@@ -110,6 +119,10 @@ def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Pred
         'threshold': config.detection.threshold,
         'max_cells': config.detection.max_cells,
     }
+    if config.detection.backend not in ('jax', 'skimage'):
+        raise ValueError(
+            f'config.detection.backend: {config.detection.backend!r}; want jax or skimage'
+        )
     on_device = config.detection.backend == 'jax'
 
     @jax.pmap

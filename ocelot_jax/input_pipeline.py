@@ -272,6 +272,11 @@ def _example(source: Source, max_cells: int, row: int) -> Batch:
     """Read one row of a source into arrays of fixed shapes; rows beyond its end are padding."""
     index = min(row, len(source) - 1)
     record = pair_folder.as_record(source[index])
+    for name in _IMAGES:
+        if record[name].shape[0] != record[name].shape[1]:
+            raise ValueError(
+                f'pair {record["pair_id"]}: {name} is {_size(record[name])}; want a square patch'
+            )
     cells = record['cells']
     count = len(cells['label'])
     if count > max_cells:

@@ -29,7 +29,7 @@ def claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
         with atomic.replacing(path) as temporary:
             temporary.write_text(json.dumps(wanted, indent=2) + '\n')
         return
-    held = json.loads(path.read_text())
+    held = _read(path)
     differences = _differences(held, wanted)
     if differences:
         raise ValueError(
@@ -50,7 +50,14 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
             f'{path}: not there, so {workdir} is no run; --workdir wants the directory that '
             'ocelot_jax.main trained in'
         )
-    return ml_collections.ConfigDict(json.loads(path.read_text()))
+    return ml_collections.ConfigDict(_read(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path}: is no JSON ({error}); want what the trainer wrote') from error
 
 
 def _differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:

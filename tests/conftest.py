@@ -13,7 +13,7 @@ FOLDERS = {'train': 'train', 'val': 'val', 'validation': 'val', 'test': 'test'}
 CELL_MPP, TISSUE_MPP = 0.2, 0.8
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def shared() -> pathlib.Path:
     """Data kept beside the project, which a plain checkout lacks."""
     path = ROOT.parent / 'shared'

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 from ocelot_jax.datasets import features
+from ocelot_jax.datasets.builder import PairBuilder
 from ocelot_jax.datasets.ocelot_synthetic import draw, tissue
 from PIL import Image
 
@@ -32,7 +33,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     ambiguous_share: float = 0.3
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PairBuilder):
     """The builder; it needs no download."""
 
     # TFDS would guess `ocelot_jax/datasets/...`, which an editable install does not have.

@@ -16,9 +16,7 @@ def fov_ratio(batch: dict[str, Array]) -> Array:
     return cell_um / (batch['tissue_mpp'] * batch['tissue_image'].shape[2])
 
 
-def crop_upsample(
-    features: Array, center: Array, ratio: Array, shape: tuple[int, int]
-) -> Array:
+def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
     """Brings a map of the tissue patch into the cell patch's frame (Fig. 5a).
 
     Each pixel of the result is the map's value at the same physical place, interpolated

@@ -29,6 +29,7 @@ class CellTissue(nn.Module):
         seam: where, one of `deeplab.SEAMS`.
         cell_dropout: spatial dropout of the cell branch's encoder.
         tissue_dropout: the same for the tissue branch.
+        aspp_dropout: dropout after the projection of either branch's ASPP.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
     """
 
@@ -38,6 +39,7 @@ class CellTissue(nn.Module):
     seam: str = 'aspp'
     cell_dropout: float = 0.1
     tissue_dropout: float = 0.1
+    aspp_dropout: float = 0.5
     axis_name: str | None = None
 
     @nn.compact
@@ -52,10 +54,11 @@ class CellTissue(nn.Module):
         Returns:
             `cell_logits` [B,H,W,1+K] and `tissue_logits` [B,h,w,T], None without a tissue branch.
         """
+        shared = {'aspp_dropout': self.aspp_dropout, 'axis_name': self.axis_name}
         tissue_logits, tissue = None, None
         if self.context == 'prediction':
             tissue_branch = deeplab.DeepLabV3Plus(
-                self.tissue_classes, self.tissue_dropout, self.axis_name, name='tissue'
+                self.tissue_classes, self.tissue_dropout, **shared, name='tissue'
             )
             tissue_logits, _ = tissue_branch(batch['tissue_image'], train=train)
             tissue = nn.softmax(tissue_logits)
@@ -71,7 +74,7 @@ class CellTissue(nn.Module):
             return jnp.concatenate([features, context], -1)
 
         cell_branch = deeplab.DeepLabV3Plus(
-            1 + self.cell_classes, self.cell_dropout, self.axis_name, name='cell'
+            1 + self.cell_classes, self.cell_dropout, **shared, name='cell'
         )
         cell_logits, _ = cell_branch(batch['cell_image'], train=train, inject=inject)
         return {'cell_logits': cell_logits, 'tissue_logits': tissue_logits}

@@ -63,11 +63,13 @@ class DeepLabV3Plus(nn.Module):
     Attributes:
         num_classes: channels of the logits.
         dropout: spatial dropout after each stage of the encoder (Appendix B).
+        aspp_dropout: dropout after the ASPP's projection.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
     """
 
     num_classes: int
     dropout: float = 0.0
+    aspp_dropout: float = 0.5
     axis_name: str | None = None
 
     @nn.compact
@@ -94,7 +96,8 @@ class DeepLabV3Plus(nn.Module):
         shared = {'axis_name': self.axis_name}
         image = inject('input', x)
         low, high = ResNetEncoder(self.dropout, **shared, name='encoder')(image, train)
-        context = ASPP(**shared, name='aspp')(inject('encoder', high), train)
+        aspp = ASPP(dropout=self.aspp_dropout, **shared, name='aspp')
+        context = aspp(inject('encoder', high), train)
         fused = Decoder(**shared, name='decoder')(inject('aspp', context), low, train)
         logits = nn.Dense(self.num_classes, name='head')(inject('decoder', fused))
         seams = {'low': low, 'encoder': high, 'aspp': context, 'decoder': fused}

@@ -68,9 +68,7 @@ def _native_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tup
 
 def _taps(shape: tuple[int, ...], dilation: int) -> list[tuple[int, int]]:
     """The kernel's positions that see any pixel at all; wide dilations on small maps miss."""
-    rows, columns = (
-        [i for i in range(3) if abs(i - 1) * dilation < size] for size in shape[1:3]
-    )
+    rows, columns = ([i for i in range(3) if abs(i - 1) * dilation < size] for size in shape[1:3])
     return [(i, j) for i in rows for j in columns]
 
 

@@ -150,7 +150,8 @@ def resize(x: Array, shape: tuple[int, int]) -> Array:
         jnp.asarray(_interpolation_matrix(new, old), x.dtype)
         for new, old in zip(shape, x.shape[1:3], strict=True)
     )
-    return jnp.einsum('Hh,Ww,bhwc->bHWc', rows, columns, x)
+    # accelerators would round the weights to fewer bits by default
+    return jnp.einsum('Hh,Ww,bhwc->bHWc', rows, columns, x, precision='highest')
 
 
 def _interpolation_matrix(new: int, old: int) -> np.ndarray:

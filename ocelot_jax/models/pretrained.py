@@ -44,7 +44,10 @@ def _layers() -> list[tuple[str, str]]:
     pairs = [('encoder/stem/conv', 'encoder.conv1'), ('encoder/stem/bn', 'encoder.bn1')]
     for stage, blocks in _STAGES.items():
         for block in range(blocks):
-            ours, theirs = f'encoder/stage{stage}_block{block + 1}', f'encoder.layer{stage}.{block}'
+            ours, theirs = (
+                f'encoder/stage{stage}_block{block + 1}',
+                f'encoder.layer{stage}.{block}',
+            )
             for i in (1, 2):
                 pairs += [
                     (f'{ours}/conv{i}/conv', f'{theirs}.conv{i}'),

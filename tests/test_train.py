@@ -1,0 +1,181 @@
+"""Training as users start it: killed, stopped, restarted, on one device and on eight."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from tests.conftest import ROOT, make_release
+
+EPOCHS = 5
+STEPS = 4
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A data set of patches just large enough for the network."""
+    path = tmp_path_factory.mktemp('pairs')
+    return make_release(path, {'train': 2 * STEPS, 'val': 3, 'test': 1}, size=32)
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    """Compiled programs, shared by the processes that run the same ones."""
+    return tmp_path_factory.mktemp('compiled')
+
+
+def command(folder, workdir, config='cell_only', **overrides):
+    values = {
+        'data.source': folder,
+        'data.batch_size': 2,
+        'data.max_cells': 16,
+        'num_epochs': EPOCHS,
+        'detection.max_cells': 64,
+        **overrides,
+    }
+    return [
+        sys.executable,
+        '-m',
+        'ocelot_jax.main',
+        f'--config=configs/{config}.py',
+        f'--workdir={workdir}',
+        *(f'--config.{name}={value}' for name, value in values.items()),
+    ]
+
+
+def environment(cache, devices=1):
+    return os.environ | {
+        'JAX_COMPILATION_CACHE_DIR': str(cache),
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+        'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+    }
+
+
+def train(arguments, cache, devices=1):
+    return subprocess.run(
+        arguments, cwd=ROOT, env=environment(cache, devices), capture_output=True, text=True
+    )
+
+
+def final_arrays(workdir):
+    """Every array of the last checkpoint, by name."""
+    manager = ocp.CheckpointManager(workdir / 'checkpoints')
+    step = manager.latest_step()
+    names = ('variables', 'optimizer')
+    restored = manager.restore(
+        step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore() for name in names})
+    )
+    leaves, _ = jax.tree.flatten_with_path({name: restored[name] for name in names})
+    return step, {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_same_run(workdir, reference):
+    step, arrays = final_arrays(workdir)
+    wanted_step, wanted = final_arrays(reference)
+    assert step == wanted_step == EPOCHS * STEPS
+    assert arrays.keys() == wanted.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, wanted[name], err_msg=name)
+
+
+def rows(workdir):
+    with (workdir / 'metrics.csv').open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope='module')
+def reference(folder, cache, tmp_path_factory):
+    """A run that nobody disturbed."""
+    workdir = tmp_path_factory.mktemp('reference') / 'run'
+    done = train(command(folder, workdir), cache)
+    assert done.returncode == 0, done.stderr
+    assert 'population' in done.stdout
+    return workdir
+
+
+def start(arguments, cache, log):
+    return subprocess.Popen(
+        arguments, cwd=ROOT, env=environment(cache), stdout=log, stderr=subprocess.STDOUT
+    )
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, 'the run ended before it could be disturbed'
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def epochs_logged(workdir):
+    return len(rows(workdir)) if (workdir / 'metrics.csv').exists() else 0
+
+
+def test_killed_run_ends_with_the_same_bits(folder, cache, reference, tmp_path):
+    workdir = tmp_path / 'run'
+    moments = random.Random(0)
+    for kill in range(3):
+        with (tmp_path / 'log').open('w') as log:
+            process = start(command(folder, workdir), cache, log)
+            wait_for(lambda: epochs_logged(workdir) > kill, process)
+            time.sleep(moments.uniform(0, 0.5))
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+    done = train(command(folder, workdir), cache)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(workdir, reference)
+    assert rows(workdir) == rows(reference)
+
+
+def test_sigterm_saves_within_the_epoch_and_the_run_goes_on(folder, cache, reference, tmp_path):
+    workdir = tmp_path / 'run'
+    with (tmp_path / 'log').open('w') as log:
+        process = start(command(folder, workdir), cache, log)
+        wait_for(lambda: epochs_logged(workdir) > 0, process)
+        process.terminate()
+        assert process.wait() == 0, (tmp_path / 'log').read_text()
+    stopped_at, _ = final_arrays(workdir)
+    assert STEPS <= stopped_at < EPOCHS * STEPS
+    done = train(command(folder, workdir), cache)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(workdir, reference)
+
+
+def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
+    """Same global batch, dropout off; batch statistics and Dice sums span the devices."""
+    overrides = {
+        'data.batch_size': 8,
+        'num_epochs': 4,
+        'model.cell_dropout': 0.0,
+        'model.tissue_dropout': 0.0,
+        'model.aspp_dropout': 0.0,
+        'optimizer.learning_rate': 1e-4,
+    }
+    losses = []
+    for devices in (1, 8):
+        workdir = tmp_path / str(devices)
+        done = train(command(folder, workdir, 'pred_inter2', **overrides), cache, devices)
+        assert done.returncode == 0, done.stderr
+        losses.append([[float(r[k]) for k in ('cell_loss', 'tissue_loss')] for r in rows(workdir)])
+    assert np.ptp(losses[0], axis=0).min() > 1e-3, 'the losses must move for this to mean anything'
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
+def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(folder, cache, tmp_path):
+    workdir = tmp_path / 'run'
+    overrides = {'optimizer.learning_rate': 1e30, 'optimizer.warmup_epochs': 2.0}
+    done = train(command(folder, workdir, **overrides), cache)
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith('error:')]
+    assert 'nan' in line
+    assert 'step ' in line
+    for array in final_arrays(workdir)[1].values():
+        assert np.isfinite(array).all()
