@@ -6,7 +6,8 @@ BIN := .venv/bin
 .PHONY: demo test lint format clean
 
 demo: .venv/installed
-	$(BIN)/python -m ocelot_jax.demo
+	$(BIN)/python -m ocelot_jax.main --config=configs/demo.py --workdir=runs/demo
+	$(BIN)/python -m ocelot_jax.evaluate --workdir=runs/demo --split=test --untrained
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest

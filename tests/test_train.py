@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.conftest import ROOT, make_release
+from conftest import ROOT, make_release
 
 EPOCHS = 5
 STEPS = 4
@@ -107,16 +107,13 @@ def start(arguments, cache, log):
     )
 
 
-def wait_for(condition, process):
+def wait_for_epochs(count, workdir, process):
+    """Waits until a run in progress has logged so many epochs."""
     deadline = time.monotonic() + 300
-    while not condition():
+    while not (workdir / 'metrics.csv').exists() or len(rows(workdir)) < count:
         assert process.poll() is None, 'the run ended before it could be disturbed'
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def epochs_logged(workdir):
-    return len(rows(workdir)) if (workdir / 'metrics.csv').exists() else 0
 
 
 def test_killed_run_ends_with_the_same_bits(folder, cache, reference, tmp_path):
@@ -125,7 +122,7 @@ def test_killed_run_ends_with_the_same_bits(folder, cache, reference, tmp_path):
     for kill in range(3):
         with (tmp_path / 'log').open('w') as log:
             process = start(command(folder, workdir), cache, log)
-            wait_for(lambda: epochs_logged(workdir) > kill, process)
+            wait_for_epochs(kill + 1, workdir, process)
             time.sleep(moments.uniform(0, 0.5))
             process.kill()
             assert process.wait() == -signal.SIGKILL
@@ -139,7 +136,7 @@ def test_sigterm_saves_within_the_epoch_and_the_run_goes_on(folder, cache, refer
     workdir = tmp_path / 'run'
     with (tmp_path / 'log').open('w') as log:
         process = start(command(folder, workdir), cache, log)
-        wait_for(lambda: epochs_logged(workdir) > 0, process)
+        wait_for_epochs(1, workdir, process)
         process.terminate()
         assert process.wait() == 0, (tmp_path / 'log').read_text()
     stopped_at, _ = final_arrays(workdir)
