@@ -53,6 +53,9 @@ def get_config() -> ConfigDict:
                 'learning_rate': 1e-3,
                 'cell_lr_multiplier': 1.0,
                 'warmup_epochs': 1.0,
+                # what is evaluated is a running average of weights and batch statistics over
+                # about 1 / (1 - decay) steps; 0 for the last step's own, as in the paper
+                'average_decay': 0.0,
             },
             'detection': {
                 'sigma_um': 0.6,

@@ -31,7 +31,7 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(
         (Path(workdir) / 'checkpoints').absolute(),
         options=options,
-        item_names=('variables', 'optimizer', 'data'),
+        item_names=('variables', 'training', 'data'),
     )
 
 
@@ -40,7 +40,7 @@ def save(
     step: int,
     *,
     variables: Any,
-    optimizer: Any,
+    training: Any,
     data: dict[str, Any],
     metrics: dict[str, float] | None,
 ) -> None:
@@ -50,20 +50,20 @@ def save(
         manager: from `open_manager`.
         step: optimizer steps done.
         variables: what the model is applied with, not replicated.
-        optimizer: what else training needs to go on, not replicated.
+        training: what else training needs to go on, not replicated.
         data: where the training batches are, as their iterator tells it.
         metrics: validation metrics of this step, None where it was not validated.
     """
     args = ocp.args.Composite(
         variables=ocp.args.StandardSave(variables),
-        optimizer=ocp.args.StandardSave(optimizer),
+        training=ocp.args.StandardSave(training),
         data=ocp.args.JsonSave(data),
     )
     manager.save(step, args=args, metrics=metrics, force=True)
 
 
 def restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any) -> Any:
-    """Restores `variables` or `optimizer` of a step, on the devices of `like`'s arrays."""
+    """Restores `variables` or `training` of a step, on the devices of `like`'s arrays."""
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
     return manager.restore(step, args=args)[item]

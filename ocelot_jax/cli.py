@@ -9,20 +9,22 @@ from absl import app, flags, logging
 def run(main: Callable[[], None]) -> None:
     """Parses flags and calls `main`; wrong input ends with one line and status 1.
 
-    With `--verbosity=1` the traceback is shown too. Libraries' notes are shown from
-    `--verbosity=0`.
+    `--verbosity=0` shows what the libraries note, `--verbosity=1` an error's traceback.
     """
-    flags.FLAGS.set_default('verbosity', logging.WARNING)
     app.run(lambda argv: _guarded(main), flags_parser=_parse)
 
 
 def _parse(argv: list[str]) -> list[str]:
     try:
         left = flags.FLAGS(argv)
-        # ml_collections reads the file and its overrides where the flag is parsed
     except flags.Error as error:
         _die(error)
-    except (AttributeError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
+    # ml_collections reads the configuration and its overrides where the flag is parsed
+    except (AttributeError, KeyError) as error:
+        name = str(error).strip('"\'')
+        given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
+        _die(f'{given}: there is no such field in the configuration' if given else error)
+    except (TypeError, ValueError, OSError) as error:
         _die(f'--config: {error}')
     if left[1:]:
         _die(f'argument {left[1]!r} is no flag; flags begin with --')
@@ -30,9 +32,11 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    if not flags.FLAGS['verbosity'].present:
+        logging.set_verbosity(logging.WARNING)
     try:
         main()
-    except (FileNotFoundError, FileExistsError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         logging.debug('', exc_info=True)
         if '\n' in str(error):  # not one of ours
             raise

@@ -181,8 +181,8 @@ def predictions(
             )
     if overflowed:
         logging.warning(
-            '%d patches have more peaks than config.detection.max_cells = %d; the lowest were left '
-            'out, a larger value keeps them',
+            '%d patches have more peaks than config.detection.max_cells = %d; '
+            'the lowest were left out, a larger value keeps them',
             overflowed,
             config.detection.max_cells,
         )

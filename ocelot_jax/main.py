@@ -10,7 +10,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ocelot_jax import cli, evaluate, runs, train
+from ocelot_jax import cli, evaluate, train
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; runs/<config> if not set.')
@@ -20,12 +20,13 @@ flags.mark_flag_as_required('config')
 
 def main() -> None:
     """Trains, then scores the best epoch."""
+    file = Path(config_flags.get_config_filename(flags.FLAGS['config']))
+    if not file.exists():
+        raise FileNotFoundError(f'--config: {file} is not there; want a file of configs/')
     config = _CONFIG.value
-    name = Path(config_flags.get_config_filename(flags.FLAGS['config'])).stem
-    workdir = Path(_WORKDIR.value or f'runs/{name}')
+    workdir = Path(_WORKDIR.value or f'runs/{file.stem}')
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
-    runs.claim(workdir, config)
     train.train_and_evaluate(config, workdir)
     evaluate.evaluate_run(workdir)
 

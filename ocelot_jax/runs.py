@@ -11,26 +11,20 @@ from ocelot_jax import atomic
 _FILE = 'config.json'
 
 
-def claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Makes the directory of a run, or checks that it belongs to the same run.
+def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Writes the configuration of a new run to `config.json`."""
+    with atomic.replacing(workdir / _FILE) as temporary:
+        temporary.write_text(json.dumps(_plain(config), indent=2) + '\n')
 
-    Args:
-        workdir: directory; its parents are made too.
-        config: the run's configuration, kept in `config.json`.
+
+def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Checks that a run is of a configuration.
 
     Raises:
-        ValueError: the directory holds a run of another configuration.
+        ValueError: it is of another one.
     """
     path = workdir / _FILE
-    # through JSON, which knows no tuples
-    wanted = json.loads(config.to_json())
-    if not path.exists():
-        workdir.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(path) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + '\n')
-        return
-    held = _read(path)
-    differences = _differences(held, wanted)
+    differences = _differences(_read(path), _plain(config))
     if differences:
         raise ValueError(
             f'{path}: holds a run of another configuration: {"; ".join(differences)}; '
@@ -44,20 +38,24 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
     Raises:
         FileNotFoundError: there is no run in the directory.
     """
-    path = workdir / _FILE
-    if not path.exists():
-        raise FileNotFoundError(
-            f'{path}: not there, so {workdir} is no run; --workdir wants the directory that '
-            'ocelot_jax.main trained in'
-        )
-    return ml_collections.ConfigDict(_read(path))
+    return ml_collections.ConfigDict(_read(workdir / _FILE))
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileNotFoundError(
+            f'{path}: not there, so {path.parent} is no run; --workdir wants the directory that '
+            'ocelot_jax.main trained in'
+        )
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f'{path}: is no JSON ({error}); want what the trainer wrote') from error
+
+
+def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The configuration as JSON holds it, without tuples."""
+    return json.loads(config.to_json())
 
 
 def _differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:

@@ -25,6 +25,7 @@ from ocelot_jax import (
     losses,
     optimizer,
     progress,
+    runs,
     targets,
 )
 from ocelot_jax.models import CellTissue
@@ -38,17 +39,19 @@ Metrics = dict[str, float]
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a step changes; `step` counts the steps done."""
+    """Everything that a step changes.
+
+    Attributes:
+        step: number of steps done.
+        variables: the model's parameters and batch statistics.
+        opt_state: the optimizer's.
+        average: running average of `variables`, which is what is evaluated and kept.
+    """
 
     step: jax.Array
-    params: Any
-    batch_stats: Any
+    variables: dict[str, Any]
     opt_state: optax.OptState
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """What the model is applied with."""
-        return {'params': self.params, 'batch_stats': self.batch_stats}
+    average: dict[str, Any]
 
 
 class NonFiniteLossError(RuntimeError):
@@ -69,7 +72,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
 
     Raises:
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
-        ValueError: the data does not fit the configuration.
+        ValueError: the data does not fit the configuration, or `workdir` holds another run.
     """
     source = input_pipeline.open_source(config.data, 'train')
     validation = input_pipeline.open_source(config.data, 'validation')
@@ -94,7 +97,10 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
-        if manager.latest_step() is not None:
+        if manager.latest_step() is None:
+            runs.write_config(workdir, config)
+        else:
+            runs.check_config(workdir, config)
             state = restore(manager, manager.latest_step(), state, batches)
         step = int(state.step)
         state = flax.jax_utils.replicate(state)
@@ -116,7 +122,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
                 save(manager, step, state, batches)
                 manager.wait_until_finished()
                 raise SystemExit(0)
-            predictions = inference.predictions(predict, state.variables, validation, config)
+            predictions = inference.predictions(predict, state.average, validation, config)
             evaluation = inference.evaluate(predictions, len(validation), config)
             scores = inference.scores(evaluation, config)
             save(manager, step, state, batches, scores)
@@ -141,11 +147,10 @@ def create_optimizer(
 
 def create_state(variables: dict[str, Any], tx: optax.GradientTransformation) -> TrainState:
     """The state before the first step."""
+    step = jnp.zeros((), jnp.int32)
+    # donated step by step, so the average is a copy of its own
     return TrainState(
-        jnp.zeros((), jnp.int32),
-        variables['params'],
-        variables['batch_stats'],
-        tx.init(variables['params']),
+        step, variables, tx.init(variables['params']), jax.tree.map(jnp.copy, variables)
     )
 
 
@@ -200,13 +205,17 @@ def create_train_step(
         # augmentation depends on the example alone, dropout on the device
         batch = augment.augment(augment_key, batch, **config.augment)
         dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(AXIS))
+        params, batch_stats = state.variables['params'], state.variables['batch_stats']
         grads, (metrics, batch_stats) = jax.grad(compute_losses, has_aux=True)(
-            state.params, state.batch_stats, batch, dropout_key
+            params, batch_stats, batch, dropout_key
         )
         grads = jax.lax.pmean(grads, AXIS)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        updates, opt_state = tx.update(grads, state.opt_state, params)
+        variables = {'params': optax.apply_updates(params, updates), 'batch_stats': batch_stats}
+        # early on a short memory, lest the average remember the initialisation
+        decay = jnp.minimum(config.optimizer.average_decay, state.step / (state.step + 10))
+        average = optax.incremental_update(variables, state.average, 1 - decay)
+        return TrainState(state.step + 1, variables, opt_state, average), metrics
 
     return jax.pmap(step, AXIS, donate_argnums=0)
 
@@ -276,8 +285,8 @@ def save(
     checkpoint.save(
         manager,
         step,
-        variables=state.variables,
-        optimizer={'step': state.step, 'state': state.opt_state},
+        variables=state.average,
+        training=state.replace(average=None),
         data=batches.get_state(),
         metrics=scores,
     )
@@ -285,11 +294,10 @@ def save(
 
 def restore(manager: Any, step: int, state: TrainState, batches: Any) -> TrainState:
     """Restores what `save` saved into a state like `state`, and sets `batches` to go on there."""
-    variables = checkpoint.restore(manager, step, 'variables', state.variables)
-    optimizer = {'step': state.step, 'state': state.opt_state}
-    optimizer = checkpoint.restore(manager, step, 'optimizer', optimizer)
+    average = checkpoint.restore(manager, step, 'variables', state.average)
+    training = checkpoint.restore(manager, step, 'training', state.replace(average=None))
     batches.set_state(checkpoint.restore_data(manager, step))
-    return TrainState(optimizer['step'], **variables, opt_state=optimizer['state'])
+    return training.replace(average=average)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ def save(manager, step, score):
         manager,
         step,
         variables=tree(step),
-        optimizer={'step': jnp.asarray(step)},
+        training={'step': jnp.asarray(step)},
         data={'position': step, 'text': 'é'},
         metrics=metrics,
     )
@@ -75,7 +75,7 @@ def test_restores_the_same_bits(tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
         like = jax.tree.map(jnp.zeros_like, tree(0))
         got = checkpoint.restore(manager, 7, 'variables', like)
-        step = checkpoint.restore(manager, 7, 'optimizer', {'step': jnp.asarray(0)})['step']
+        step = checkpoint.restore(manager, 7, 'training', {'step': jnp.asarray(0)})['step']
         data = checkpoint.restore_data(manager, 7)
         assert manager.metrics(7) == {'mF1': 0.25, 'loss': 0.75}
     wanted = tree(7)

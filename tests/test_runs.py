@@ -24,23 +24,21 @@ def files(folder):
     return [path.name for path in folder.iterdir()]
 
 
-def test_claims_a_new_directory_and_its_parents(tmp_path):
-    workdir = tmp_path / 'a' / 'b'
-    runs.claim(workdir, config())
-    assert json.loads((workdir / 'config.json').read_text()) == {
+def test_writes_plain_json_and_nothing_else(tmp_path):
+    runs.write_config(tmp_path, config())
+    assert json.loads((tmp_path / 'config.json').read_text()) == {
         'seed': 0,
         'data': {'source': 'ocelot', 'cell_classes': ['BC', 'TC']},
         'optimizer': {'learning_rate': 1e-3},
     }
-    assert files(workdir) == ['config.json']
+    assert files(tmp_path) == ['config.json']
 
 
 def test_the_same_configuration_goes_on(tmp_path):
-    runs.claim(tmp_path, config())
-    before = (tmp_path / 'config.json').read_bytes()
-    runs.claim(tmp_path, config())
-    assert (tmp_path / 'config.json').read_bytes() == before
-    assert files(tmp_path) == ['config.json']
+    runs.write_config(tmp_path, config())
+    runs.check_config(tmp_path, config())
+    with pytest.raises(ValueError):
+        runs.check_config(tmp_path, config(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -58,10 +56,10 @@ def test_the_same_configuration_goes_on(tmp_path):
     ],
 )
 def test_another_configuration_is_refused(tmp_path, changes, wanted):
-    runs.claim(tmp_path, config())
+    runs.write_config(tmp_path, config())
     before = (tmp_path / 'config.json').read_bytes()
     with pytest.raises(ValueError) as error:
-        runs.claim(tmp_path, config(**changes))
+        runs.check_config(tmp_path, config(**changes))
     message = str(error.value)
     assert message.startswith(f'{tmp_path / "config.json"}: ')
     assert wanted in message
@@ -71,28 +69,33 @@ def test_another_configuration_is_refused(tmp_path, changes, wanted):
 
 
 def test_all_differences_are_named(tmp_path):
-    runs.claim(tmp_path, config())
+    runs.write_config(tmp_path, config())
     with pytest.raises(ValueError, match='seed is 0 there') as error:
-        runs.claim(tmp_path, config(seed=1, data__source='tiger'))
+        runs.check_config(tmp_path, config(seed=1, data__source='tiger'))
     assert "config.data.source is 'ocelot' there and 'tiger' here" in str(error.value)
 
 
 def test_a_field_that_only_one_has_is_named(tmp_path):
     (tmp_path / 'config.json').write_text('{"seed": 0, "old": 5}')
     with pytest.raises(ValueError) as error:
-        runs.claim(tmp_path, config())
+        runs.check_config(tmp_path, config())
     assert 'config.old is 5 there and None here' in str(error.value)
     assert 'config.optimizer is None there' in str(error.value)
 
 
-def test_loads_what_was_claimed(tmp_path):
-    runs.claim(tmp_path, config(seed=3))
+def test_loads_what_was_written(tmp_path):
+    runs.write_config(tmp_path, config(seed=3))
     loaded = runs.load_config(tmp_path)
     assert loaded.seed == 3
     assert loaded.optimizer.learning_rate == 1e-3
     assert list(loaded.data.cell_classes) == ['BC', 'TC']
-    # a run may be claimed by what was read from it
-    runs.claim(tmp_path, loaded)
+    runs.check_config(tmp_path, loaded)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / 'config.json').write_text('{"seed": 0,')
+    with pytest.raises(ValueError, match=r'config\.json: is no JSON'):
+        runs.load_config(tmp_path)
 
 
 @pytest.mark.parametrize('name', ['empty', 'missing'])

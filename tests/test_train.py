@@ -1,6 +1,7 @@
 """Training as users start it: killed, stopped, restarted, on one device and on eight."""
 
 import csv
+import json
 import os
 import random
 import signal
@@ -12,8 +13,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-
 from conftest import ROOT, make_release
+from PIL import Image
 
 EPOCHS = 5
 STEPS = 4
@@ -39,6 +40,7 @@ def command(folder, workdir, config='cell_only', **overrides):
         'data.max_cells': 16,
         'num_epochs': EPOCHS,
         'detection.max_cells': 64,
+        'optimizer.average_decay': 0.9,
         **overrides,
     }
     return [
@@ -69,7 +71,7 @@ def final_arrays(workdir):
     """Every array of the last checkpoint, by name."""
     manager = ocp.CheckpointManager(workdir / 'checkpoints')
     step = manager.latest_step()
-    names = ('variables', 'optimizer')
+    names = ('variables', 'training')
     restored = manager.restore(
         step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore() for name in names})
     )
@@ -97,7 +99,6 @@ def reference(folder, cache, tmp_path_factory):
     workdir = tmp_path_factory.mktemp('reference') / 'run'
     done = train(command(folder, workdir), cache)
     assert done.returncode == 0, done.stderr
-    assert 'population' in done.stdout
     return workdir
 
 
@@ -114,6 +115,46 @@ def wait_for_epochs(count, workdir, process):
         assert process.poll() is None, 'the run ended before it could be disturbed'
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_run_leaves_metrics_the_best_epoch_and_its_evaluation(folder, reference):
+    logged = rows(reference)
+    assert [(int(r['epoch']), int(r['step'])) for r in logged] == [
+        (epoch, epoch * STEPS) for epoch in range(1, EPOCHS + 1)
+    ]
+    assert all(0 < float(r['loss']) < 1 and 0 <= float(r['mF1']) <= 1 for r in logged)
+    best = max(logged, key=lambda row: (float(row['mF1']), int(row['step'])))
+    steps = ocp.CheckpointManager(reference / 'checkpoints').all_steps()
+    assert set(steps) == {int(best['step']), EPOCHS * STEPS}
+    assert list((reference / 'tensorboard').glob('events*'))
+    evaluation = reference / 'evaluation' / 'test'
+    table = json.loads((evaluation / 'scores.json').read_text())
+    assert table['population']['pairs'] == 1
+    # the file of cells, scored by the command for anybody's cells, gives the same
+    done = subprocess.run(
+        [
+            *(sys.executable, '-m', 'ocelot_jax.score', f'--data={folder}', '--split=test'),
+            f'--predictions={evaluation / "predictions.json"}',
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    for name, value in json.loads(done.stdout).items():
+        assert table['population'][name] == pytest.approx(value), name
+    assert Image.open(evaluation / 'overlays.png').size[0] > 500
+
+
+def test_a_run_of_another_configuration_is_left_alone(folder, cache, reference):
+    before = sorted((reference / 'checkpoints').iterdir())
+    done = train(command(folder, reference, num_epochs=EPOCHS + 1), cache)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f'error: {reference}/config.json: holds a run of another configuration: '
+        f'config.num_epochs is {EPOCHS} there and {EPOCHS + 1} here; '
+        'choose another --workdir or the same values'
+    )
+    assert sorted((reference / 'checkpoints').iterdir()) == before
 
 
 def test_killed_run_ends_with_the_same_bits(folder, cache, reference, tmp_path):
