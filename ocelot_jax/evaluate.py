@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from ocelot_jax import atomic, challenge, checkpoint, cli, inference, input_pipeline, overlay, runs
-from ocelot_jax.datasets.pair_folder import as_record
+from ocelot_jax.datasets.pair_folder import as_record, split_name
 
 _OVERLAYS = 8
 
@@ -37,7 +37,8 @@ def evaluate_run(
         untrained: whether to score the network before training as well.
 
     Returns:
-        Row names ('population', each organ, and maybe 'untrained') to scores by name.
+        Row names ('population', each organ, and maybe 'untrained') to scores by name. Several
+        hosts write the scores alone.
 
     Raises:
         FileNotFoundError: the directory holds no run.
@@ -69,12 +70,14 @@ def evaluate_run(
         before = inference.evaluate(found(initial), len(pairs), config)
         table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
     if jax.process_index() == 0:
-        folder = workdir / 'evaluation' / split
+        folder = workdir / 'evaluation' / split_name(split)
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(table, folder)
-        write_predictions(kept, folder / 'predictions.json', config)
-        write_overlays(kept, pairs, folder / 'overlays.png', config)
-        print(f'{workdir}, step {step}, on {split}:\n{render(table)}\n{folder}/overlays.png')
+        print(f'{workdir}, step {step}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
+        if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
+            write_predictions(kept, folder / 'predictions.json', config)
+            write_overlays(kept, pairs, folder / 'overlays.png', config)
+            print(folder / 'overlays.png')
     return table
 
 

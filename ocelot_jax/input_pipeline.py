@@ -142,7 +142,6 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     num_threads: int = 4,
-    start_step: int = 0,
 ) -> grain.DatasetIterator[Batch]:
     """Iterate over shuffled training batches for ever.
 
@@ -158,7 +157,6 @@ def train_batches(
       process_index: of this process.
       process_count: the number of processes that train together.
       num_threads: threads that read and decode, each one batch ahead.
-      start_step: the number of steps already done, to go on as if never interrupted.
 
     Returns:
       An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch.
@@ -174,10 +172,7 @@ def train_batches(
     rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples]
     local_rows = _local_rows(rows, batch_size, process_index, process_count)
     # Repeated last, because each epoch is shuffled and batched by itself.
-    iterator = _read(local_rows.repeat(), source, max_cells, num_threads)
-    # The state of Grain's prefetching iterator over a map dataset is the next element.
-    iterator.set_state({'next_index': start_step})
-    return iterator
+    return _read(local_rows.repeat(), source, max_cells, num_threads)
 
 
 def eval_batches(

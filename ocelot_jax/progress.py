@@ -45,10 +45,8 @@ class MetricsLog:
         self.write_step(step, metrics)
         self._board.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Ends TensorBoard's file."""
         self._board.close()
 
     def _read(self) -> list[dict[str, str]]:
@@ -63,12 +61,49 @@ def describe(metrics: Mapping[str, float]) -> str:
     return '  '.join(f'{name} {value:.3f}' for name, value in metrics.items())
 
 
-def bar(total_steps: int, step: int, batch_size: int) -> tqdm.tqdm:
-    """A progress bar in pairs, with pairs/s and time left; quiet where nobody watches."""
-    return tqdm.tqdm(
-        total=total_steps * batch_size,
-        initial=step * batch_size,
-        unit='pair',
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-        dynamic_ncols=True,
-    )
+class Reporter:
+    """Tells how a run is going: a bar with pairs/s and time left, and a `MetricsLog`.
+
+    Args:
+        workdir: the run's directory.
+        step: optimizer steps done, where the run goes on.
+        total_steps: of the whole run.
+        batch_size: pairs of a step.
+        quiet: whether to tell nothing, as all hosts but one should.
+    """
+
+    def __init__(
+        self, workdir: Path, *, step: int, total_steps: int, batch_size: int, quiet: bool
+    ):
+        self._batch_size = batch_size
+        self._log = None if quiet else MetricsLog(workdir, step)
+        self._bar = tqdm.tqdm(
+            total=total_steps * batch_size,
+            initial=step * batch_size,
+            unit='pair',
+            # a log file needs no line twice a second
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            dynamic_ncols=True,
+            disable=quiet,
+        )
+
+    def step(self, step: int, losses: dict[str, float]) -> None:
+        """Tells of one more step."""
+        self._bar.set_postfix(loss=f'{losses["loss"]:.3f}', refresh=False)
+        self._bar.update(self._batch_size)
+        if self._log is not None:
+            self._log.write_step(step, losses)
+
+    def epoch(self, epoch: int, step: int, metrics: dict[str, float]) -> None:
+        """Tells of one more epoch, with its mean losses and validation scores."""
+        if self._log is not None:
+            self._bar.write(f'epoch {epoch}: {describe(metrics)}')
+            self._log.write_epoch(epoch, step, metrics)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+        if self._log is not None:
+            self._log.close()

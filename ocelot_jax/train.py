@@ -97,26 +97,30 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
-        if manager.latest_step() is None:
-            runs.write_config(workdir, config)
-        else:
+        if manager.latest_step() is not None:
             runs.check_config(workdir, config)
             state = restore(manager, manager.latest_step(), state, batches)
+        elif jax.process_index() == 0:
+            runs.write_config(workdir, config)
         step = int(state.step)
         state = flax.jax_utils.replicate(state)
-        log = stack.enter_context(progress.MetricsLog(workdir, step))
-        bar = stack.enter_context(progress.bar(total_steps, step, config.data.batch_size))
+        reporter = stack.enter_context(
+            progress.Reporter(
+                workdir,
+                step=step,
+                total_steps=total_steps,
+                batch_size=config.data.batch_size,
+                quiet=jax.process_index() > 0,
+            )
+        )
         interrupted = stack.enter_context(sigterm_flag())
-
-        def report(step: int, metrics: Metrics) -> None:
-            bar.update(config.data.batch_size)
-            bar.set_postfix(loss=f'{metrics["loss"]:.3f}', refresh=False)
-            log.write_step(step, metrics)
 
         while step < total_steps:
             epoch = step // epoch_steps + 1
             steps = range(step, epoch * epoch_steps)
-            state, history = train_epoch(train_step, state, batches, steps, report, interrupted)
+            state, history = train_epoch(
+                train_step, state, batches, steps, reporter.step, interrupted
+            )
             step += len(history)
             if len(history) < len(steps):
                 save(manager, step, state, batches)
@@ -125,10 +129,10 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
             predictions = inference.predictions(predict, state.average, validation, config)
             evaluation = inference.evaluate(predictions, len(validation), config)
             scores = inference.scores(evaluation, config)
-            save(manager, step, state, batches, scores)
             means = {name: np.mean([m[name] for m in history]) for name in history[0]}
-            log.write_epoch(epoch, step, means | scores)
-            bar.write(f'epoch {epoch}/{config.num_epochs}: {progress.describe(means | scores)}')
+            # told before it is saved: a run killed between the two tells it once more
+            reporter.epoch(epoch, step, means | scores)
+            save(manager, step, state, batches, scores)
         manager.wait_until_finished()
         return manager.metrics(checkpoint.best_step(manager))
 

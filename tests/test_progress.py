@@ -1,5 +1,6 @@
 """The CSV of a run's metrics, its TensorBoard curves, and what people read."""
 
+import contextlib
 import csv
 
 import pytest
@@ -15,7 +16,7 @@ def rows(workdir):
 
 def write_epochs(workdir, start, epochs, loss=0.5):
     """Ten steps to the epoch, going on from the epoch `start`."""
-    with progress.MetricsLog(workdir, 10 * start) as log:
+    with contextlib.closing(progress.MetricsLog(workdir, 10 * start)) as log:
         for epoch in range(start + 1, start + epochs + 1):
             log.write_epoch(epoch, 10 * epoch, {'loss': loss / epoch, 'mF1': 0.1 * epoch})
 
@@ -31,7 +32,7 @@ def test_one_row_an_epoch(tmp_path):
 
 
 def test_rows_are_there_while_the_run_goes_on(tmp_path):
-    with progress.MetricsLog(tmp_path, 0) as log:
+    with contextlib.closing(progress.MetricsLog(tmp_path, 0)) as log:
         for epoch in (1, 2):
             log.write_epoch(epoch, epoch, {'loss': 1.0})
             assert len(rows(tmp_path)) == 1 + epoch
@@ -51,7 +52,7 @@ def test_going_on_from_an_earlier_step_drops_later_rows(tmp_path, start):
 
 def test_going_on_within_an_epoch_keeps_the_epochs_before(tmp_path):
     write_epochs(tmp_path, 0, 2)
-    with progress.MetricsLog(tmp_path, 15) as log:
+    with contextlib.closing(progress.MetricsLog(tmp_path, 15)) as log:
         log.write_epoch(2, 20, {'loss': 9.0, 'mF1': 0.0})
     assert [row[:3] for row in rows(tmp_path)[1:]] == [['1', '10', '0.5'], ['2', '20', '9']]
 
@@ -59,7 +60,7 @@ def test_going_on_within_an_epoch_keeps_the_epochs_before(tmp_path):
 def test_nothing_changes_before_the_next_epoch_ends(tmp_path):
     write_epochs(tmp_path, 0, 3)
     before = rows(tmp_path)
-    with progress.MetricsLog(tmp_path, 30):
+    with contextlib.closing(progress.MetricsLog(tmp_path, 30)):
         assert rows(tmp_path) == before
     assert rows(tmp_path) == before
 
@@ -77,7 +78,7 @@ def events(workdir):
 
 
 def test_curves_for_tensorboard(tmp_path):
-    with progress.MetricsLog(tmp_path, 0) as log:
+    with contextlib.closing(progress.MetricsLog(tmp_path, 0)) as log:
         log.write_step(1, {'loss': 0.5})
         log.write_step(2, {'loss': 0.25})
         log.write_epoch(1, 2, {'mF1': 0.75})
@@ -86,7 +87,7 @@ def test_curves_for_tensorboard(tmp_path):
 
 
 def test_tensorboard_drops_what_was_written_after_the_step(tmp_path):
-    with progress.MetricsLog(tmp_path, 15) as log:
+    with contextlib.closing(progress.MetricsLog(tmp_path, 15)) as log:
         log.write_step(16, {'loss': 0.5})
     # TensorBoard purges the points from a session's start on
     start = proto.event_pb2.SessionLog.START
@@ -97,6 +98,23 @@ def test_describe():
     assert progress.describe({'loss': 0.12345, 'mF1': 1.0}) == 'loss 0.123  mF1 1.000'
 
 
-def test_bar_counts_pairs():
-    with progress.bar(total_steps=100, step=25, batch_size=8) as bar:
-        assert (bar.n, bar.total, bar.unit) == (200, 800, 'pair')
+def reporter(workdir, quiet):
+    return progress.Reporter(workdir, step=25, total_steps=100, batch_size=8, quiet=quiet)
+
+
+def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
+    with reporter(tmp_path, quiet=False) as told:
+        told.step(26, {'loss': 0.5})
+        told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
+    printed = capsys.readouterr()
+    assert 'epoch 2: loss 0.500  mF1 0.250' in printed.out
+    assert '208/800' in printed.err
+    assert [(r['epoch'], r['step'], r['mF1']) for r in rows(tmp_path)] == [('2', '26', '0.25')]
+
+
+def test_quiet_reporter_says_and_writes_nothing(tmp_path, capsys):
+    with reporter(tmp_path, quiet=True) as told:
+        told.step(26, {'loss': 0.5})
+        told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
+    assert capsys.readouterr() == ('', '')
+    assert list(tmp_path.iterdir()) == []
