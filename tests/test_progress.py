@@ -109,7 +109,7 @@ def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
     printed = capsys.readouterr()
     assert 'epoch 2: loss 0.500  mF1 0.250' in printed.out
     assert '208/800' in printed.err
-    assert [(r['epoch'], r['step'], r['mF1']) for r in rows(tmp_path)] == [('2', '26', '0.25')]
+    assert rows(tmp_path) == [['epoch', 'step', 'loss', 'mF1'], ['2', '26', '0.5', '0.25']]
 
 
 def test_quiet_reporter_says_and_writes_nothing(tmp_path, capsys):
