@@ -13,6 +13,9 @@ def get_config() -> ConfigDict:
             'num_epochs': 300,
             # distance up to which a detection counts as a cell (Sec. 4.2)
             'match_distance_um': 3.0,
+            # whether predictions are means over the eight symmetries of the square, at eight
+            # times the cost
+            'test_time_augmentation': False,
             'data': {
                 # a TFDS data set, or a directory or zip in OCELOT's layout
                 'source': 'ocelot',

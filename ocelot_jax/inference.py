@@ -100,6 +100,45 @@ def init_variables(model: CellTissue, seed: int, example: dict[str, Any]) -> dic
     return initialise(jax.random.key(seed))
 
 
+def probabilities(
+    model: CellTissue, variables: Any, batch: Batch
+) -> tuple[jax.Array, jax.Array | None]:
+    """Class probabilities of both patches.
+
+    Args:
+        model: from `create_model`.
+        variables: the model's.
+        batch: a batch of `input_pipeline`.
+
+    Returns:
+        [B,H,W,1+K] of the cell patch, and [B,h,w,T] of the tissue patch or None.
+    """
+    outputs = model.apply(variables, model_inputs(batch), train=False)
+    return jax.tree.map(jax.nn.softmax, (outputs['cell_logits'], outputs['tissue_logits']))
+
+
+def symmetric_probabilities(
+    model: CellTissue, variables: Any, batch: Batch
+) -> tuple[jax.Array, jax.Array | None]:
+    """`probabilities` averaged over the eight symmetries of the square, one after the other."""
+    names = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_points', 'cell_labels')
+    pairs = {name: batch[name] for name in names}
+    turns_back = [lambda x, k=k: jnp.rot90(x, -k, (1, 2)) for k in range(4)]
+
+    def one(orientation: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array | None]:
+        flip, quarter_turns = orientation
+        turned = jax.vmap(augment.turn, (0, None, None))(pairs, flip, quarter_turns)
+
+        def undo(x: jax.Array) -> jax.Array:
+            x = jax.lax.switch(quarter_turns, turns_back, x)
+            return jnp.where(flip, x[:, :, ::-1], x)
+
+        return jax.tree.map(undo, probabilities(model, variables, {**batch, **turned}))
+
+    orientations = (jnp.arange(8) >= 4, jnp.arange(8) % 4)
+    return jax.tree.map(lambda x: x.mean(0), jax.lax.map(one, orientations))
+
+
 def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Predictor:
     """Makes the function that finds cells and tissue in a batch, on all local devices.
 
@@ -125,11 +164,11 @@ def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Pred
         )
     on_device = config.detection.backend == 'jax'
 
+    compute = symmetric_probabilities if config.test_time_augmentation else probabilities
+
     @jax.pmap
     def predict_step(variables: Any, batch: Batch) -> tuple[Any, jax.Array | None]:
-        outputs = model.apply(variables, model_inputs(batch), train=False)
-        probs = jax.nn.softmax(outputs['cell_logits'])
-        tissue = outputs['tissue_logits']
+        probs, tissue = compute(model, variables, batch)
         if tissue is not None:
             tissue = tissue.argmax(-1).astype(jnp.uint8)
         return detection.detect(probs, **settings) if on_device else probs, tissue
