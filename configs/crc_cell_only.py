@@ -8,4 +8,5 @@ from configs import crc_pred_inter2
 def get_config() -> ConfigDict:
     config = crc_pred_inter2.get_config()
     config.model.context = 'none'
+    config.model.cell_dropout = 0.1
     return config

@@ -9,7 +9,6 @@ def get_config() -> ConfigDict:
     config = crc_pred_inter2.get_config()
     config.model.context = 'label'
     config.model.seam = 'input'
-    config.model.cell_dropout = 0.0
     config.optimizer.average_decay = 0.0
     config.test_time_augmentation = False
     return config
