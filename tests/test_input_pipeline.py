@@ -57,8 +57,15 @@ class MixedSource(FakeSource):
     def __getitem__(self, row):
         record = super().__getitem__(row)
         if row == 2:
-            record['tissue_image'] = np.zeros((8, 9, 3), np.uint8)
+            record['tissue_image'] = np.zeros((9, 9, 3), np.uint8)
         return record
+
+
+class OblongSource(FakeSource):
+    """Patches that are not square, which quarter turns would not fit."""
+
+    def __getitem__(self, row):
+        return super().__getitem__(row) | {'tissue_image': np.zeros((8, 9, 3), np.uint8)}
 
 
 def train(length=11, batch_size=4, seed=0, **settings):
@@ -226,7 +233,11 @@ def small_shard():
         ),
         (
             lambda: next(input_pipeline.eval_batches(MixedSource(4), batch_size=4, max_cells=4)),
-            ['pair 002', 'tissue_image', '9 x 8', '6 x 6', 'pair 000'],
+            ['pair 002', 'tissue_image', '9 x 9', '6 x 6', 'pair 000'],
+        ),
+        (
+            lambda: next(input_pipeline.eval_batches(OblongSource(4), batch_size=4, max_cells=4)),
+            ['pair 000', 'tissue_image', '9 x 8', 'square'],
         ),
     ],
 )

@@ -196,12 +196,12 @@ def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
     """Same global batch, dropout off; batch statistics and Dice sums span the devices."""
     overrides = {
         'data.batch_size': 8,
-        'num_epochs': 3,
+        'num_epochs': 4,
         'model.cell_dropout': 0.0,
         'model.tissue_dropout': 0.0,
         'model.aspp_dropout': 0.0,
+        # Adam's first steps are signs, which blow up rounding: they are small here
         'optimizer.learning_rate': 1e-4,
-        'optimizer.warmup_epochs': 0.0,
     }
     losses = []
     for devices in (1, 8):
