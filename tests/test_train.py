@@ -196,11 +196,10 @@ def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
     """Same global batch, dropout off; batch statistics and Dice sums span the devices."""
     overrides = {
         'data.batch_size': 8,
-        'num_epochs': 4,
+        'num_epochs': 3,
         'model.cell_dropout': 0.0,
         'model.tissue_dropout': 0.0,
         'model.aspp_dropout': 0.0,
-        # Adam's first steps are signs, which blow up rounding: they are small here
         'optimizer.learning_rate': 1e-4,
     }
     losses = []
@@ -210,7 +209,11 @@ def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
         assert done.returncode == 0, done.stderr
         losses.append([[float(r[k]) for k in ('cell_loss', 'tissue_loss')] for r in rows(workdir)])
     assert np.ptp(losses[0], axis=0).min() > 1e-3, 'the losses must move for this to mean anything'
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    # the learning rate begins at 0, so two steps see the same weights; then Adam, whose first
+    # updates are signs of gradients, blows up rounding (gradients that are not averaged over the
+    # devices move the third loss by more than 1e-2)
+    np.testing.assert_allclose(losses[1][:2], losses[0][:2], rtol=1e-5)
+    np.testing.assert_allclose(losses[1][2], losses[0][2], rtol=5e-3)
 
 
 def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
