@@ -14,8 +14,14 @@ from orbax.checkpoint import checkpoint_managers
 _METRIC = 'mF1'
 
 
-def open_manager(workdir: Path) -> ocp.CheckpointManager:
-    """Opens (and makes) the checkpoints of a run, `<workdir>/checkpoints`."""
+def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManager:
+    """Opens the checkpoints of a run, `<workdir>/checkpoints`.
+
+    Args:
+        workdir: the run's directory.
+        read_only: leave alone what a trainer may just be writing there; otherwise the folder is
+            made, and what a killed save left is removed.
+    """
     keep = [
         checkpoint_managers.LatestN(n=1),
         checkpoint_managers.BestN(
@@ -26,7 +32,9 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
         # without it Orbax writes no metrics
         best_fn=_score,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
-        cleanup_tmp_directories=True,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
     )
     return ocp.CheckpointManager(
         (Path(workdir) / 'checkpoints').absolute(),

@@ -53,7 +53,7 @@ def evaluate_run(
     predict = inference.create_predictor(config, float(example['cell_mpp']))
 
     initial = inference.init_variables(inference.create_model(config), config.seed, example)
-    with checkpoint.open_manager(workdir) as manager:
+    with checkpoint.open_manager(workdir, read_only=True) as manager:
         step = checkpoint.best_step(manager)
         if step is None:
             raise ValueError(f'{workdir}: no epoch of this run is finished; train it first')

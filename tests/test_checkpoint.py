@@ -100,3 +100,20 @@ def test_a_killed_save_leaves_nothing(tmp_path):
         # the sweep goes on in the background until the next save
         save(manager, 2, 0.4)
     assert {path.name for path in begun.parent.iterdir()} == {'1', '2'}
+
+
+def test_reader_finds_the_best_and_writes_nothing(tmp_path):
+    with checkpoint.open_manager(tmp_path) as manager:
+        save(manager, 1, 0.4)
+        save(manager, 2, 0.3)
+    before = sorted(tmp_path.rglob('*'))
+    with checkpoint.open_manager(tmp_path, read_only=True) as manager:
+        assert checkpoint.best_step(manager) == 1
+        assert checkpoint.restore(manager, 1, 'variables', tree(0))['count'] == 1
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_reader_makes_no_folder(tmp_path):
+    with checkpoint.open_manager(tmp_path, read_only=True) as manager:
+        assert checkpoint.best_step(manager) is None
+    assert list(tmp_path.iterdir()) == []
