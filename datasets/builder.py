@@ -1,9 +1,11 @@
 """What TFDS's builders lack for a data set that lies in two formats side by side."""
 
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
+from ocelot_jax.datasets import features, pair_folder
 from tensorflow_datasets.core import dataset_info
 
 
@@ -47,3 +49,78 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             added = tfds.core.FileFormat(name)
             if added not in self.info.available_file_formats():
                 self.info.add_alternative_file_format(added)
+
+
+class PairFolderBuilder(PairBuilder, skip_registration=True):
+    """Builds from a release in OCELOT's layout, a zip or the same unpacked.
+
+    Attributes:
+        CELL_CLASSES: names of the cell classes 1, 2, ...
+        HOMEPAGE: where to read about the data.
+        ARCHIVES: pattern of the release's name in the folder for manual downloads.
+        WANTED: where to get the release and where to put it, for errors.
+
+    """
+
+    CELL_CLASSES: tuple[str, ...]
+    HOMEPAGE: str
+    ARCHIVES: str
+    WANTED: str
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=features.pair_features(self.CELL_CLASSES), homepage=self.HOMEPAGE
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        folder = pair_folder.PairFolder(self.find_release(dl_manager), self.CELL_CLASSES)
+        folder.validate()
+        return {split: self._generate_examples(folder, split) for split in folder.splits}
+
+    def _generate_examples(
+        self, folder: pair_folder.PairFolder, split: str
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        return folder.encoded_examples(split)
+
+    @classmethod
+    def find_release(cls, dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
+        """Find the release in TFDS's folder for manual downloads.
+
+        Args:
+            dl_manager: knows the folder.
+
+        Returns:
+            Path of the zip or of the unpacked folder; the last by name where there are several.
+
+        Raises:
+            FileNotFoundError: with one line that says where to get it and where to put it.
+
+        """
+        folder = manual_folder(dl_manager, cls.WANTED)
+        found = [p for p in folder.glob(cls.ARCHIVES) if p.is_dir() or p.suffix == '.zip']
+        if found:
+            return max(found)
+        if (folder / 'metadata.json').is_file():
+            return folder
+        raise FileNotFoundError(
+            f'Manual directory {folder} holds no {cls.ARCHIVES}.zip: {cls.WANTED}'
+        )
+
+
+def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pathlib.Path:
+    """Find TFDS's folder for manual downloads.
+
+    Args:
+        dl_manager: knows the folder.
+        wanted: where to get the data and where to put them, for errors.
+
+    Raises:
+        FileNotFoundError: with one line, if there is no such folder or nothing in it.
+
+    """
+    try:
+        return pathlib.Path(dl_manager.manual_dir)
+    except AssertionError as error:
+        # TFDS says so of an empty folder too, and adds the instructions on lines of their own.
+        reason = str(error).splitlines()[0].split('. ')[0]
+        raise FileNotFoundError(f'{reason}: {wanted}') from None
