@@ -1,12 +1,16 @@
 """What TFDS's builders lack for a data set that lies in two formats side by side."""
 
+import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 from ocelot_jax.datasets import features, pair_folder
-from tensorflow_datasets.core import dataset_info
+from tensorflow_datasets.core import dataset_info, shuffle
+
+# What TFDS may hold of a split before it sorts on disk; its own 1 GB is the whole of TIGER.
+_SHUFFLE_BYTES = 64 << 20
 
 
 class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -49,6 +53,15 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             added = tfds.core.FileFormat(name)
             if added not in self.info.available_file_formats():
                 self.info.add_alternative_file_format(added)
+
+    def _download_and_prepare(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ):
+        """Build in little memory, however many records there are; their order stays the same."""
+        with _shuffling_within(_SHUFFLE_BYTES):
+            super()._download_and_prepare(dl_manager, download_config)
 
 
 class PairFolderBuilder(PairBuilder, skip_registration=True):
@@ -124,3 +137,14 @@ def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pat
         # TFDS says so of an empty folder too, and adds the instructions on lines of their own.
         reason = str(error).splitlines()[0].split('. ')[0]
         raise FileNotFoundError(f'{reason}: {wanted}') from None
+
+
+@contextlib.contextmanager
+def _shuffling_within(size: int) -> Iterator[None]:
+    """Let TFDS hold at most `size` bytes of records before it sorts them on disk."""
+    before = shuffle.MAX_MEM_BUFFER_SIZE
+    shuffle.MAX_MEM_BUFFER_SIZE = size
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE = before
