@@ -193,7 +193,7 @@ def describe(
     print(f'{name}: cells {", ".join(classes[0])}; tissue {", ".join(classes[1])}\n')
     print(statistics_tables.render(rows) + '\n')
     if paper.notes:
-        print('\n'.join(['Notes on the paper', *paper.notes, '']))
+        print('\n'.join(['Notes on the paper', *(f'- {note}' for note in paper.notes), '']))
     print(statistics_checks.render(checks))
     folder = output or pathlib.Path('statistics', name)
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import enum
 import pathlib
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from ocelot_jax import atomic
@@ -13,6 +12,7 @@ from ocelot_jax.statistics_counts import PairCounts
 # The release rounds its centers to about a pixel of the tissue patch.
 _MAX_OVERHANG = 1.0
 _SHOWN = 4
+_MAX_PHRASE = 90
 
 
 class Weight(enum.StrEnum):
@@ -71,7 +71,7 @@ def render(checks: Iterable[Check]) -> str:
         weight = each.weight if each.found else 'ok'
         line = f'{weight:<5}  {each.title}: {each.total or len(each.found) or "none"}'
         if each.found:
-            shown = [textwrap.shorten(found, 60) for found in each.found[:_SHOWN]]
+            shown = [_shortened(phrase) for phrase in each.found[:_SHOWN]]
             more = len(each.found) - len(shown)
             line += f' ({"; ".join(shown)}{f"; and {more} more" * (more > 0)})'
             line += f'. {each.remark}' * bool(each.remark)
@@ -86,6 +86,10 @@ def write_csv(checks: Iterable[Check], path: pathlib.Path):
         writer.writerow(['weight', 'check', 'found'])
         for each in checks:
             writer.writerows([each.weight, each.title, phrase] for phrase in each.found)
+
+
+def _shortened(phrase: str) -> str:
+    return phrase if len(phrase) <= _MAX_PHRASE else f'{phrase[: _MAX_PHRASE - 3]}...'
 
 
 def _leaks(pairs: Sequence[PairCounts]) -> list[Check]:

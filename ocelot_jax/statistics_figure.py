@@ -56,7 +56,9 @@ def write(
         mark = Line2D([], [], color='black', marker='|', markersize=14, linestyle='none')
         mark.set_markeredgewidth(2.5)
         figure.legend([mark], ["the paper's number"], loc='outside upper right', frameon=False)
-    figure.suptitle(name, x=0.01, ha='left', fontsize=14)
+    once = any(row.distinct not in (None, row.counted) for row in rows)
+    title = f'{name}: cells and pixels of distinct patches' if once else name
+    figure.suptitle(title, x=0.01, ha='left', fontsize=14)
     with atomic.replacing(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
 

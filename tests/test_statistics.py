@@ -188,7 +188,15 @@ def test_prepared_data_set_is_described_as_its_folder(tmp_path, monkeypatch, cap
     assert rows['2', 'total', 'train', 'pairs'].paper == 406
     text = capsys.readouterr().out
     assert 'ocelot: cells BC, TC; tissue BG, CA\n' in text
-    assert 'Notes on the paper\nThe release 1.0.1 holds' in text
+    assert 'Notes on the paper\n- The release 1.0.1 holds' in text
+
+
+def test_pairs_come_in_the_order_of_their_ids(release_folder):
+    """TFDS shuffles, and gives texts as bytes."""
+    (source, *_) = statistics.open_splits(str(release_folder)).values()
+    shuffled = [source[i] | {'pair_id': source[i]['pair_id'].encode()} for i in (1, 0)]
+    counts = statistics.count_pairs({'train': shuffled}, 2, 2)
+    assert [(each.split, each.pair_id) for each in counts] == [('train', '001'), ('train', '002')]
 
 
 def source_of(names):
