@@ -1,0 +1,1 @@
+"""The public training data of the TIGER challenge as a TFDS data set."""

@@ -1,0 +1,94 @@
+"""The boxes of `tiger-coco.json`."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """What the file says of one image.
+
+    Attributes:
+        size: (width, height), pixels.
+        boxes: [n, 4] float64 (x, y, width, height), pixels of the image.
+
+    """
+
+    size: tuple[int, int]
+    boxes: np.ndarray
+
+
+def read(path: pathlib.Path) -> dict[str, Entry]:
+    """Read what is said of each image.
+
+    Args:
+        path: the COCO file.
+
+    Returns:
+        The entries by the names of the images, without the folders that precede them there.
+
+    Raises:
+        ValueError: with one line that names the file, the entry and what is wrong with it.
+
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: not JSON ({error})') from None
+    images, annotations = (_objects(content, key, path) for key in ('images', 'annotations'))
+    names, sizes = {}, {}
+    for index, image in enumerate(images):
+        where = f'{path}: images[{index}]'
+        image_id = _field(image, 'id', int, where)
+        name = _field(image, 'file_name', str, where).replace('\\', '/').rpartition('/')[2]
+        if image_id in names or name in sizes:
+            raise ValueError(f'{where}: {name}, id {image_id}, is there twice; want each once')
+        names[image_id] = name
+        sizes[name] = tuple(_field(image, key, int, where) for key in ('width', 'height'))
+    boxes = _boxes_by_name(annotations, names, path)
+    return {name: Entry(size, boxes[name]) for name, size in sizes.items()}
+
+
+def _boxes_by_name(
+    annotations: Sequence[Mapping], names: Mapping[int, str], path: pathlib.Path
+) -> dict[str, np.ndarray]:
+    boxes = {name: [] for name in names.values()}
+    for index, annotation in enumerate(annotations):
+        where = f'{path}: annotations[{index}]'
+        image_id = _field(annotation, 'image_id', int, where)
+        if image_id not in names:
+            raise ValueError(f"{where}: 'image_id' is {image_id}; want the id of an image")
+        boxes[names[image_id]].append(_box(annotation, where))
+    categories = {str(annotation.get('category_id')) for annotation in annotations}
+    if len(categories) > 1:
+        found = ', '.join(sorted(categories))
+        raise ValueError(f'{path}: boxes of categories {found}; want one, of lymphocytes')
+    return {name: np.array(own, np.float64).reshape(-1, 4) for name, own in boxes.items()}
+
+
+def _objects(content, key: str, path: pathlib.Path) -> list[Mapping]:
+    value = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"{path}: '{key}' is missing or no list of objects; want COCO's format")
+    return value
+
+
+def _field(entry: Mapping, key: str, kind: type, where: str):
+    value = entry.get(key)
+    if not isinstance(value, kind):
+        found = 'missing' if value is None else repr(value)
+        raise ValueError(f"{where}: '{key}' is {found}; want {kind.__name__}")
+    return value
+
+
+def _box(annotation: Mapping, where: str) -> list[float]:
+    box = _field(annotation, 'bbox', list, where)
+    finite = [v for v in box if isinstance(v, int | float) and math.isfinite(v)]
+    if len(box) != 4 or len(finite) != 4 or min(box[2:]) < 0:
+        raise ValueError(f"{where}: 'bbox' is {box}; want x, y and a width, height of 0 or more")
+    return box

@@ -1,0 +1,57 @@
+"""The split of TIGER, which the paper does not give: by patient, with a fixed seed."""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+
+from ocelot_jax.datasets import release as ocelot_release
+from ocelot_jax.datasets.tiger import plan
+
+_SEED = 2023
+
+# OCELOT's 6 : 2 : 2. Of few patients the first are in different splits.
+_TRAIN, _VALIDATION, _TEST = ocelot_release.SPLIT_FOLDERS
+_PATTERN = (_TRAIN, _VALIDATION, _TEST, _TRAIN, _TRAIN)
+
+_PATIENT = re.compile(
+    r'TCGA-[^-]+-[^-]+'  # TCGA-A1-A0SK of TCGA-A1-A0SK-01Z-00-DX1.A44D70FA-...
+    r'|TC_[^_]+_P\d+'  # TC_S01_P000054 of TC_S01_P000054_C0001_B101
+    r'|\d+(?=[BS]$)'  # 114 of 114S: B for a biopsy, S for a surgical specimen
+)
+
+
+def patient(slide: str) -> str:
+    """Tell the patient by the name of the slide; the whole name where it has no known form."""
+    match = _PATIENT.match(slide)
+    return match[0] if match else slide
+
+
+def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]]:
+    """Divide regions among the splits, all of one patient into the same.
+
+    TCGA's patients are divided apart from the others, so that every split has pairs of both
+    kinds. The order of the regions does not matter.
+
+    Args:
+        regions: the regions from which there are pairs.
+
+    Returns:
+        The regions by split: 'train', and as many of 'validation' and 'test' as there are
+        patients for.
+
+    """
+    patients = {patient(region.slide) for region in regions}
+    tcga = {name for name in patients if name.startswith('TCGA-')}
+    split_of = {**_divide(tcga), **_divide(patients - tcga)}
+    divided = {
+        split: [region for region in regions if split_of[patient(region.slide)] == split]
+        for split in ocelot_release.SPLIT_FOLDERS
+    }
+    return {split: own for split, own in divided.items() if own}
+
+
+def _divide(patients: Iterable[str]) -> dict[str, str]:
+    """Assign a split to each patient, in a random order that no version of NumPy changes."""
+    order = sorted(patients, key=lambda name: hashlib.sha256(f'{_SEED}/{name}'.encode()).digest())
+    return dict(zip(order, itertools.cycle(_PATTERN), strict=False))
