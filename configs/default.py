@@ -21,23 +21,45 @@ def get_config() -> ConfigDict:
                 'source': 'ocelot',
                 'cell_classes': ('BC', 'TC'),
                 'tissue_classes': ('BG', 'CA'),
+                # whether the tissue branch sees the tissue patch, or the cell patch with the
+                # label of its region (the ablation of Sec. 6.4)
+                'large_fov': True,
                 # over all devices and hosts
                 'batch_size': 8,
                 # most cells that a patch may hold
                 'max_cells': 2048,
             },
             'model': {
-                # none, label or prediction: what the cell branch is told of the tissue
+                # deeplabv3plus, unet or mfovce
+                'architecture': 'deeplabv3plus',
+                # resnet18, resnet34 or resnet50
+                'encoder_name': 'resnet34',
+                # none, label, prediction or features: what the cell branch is told of the tissue
                 'context': 'prediction',
-                # input, encoder, aspp or decoder: where
+                # input, encoder, aspp or decoder: where label or prediction are injected
                 'seam': 'aspp',
+                # whether the cell loss trains the tissue branch through its injected prediction
+                'context_gradient': True,
+                # which way features are shared: none, c2t, t2c or both. The paper does not say
+                # which of the 64 candidates was best; these are the seams at which injection
+                # works, and the cheap ones.
+                'sharing': {'encoder': 'both', 'aspp': 'both', 'decoder': 'none'},
                 # spatial dropout of each branch's encoder; the paper tries 0.1, 0.3, 0.5 (cell)
                 'cell_dropout': 0.1,
                 'tissue_dropout': 0.1,
                 # dropout after the ASPP's projection, as the reference network has it
                 'aspp_dropout': 0.5,
+                # whether to compute inner activations anew in the backward pass, to save memory
+                'remat': False,
+                # weights to start from: .safetensors, or .pth with PyTorch at hand
+                'pretrained': '',
+                # which branches take them
+                'pretrained_branches': ('cell', 'tissue'),
             },
             'target': {'disk_radius_um': 1.4},
+            # weight of the tissue branch's loss beside the cell branch's; without it (0) the
+            # classes of the tissue branch mean nothing, so they are not scored
+            'tissue_loss_weight': 1.0,
             'augment': {
                 'flip_probability': 0.5,
                 'rotate_probability': 0.75,

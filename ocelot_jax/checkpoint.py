@@ -82,6 +82,26 @@ def restore_data(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     return manager.restore(step, args=ocp.args.Composite(data=ocp.args.JsonRestore()))['data']
 
 
+def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
+    """Restores the `variables` of a run's best epoch, while a trainer may be at work there.
+
+    Args:
+        workdir: the run's directory.
+        like: variables of the run's model.
+
+    Returns:
+        The epoch's step, and its variables on the devices of `like`'s arrays.
+
+    Raises:
+        ValueError: no epoch is finished.
+    """
+    with open_manager(workdir, read_only=True) as manager:
+        step = best_step(manager)
+        if step is None:
+            raise ValueError(f'{workdir}: no epoch of this run is finished; train it first')
+        return step, restore(manager, step, 'variables', like)
+
+
 def best_step(manager: ocp.CheckpointManager) -> int | None:
     """The step with the highest validation mF1, the latest of equals; None before the first."""
     scored = [(step, manager.metrics(step)) for step in manager.all_steps()]

@@ -17,7 +17,17 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from ocelot_jax import atomic, challenge, checkpoint, cli, inference, input_pipeline, overlay, runs
+from ocelot_jax import (
+    atomic,
+    challenge,
+    checkpoint,
+    cli,
+    inference,
+    input_pipeline,
+    network,
+    overlay,
+    runs,
+)
 from ocelot_jax.datasets.pair_folder import as_record, split_name
 
 _OVERLAYS = 8
@@ -52,12 +62,8 @@ def evaluate_run(
     example = as_record(pairs[0])
     predict = inference.create_predictor(config, float(example['cell_mpp']))
 
-    initial = inference.init_variables(inference.create_model(config), config.seed, example)
-    with checkpoint.open_manager(workdir, read_only=True) as manager:
-        step = checkpoint.best_step(manager)
-        if step is None:
-            raise ValueError(f'{workdir}: no epoch of this run is finished; train it first')
-        best = checkpoint.restore(manager, step, 'variables', initial)
+    initial = network.init_variables(network.create_model(config), config.seed, example)
+    step, best = checkpoint.restore_best(workdir, initial)
 
     def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
         return inference.predictions(predict, flax.jax_utils.replicate(variables), pairs, config)

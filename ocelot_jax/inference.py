@@ -1,4 +1,4 @@
-"""From a configuration to a model, and from batches to cells and counts."""
+"""From batches to cells, counts and scores."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -10,8 +10,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from ocelot_jax import augment, detection, input_pipeline, metrics
-from ocelot_jax.models import CONTEXTS, SEAMS, CellTissue
+from ocelot_jax import augment, detection, input_pipeline, metrics, network
 
 Batch = dict[str, Any]
 Predictor = Callable[[Any, Batch], tuple[detection.Cells, np.ndarray | None]]
@@ -57,68 +56,25 @@ class Evaluation(NamedTuple):
     confusion: np.ndarray
 
 
-def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None) -> CellTissue:
-    """Makes the model of a configuration.
-
-    Args:
-        config: as `configs/default.py`.
-        axis_name: mapped axis over which batch statistics are averaged in training, if any.
-
-    Raises:
-        ValueError: the configuration names a context or a seam that there is not.
-    """
-    for name, value, known in (
-        ('context', config.model.context, CONTEXTS),
-        ('seam', config.model.seam, SEAMS),
-    ):
-        if value not in known:
-            raise ValueError(f'config.model.{name}: {value!r}; want one of {", ".join(known)}')
-    return CellTissue(
-        cell_classes=len(config.data.cell_classes),
-        tissue_classes=len(config.data.tissue_classes),
-        axis_name=axis_name,
-        **config.model,
-    )
-
-
-def model_inputs(batch: Batch) -> Batch:
-    """The fields that a model reads, images as it wants them: float32, standardised."""
-    inputs = {
-        name: augment.normalize(augment.to_float(batch[name]))
-        for name in ('cell_image', 'tissue_image')
-    }
-    others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
-    return inputs | {name: batch[name] for name in others}
-
-
-def init_variables(model: CellTissue, seed: int, example: dict[str, Any]) -> dict[str, Any]:
-    """The model's variables before training; `example` is a record of the data."""
-    fields = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
-    batch = {name: jnp.asarray(example[name])[None] for name in fields}
-    batch['tissue_mask'] = batch['tissue_mask'][..., 0]
-    initialise = jax.jit(lambda key: model.init(key, model_inputs(batch), train=False))
-    return initialise(jax.random.key(seed))
-
-
 def probabilities(
-    model: CellTissue, variables: Any, batch: Batch
+    model: network.Model, variables: Any, batch: Batch
 ) -> tuple[jax.Array, jax.Array | None]:
     """Class probabilities of both patches.
 
     Args:
-        model: from `create_model`.
+        model: from `network.create_model`.
         variables: the model's.
         batch: a batch of `input_pipeline`.
 
     Returns:
         [B,H,W,1+K] of the cell patch, and [B,h,w,T] of the tissue patch or None.
     """
-    outputs = model.apply(variables, model_inputs(batch), train=False)
+    outputs = model.apply(variables, network.model_inputs(batch), train=False)
     return jax.tree.map(jax.nn.softmax, (outputs['cell_logits'], outputs['tissue_logits']))
 
 
 def symmetric_probabilities(
-    model: CellTissue, variables: Any, batch: Batch
+    model: network.Model, variables: Any, batch: Batch
 ) -> tuple[jax.Array, jax.Array | None]:
     """`probabilities` averaged over the eight symmetries of the square, one after the other."""
     names = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_points', 'cell_labels')
@@ -149,9 +105,9 @@ def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Pred
     Returns:
         `predict(variables, batch)`, where `variables` are replicated over the local devices
         and `batch` is a batch of `input_pipeline`, to the cells of its B patches and the most
-        likely tissue class [B,h,w] uint8 (None without a tissue branch), as NumPy arrays.
+        likely tissue class [B,h,w] uint8 (None where no branch learns it), as NumPy arrays.
     """
-    model = create_model(config)
+    model = network.create_model(config)
     settings = {
         'sigma': detection.to_pixels(config.detection.sigma_um, cell_mpp),
         'min_distance': detection.to_whole_pixels(config.detection.min_distance_um, cell_mpp),
@@ -170,7 +126,7 @@ def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Pred
     def predict_step(variables: Any, batch: Batch) -> tuple[Any, jax.Array | None]:
         probs, tissue = compute(model, variables, batch)
         if tissue is not None:
-            tissue = tissue.argmax(-1).astype(jnp.uint8)
+            tissue = tissue.argmax(-1).astype(jnp.uint8) if config.tissue_loss_weight else None
         return detection.detect(probs, **settings) if on_device else probs, tissue
 
     def predict(variables: Any, batch: Batch) -> tuple[detection.Cells, np.ndarray | None]:

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ocelot_jax import prepare
+from ocelot_jax import field_of_view, prepare
 from ocelot_jax.datasets import pair_folder
 
 Record = Mapping[str, Any]
@@ -43,7 +43,8 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     Args:
       config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
         through before this returns, or else a TFDS name such as 'ocelot' or
-        'ocelot_synthetic/small', which is prepared first where it is not prepared yet.
+        'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
+        `large_fov`, where it is there and false, takes the cell patches for tissue patches too.
         `cell_classes` and `tissue_classes` name the classes of a directory or zip.
       split: 'train', 'validation' (or 'val') or 'test'.
 
@@ -56,6 +57,11 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
 
     """
     split = pair_folder.split_name(split)
+    source = _open_source(config, split)
+    return source if config.get('large_fov', True) else field_of_view.SmallFieldOfView(source)
+
+
+def _open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     if not _is_path(config.source):
         return _open_tfds(config.source, split)
     folder = pair_folder.PairFolder(

@@ -1,7 +1,8 @@
 """Trains a model: `python -m ocelot_jax.main --config=configs/pred_inter2.py`.
 
 Any value of the configuration can be set, as in `--config.optimizer.learning_rate=5e-4`. The
-same command goes on where an earlier one stopped.
+same command goes on where an earlier one stopped. `--describe` prints what the network is made of
+instead.
 """
 
 from pathlib import Path
@@ -10,11 +11,12 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ocelot_jax import cli, evaluate, train
+from ocelot_jax import cli, describe, evaluate, train
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; runs/<config> if not set.')
 _DISTRIBUTED = flags.DEFINE_bool('distributed', False, 'Whether other hosts run this too.')
+_DESCRIBE = flags.DEFINE_bool('describe', False, "Whether to print the network's card and exit.")
 flags.mark_flag_as_required('config')
 
 
@@ -24,6 +26,9 @@ def main() -> None:
     if not file.exists():
         raise FileNotFoundError(f'--config: {file} is not there; want a file of configs/')
     config = _CONFIG.value
+    if _DESCRIBE.value:
+        print(describe.describe(config))
+        return
     workdir = Path(_WORKDIR.value or f'runs/{file.stem}')
     if _DISTRIBUTED.value:
         jax.distributed.initialize()

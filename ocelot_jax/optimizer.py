@@ -16,15 +16,20 @@ def create(schedule: optax.Schedule, cell_lr_multiplier: float) -> optax.Gradien
     """Makes Adam with one schedule, multiplied for the cell branch.
 
     Args:
-        schedule: step to learning rate, of the tissue branch.
+        schedule: step to learning rate, of the tissue branch and of what both branches share.
         cell_lr_multiplier: factor of the cell branch; the paper tries 1 and 0.5, because the
             cell branch overfits first.
 
     Returns:
-        An optimizer for parameters whose top level names the branches, `cell` and `tissue`.
+        An optimizer for parameters whose top level names the branches; what begins with `cell`
+        is the cell branch's.
     """
     transforms = {
-        'tissue': optax.adam(schedule),
         'cell': optax.adam(lambda step: cell_lr_multiplier * schedule(step)),
+        'other': optax.adam(schedule),
     }
-    return optax.partition(transforms, lambda params: {branch: branch for branch in params})
+
+    def label(params: optax.Params) -> dict[str, str]:
+        return {name: 'cell' if name.startswith('cell') else 'other' for name in params}
+
+    return optax.partition(transforms, label)

@@ -23,12 +23,13 @@ from ocelot_jax import (
     inference,
     input_pipeline,
     losses,
+    network,
     optimizer,
     progress,
     runs,
     targets,
 )
-from ocelot_jax.models import CellTissue
+from ocelot_jax.models import pretrained
 
 AXIS = 'batch'
 """The mapped axis: gradients, batch statistics and losses are taken over all its devices."""
@@ -89,11 +90,15 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     epoch_steps = input_pipeline.steps_per_epoch(source, config.data.batch_size)
     total_steps = config.num_epochs * epoch_steps
 
-    model = inference.create_model(config, AXIS)
+    model = network.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, cell_mpp)
     predict = inference.create_predictor(config, cell_mpp)
-    state = create_state(inference.init_variables(model, config.seed, example), tx)
+    variables = network.init_variables(model, config.seed, example)
+    if config.model.pretrained:
+        branches = config.model.pretrained_branches
+        variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
+    state = create_state(variables, tx)
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
@@ -160,7 +165,7 @@ def create_state(variables: dict[str, Any], tx: optax.GradientTransformation) ->
 
 def create_train_step(
     config: ml_collections.ConfigDict,
-    model: CellTissue,
+    model: network.Model,
     tx: optax.GradientTransformation,
     cell_mpp: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
@@ -181,7 +186,7 @@ def create_train_step(
     def compute_losses(params, batch_stats, batch, key):
         outputs, updates = model.apply(
             {'params': params, 'batch_stats': batch_stats},
-            inference.model_inputs(batch),
+            network.model_inputs(batch),
             train=True,
             mutable=['batch_stats'],
             rngs={'dropout': key},
@@ -196,11 +201,12 @@ def create_train_step(
         parts = {
             'cell_loss': losses.dice_loss(outputs['cell_logits'], cell_target, axis_name=AXIS)
         }
+        loss = parts['cell_loss']
         if outputs['tissue_logits'] is not None:
             parts['tissue_loss'] = losses.dice_loss(
                 outputs['tissue_logits'], batch['tissue_mask'], axis_name=AXIS
             )
-        loss = sum(parts.values())
+            loss += config.tissue_loss_weight * parts['tissue_loss']
         return loss, ({'loss': loss, **parts}, updates['batch_stats'])
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:

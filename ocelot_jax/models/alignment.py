@@ -32,14 +32,46 @@ def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int
     Returns:
         [B,H,W,C].
     """
-    source = jnp.asarray(features.shape[1:3], jnp.float32)
-    target = jnp.asarray(shape, jnp.float32)
+    target, source = _sizes(shape), _sizes(features.shape[1:3])
 
     def one(x: Array, center: Array, ratio: Array) -> Array:
         scale = target / (ratio * source)
         top_left = (center[::-1] - ratio / 2) * source
-        return jax.image.scale_and_translate(
-            x, (*shape, x.shape[-1]), (0, 1), scale, -top_left * scale, 'linear', antialias=True
-        )
+        return _resample(x, shape, scale, -top_left * scale)
 
     return jax.vmap(one)(features, center, ratio)
+
+
+def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
+    """Brings a map of the cell patch into the tissue patch's frame (Fig. 5b).
+
+    The way back of `crop_upsample`: what lies at a physical place in the one map lies there in
+    the other, interpolated or averaged as there. Where the cell patch does not reach is zero.
+
+    Args:
+        features: [B,h,w,C] map that covers the cell patch, at any stride.
+        center: [B,2] relative center (x, y) of the cell patch in the tissue patch.
+        ratio: [B] side of the cell patch's field of view over the tissue patch's.
+        shape: (H, W) of the result, which covers the tissue patch, at any stride.
+
+    Returns:
+        [B,H,W,C].
+    """
+    target, source = _sizes(shape), _sizes(features.shape[1:3])
+
+    def one(x: Array, center: Array, ratio: Array) -> Array:
+        scale = ratio * target / source
+        return _resample(x, shape, scale, (center[::-1] - ratio / 2) * target)
+
+    return jax.vmap(one)(features, center, ratio)
+
+
+def _sizes(shape: tuple[int, ...]) -> Array:
+    return jnp.asarray(shape, jnp.float32)
+
+
+def _resample(x: Array, shape: tuple[int, int], scale: Array, translation: Array) -> Array:
+    """Moves [h,w,C] to [H,W,C]: a place p, in pixels from the corner, goes to scale * p + t."""
+    return jax.image.scale_and_translate(
+        x, (*shape, x.shape[-1]), (0, 1), scale, translation, 'linear', antialias=True
+    )

@@ -1,18 +1,13 @@
 """DeepLabV3+ (Chen et al., ECCV 2018): the architecture of both branches (Sec. 5.1)."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import layers
+from ocelot_jax.models import branch, layers
 from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
-
-SEAMS = ('input', 'encoder', 'aspp', 'decoder')
-"""Where a branch can be fed from outside, in the order of computation (Fig. 4)."""
 
 
 class ASPP(nn.Module):
@@ -62,43 +57,66 @@ class DeepLabV3Plus(nn.Module):
 
     Attributes:
         num_classes: channels of the logits.
+        encoder_name: one of `resnet.VARIANTS`.
         dropout: spatial dropout after each stage of the encoder (Appendix B).
         aspp_dropout: dropout after the ASPP's projection.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
+        remat: see `resnet.ResNetEncoder`.
     """
 
     num_classes: int
+    encoder_name: str = 'resnet34'
     dropout: float = 0.0
     aspp_dropout: float = 0.5
     axis_name: str | None = None
+    remat: bool = False
 
-    @nn.compact
-    def __call__(
-        self,
-        x: Array,
-        *,
-        train: bool,
-        inject: Callable[[str, Array], Array] = lambda seam, features: features,
-    ) -> tuple[Array, dict[str, Array]]:
-        """Applies the branch.
+    SEAMS = branch.SEAMS
+
+    def setup(self):
+        shared = {'axis_name': self.axis_name}
+        self.encoder = ResNetEncoder(
+            self.encoder_name, dropout=self.dropout, remat=self.remat, **shared
+        )
+        self.aspp = ASPP(dropout=self.aspp_dropout, **shared)
+        self.decoder = Decoder(**shared)
+        self.head = nn.Dense(self.num_classes)
+
+    def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
+        """Applies the branch by itself.
 
         Args:
             x: [B,H,W,C] normalised image, H and W multiples of 16.
             train: whether dropout acts and batch statistics are those of the batch.
-            inject: called as `inject(seam, features)` at each of `SEAMS`; what it returns goes
-                on in place of `features`, commonly the same with more channels.
 
         Returns:
-            [B,H,W,num_classes] float32 logits, and the branch's own features before injection:
+            [B,H,W,num_classes] float32 logits, and the features at the seams:
             `low` [B,H/4,W/4,64], `encoder` [B,H/16,W/16,512], `aspp` [B,H/16,W/16,256],
-            `decoder` [B,H/4,W/4,256].
+            `decoder` [B,H/4,W/4,256] (`low` and `encoder` four times as deep in ResNet-50).
         """
-        shared = {'axis_name': self.axis_name}
-        image = inject('input', x)
-        low, high = ResNetEncoder(self.dropout, **shared, name='encoder')(image, train)
-        aspp = ASPP(dropout=self.aspp_dropout, **shared, name='aspp')
-        context = aspp(inject('encoder', high), train)
-        fused = Decoder(**shared, name='decoder')(inject('aspp', context), low, train)
-        logits = nn.Dense(self.num_classes, name='head')(inject('decoder', fused))
-        seams = {'low': low, 'encoder': high, 'aspp': context, 'decoder': fused}
-        return layers.resize(logits, x.shape[1:3]), seams
+        seams = branch.run({'alone': self}, {'alone': x}, train)['alone']
+        del seams['input']
+        return seams.pop('logits'), seams
+
+    def advance(
+        self, seam: str, features: Array, seams: dict[str, Array], train: bool
+    ) -> dict[str, Array]:
+        """Computes what lies behind a seam, as `branch.run` asks for it.
+
+        Args:
+            seam: one of `SEAMS`.
+            features: what arrives there, commonly with the channels of an exchange behind.
+            seams: the branch's own features so far, by seam, and the image at `input`.
+            train: as above.
+        """
+        match seam:
+            case 'input':
+                _, low, _, _, high = self.encoder(features, train)
+                return {'low': low, 'encoder': high}
+            case 'encoder':
+                return {'aspp': self.aspp(features, train)}
+            case 'aspp':
+                return {'decoder': self.decoder(features, seams['low'], train)}
+            case 'decoder':
+                logits = self.head(features)
+                return {'logits': layers.resize(logits, seams['input'].shape[1:3])}

@@ -1,4 +1,6 @@
-"""ResNet encoder (He et al., CVPR 2016) with output stride 16, as DeepLabV3+ uses it."""
+"""ResNet encoders (He et al., CVPR 2016)."""
+
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -6,6 +8,25 @@ import jax
 from ocelot_jax.models import layers
 
 Array = jax.Array
+
+
+class Variant(NamedTuple):
+    """What tells one ResNet from another.
+
+    Attributes:
+        blocks: number of residual blocks of each of the four stages.
+        bottleneck: whether a block is 1x1, 3x3, 1x1 rather than two 3x3.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool = False
+
+
+VARIANTS = {
+    'resnet18': Variant((2, 2, 2, 2)),
+    'resnet34': Variant((3, 4, 6, 3)),
+    'resnet50': Variant((3, 4, 6, 3), bottleneck=True),
+}
 
 
 class BasicBlock(nn.Module):
@@ -29,39 +50,80 @@ class BasicBlock(nn.Module):
         return nn.relu(x + y)
 
 
-class ResNetEncoder(nn.Module):
-    """ResNet-34 without its classifier; the last stage is dilated instead of strided.
+class BottleneckBlock(nn.Module):
+    """A 3x3 convolution between two 1x1 ones, of which the last quadruples the channels.
 
-    Spatial dropout (whole channels) ends each of the four stages that the ResNet paper calls
-    conv2_x to conv5_x. (Appendix B has it "at the end of each ResNet block"; after every one
-    of the 16 two-layer blocks the paper's largest rate, 0.5, would leave next to no channel of
-    the residual stream alive.)
-
-    Attributes:
-        dropout: probability of dropping a channel after each stage.
-        axis_name: see `layers.BatchNorm`.
+    The 3x3 convolution takes the stride, as in torchvision ("ResNet v1.5").
     """
 
-    dropout: float = 0.0
+    features: int
+    stride: int = 1
+    dilation: int = 1
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> tuple[Array, Array]:
-        """Encodes [B,H,W,C] to ([B,H/4,W/4,64] low-level, [B,H/16,W/16,512] high-level)."""
+    def __call__(self, x: Array, train: bool) -> Array:
+        def conv_bn(name: str, features: int, **kwargs) -> layers.ConvBN:
+            return layers.ConvBN(features, axis_name=self.axis_name, name=name, **kwargs)
+
+        spatial = {'kernel': 3, 'stride': self.stride, 'dilation': self.dilation}
+        y = conv_bn('conv1', self.features)(x, train)
+        y = conv_bn('conv2', self.features, **spatial)(y, train)
+        y = conv_bn('conv3', 4 * self.features, relu=False)(y, train)
+        if x.shape != y.shape:
+            x = conv_bn('shortcut', 4 * self.features, stride=self.stride, relu=False)(x, train)
+        return nn.relu(x + y)
+
+
+class ResNetEncoder(nn.Module):
+    """A ResNet without its classifier.
+
+    Spatial dropout (whole channels) ends each of the four stages that the ResNet paper calls
+    conv2_x to conv5_x. (Appendix B has it "at the end of each ResNet block"; after every one
+    of the 16 blocks of ResNet-34 the paper's largest rate, 0.5, would leave next to no channel
+    of the residual stream alive.)
+
+    Attributes:
+        variant: one of `VARIANTS`.
+        output_stride: 32, or 16, where the last stage is dilated instead of strided.
+        dropout: probability of dropping a channel after each stage.
+        axis_name: see `layers.BatchNorm`.
+        remat: whether the backward pass computes each block anew instead of keeping what is
+            inside it.
+    """
+
+    variant: str = 'resnet34'
+    output_stride: int = 16
+    dropout: float = 0.0
+    axis_name: str | None = None
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> tuple[Array, ...]:
+        """Encodes [B,H,W,C].
+
+        Returns:
+            Five maps: the stem's [B,H/2,W/2,64], then the stages', at strides 4, 8, 16 and
+            `output_stride`, of 64, 128, 256, 512 channels (four times that in ResNet-50).
+        """
+        blocks, bottleneck = VARIANTS[self.variant]
+        block_class = BottleneckBlock if bottleneck else BasicBlock
+        if self.remat:
+            block_class = nn.remat(block_class, static_argnums=(2,))
         x = layers.ConvBN(64, kernel=7, stride=2, axis_name=self.axis_name, name='stem')(x, train)
+        maps = [x]
         x = layers.max_pool(x)
-        stages = []
-        for stage, (blocks, features, stride, dilation) in enumerate(
-            [(3, 64, 1, 1), (4, 128, 2, 1), (6, 256, 2, 1), (3, 512, 1, 2)], start=1
-        ):
-            for block in range(blocks):
-                x = BasicBlock(
-                    features,
+        last = (2, 1) if self.output_stride == 32 else (1, 2)
+        steps = [(1, 1), (2, 1), (2, 1), last]
+        for stage, (count, (stride, dilation)) in enumerate(zip(blocks, steps, strict=True)):
+            for block in range(count):
+                x = block_class(
+                    64 * 2**stage,
                     stride=stride if block == 0 else 1,
                     dilation=dilation,
                     axis_name=self.axis_name,
-                    name=f'stage{stage}_block{block + 1}',
+                    name=f'stage{stage + 1}_block{block + 1}',
                 )(x, train)
             x = nn.Dropout(self.dropout, broadcast_dims=(1, 2), deterministic=not train)(x)
-            stages.append(x)
-        return stages[0], stages[-1]
+            maps.append(x)
+        return tuple(maps)

@@ -35,7 +35,7 @@ WIDENED = {
 
 def make_model(name, **kwargs):
     context, seam = MODELS[name]
-    return CellTissue(2, TISSUE_CLASSES, context, seam, **kwargs)
+    return CellTissue(2, TISSUE_CLASSES, context=context, seam=seam, **kwargs)
 
 
 def make_batch(seed=0, size=1):
@@ -305,11 +305,11 @@ def encoders():
 
     def low(dropout, train, rngs):
         """Only the first stage: the compiler drops the rest."""
-        model = ResNetEncoder(dropout)
+        model = ResNetEncoder(dropout=dropout)
         call = lambda rngs: model.apply(
             variables, x, train=train, rngs=rngs, mutable=['batch_stats']
         )
-        return np.asarray(jax.jit(lambda rngs: call(rngs)[0][0])(rngs))
+        return np.asarray(jax.jit(lambda rngs: call(rngs)[0][1])(rngs))
 
     return low
 

@@ -1,0 +1,87 @@
+"""U-Net (Ronneberger et al., MICCAI 2015) on a ResNet encoder: a baseline of Table C.1.
+
+The paper names no variant; this is the one that segmentation_models.pytorch made common, so that
+it shares the encoder and its pretrained weights with DeepLabV3+.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ocelot_jax.models import branch, layers
+from ocelot_jax.models.resnet import ResNetEncoder
+
+Array = jax.Array
+
+
+class UNetDecoder(nn.Module):
+    """Doubles the resolution five times, each time joined by the encoder's map of that size."""
+
+    features: tuple[int, ...] = (256, 128, 64, 32, 16)
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, skips: tuple[Array, ...], train: bool) -> Array:
+        """Maps [B,h,w,C] to [B,32h,32w,features[-1]]; `skips` at strides 2, 4, 8, 16."""
+        for level, (features, skip) in enumerate(
+            zip(self.features, [*skips[::-1], None], strict=True), start=1
+        ):
+            x = jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
+            if skip is not None:
+                x = jnp.concatenate([x, skip], -1)
+            for i in (1, 2):
+                conv = layers.ConvBN(
+                    features, kernel=3, axis_name=self.axis_name, name=f'level{level}_conv{i}'
+                )
+                x = conv(x, train)
+        return x
+
+
+class UNet(nn.Module):
+    """One branch: encoder, decoder, head; its seams are DeepLabV3+'s but for `aspp`.
+
+    Attributes:
+        num_classes: channels of the logits.
+        encoder_name: one of `resnet.VARIANTS`.
+        dropout: spatial dropout after each stage of the encoder (Appendix B).
+        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+        remat: see `resnet.ResNetEncoder`.
+    """
+
+    num_classes: int
+    encoder_name: str = 'resnet34'
+    dropout: float = 0.0
+    axis_name: str | None = None
+    remat: bool = False
+
+    SEAMS = ('input', 'encoder', 'decoder')
+
+    def setup(self):
+        self.encoder = ResNetEncoder(
+            self.encoder_name,
+            output_stride=32,
+            dropout=self.dropout,
+            axis_name=self.axis_name,
+            remat=self.remat,
+        )
+        self.decoder = UNetDecoder(axis_name=self.axis_name)
+        self.head = nn.Dense(self.num_classes)
+
+    def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
+        """Applies the branch by itself, as `deeplab.DeepLabV3Plus`; sides multiples of 32."""
+        seams = branch.run({'alone': self}, {'alone': x}, train)['alone']
+        del seams['input']
+        return seams.pop('logits'), seams
+
+    def advance(
+        self, seam: str, features: Array, seams: dict[str, Array], train: bool
+    ) -> dict[str, Array]:
+        """Computes what lies behind a seam, as `branch.run` asks for it."""
+        match seam:
+            case 'input':
+                *skips, high = self.encoder(features, train)
+                return {'skips': tuple(skips), 'encoder': high}
+            case 'encoder':
+                return {'decoder': self.decoder(features, seams['skips'], train)}
+            case 'decoder':
+                return {'logits': self.head(features)}
