@@ -32,8 +32,18 @@ Flat = dict[tuple[str, ...], np.ndarray]
 
 _BRANCHES = ('cell', 'tissue')
 _CLASSIFIER = ('fc.weight', 'fc.bias')
-# the decoder joins the context, which a seam may have widened, with the detail behind it
-_CONTEXT_CHANNELS = {'fuse': 256}
+# the layers that a seam feeds, which its new channels widen
+_FED = (
+    'encoder/stem/conv',
+    'aspp/pointwise/conv',
+    'aspp/pool/conv',
+    *(f'aspp/atrous{rate}/{part}' for rate in (12, 24, 36) for part in ('depthwise', 'pointwise')),
+    'decoder/fuse/depthwise',
+    'decoder/fuse/pointwise',
+    'head',
+)
+# the decoder puts its detail behind the context and what was injected there
+_CONTEXT_CHANNELS = 256
 
 
 def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -> dict[str, Any]:
@@ -179,7 +189,7 @@ def _fit(path: tuple[str, ...], array: np.ndarray, flat: Flat) -> np.ndarray:
     if path[2] == 'head' and array.shape[-1] != initial.shape[-1]:
         logging.warning('%s: not taken, it is of %d classes', name, array.shape[-1])
         return initial
-    common = _common_channels(path, array.shape, initial.shape)
+    common = _common_channels(path[2:], array.shape, initial.shape)
     if common is None:
         raise ValueError(f'{name} is {list(array.shape)}; want {list(initial.shape)}')
     widened = initial.copy() if path[-2] == 'depthwise' else np.zeros_like(initial)
@@ -193,7 +203,7 @@ def _common_channels(
     """Where a kernel that a seam widened holds the plain one's channels; None if it is none.
 
     Args:
-        path: of the kernel.
+        path: of the kernel, within its branch.
         plain: its shape without the seam.
         widened: with it.
 
@@ -202,10 +212,11 @@ def _common_channels(
     """
     axis = _input_axis(plain)
     others = [shape[:axis] + shape[axis + 1 :] for shape in (plain, widened)]
-    if path[-1] != 'kernel' or others[0] != others[1] or widened[axis] <= plain[axis]:
+    fed = path[-1] == 'kernel' and '/'.join(path[:-1]) in _FED
+    if not fed or others[0] != others[1] or widened[axis] <= plain[axis]:
         return None
     extra = widened[axis] - plain[axis]
-    start = _CONTEXT_CHANNELS.get(path[-3], plain[axis])
+    start = _CONTEXT_CHANNELS if path[:2] == ('decoder', 'fuse') else plain[axis]
     channels = np.delete(np.arange(widened[axis]), np.s_[start : start + extra])
     return (slice(None),) * axis + (channels,)
 
@@ -227,7 +238,7 @@ def _widened(variables: Mapping[str, Any], encoder: str) -> dict[str, str]:
         shapes = plain[tensor.path].shape, flat[tensor.path].shape
         if shapes[0] != shapes[1]:
             axis = _input_axis(shapes[0])
-            *_, common = _common_channels(tensor.path, *shapes)
+            *_, common = _common_channels(tensor.path[1:], *shapes)
             added = np.setdiff1d(np.arange(shapes[1][axis]), common)
             notes[tensor.name] = f'a seam added input channels {added[0]} to {added[-1]}'
     return notes
