@@ -2,11 +2,14 @@
 
 import functools
 
+import hypothesis
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 import scipy.ndimage
+from hypothesis import strategies as st
 
 from ocelot_jax.models import alignment
 
@@ -150,3 +153,80 @@ def test_fov_ratio(cell, tissue, wanted):
         batch[f'{name}_image'] = jax.ShapeDtypeStruct((2, size, size, 3), np.uint8)
         batch[f'{name}_mpp'] = jnp.full(2, mpp, jnp.float32)
     np.testing.assert_allclose(alignment.fov_ratio(batch), [wanted] * 2, rtol=1e-6)
+
+
+PATCH, RATIO = 256, 0.25
+STRIDES = (1, 4, 16)
+downsample_pad = jax.jit(alignment.downsample_pad, static_argnames='shape')
+# the cell patch in a corner of the tissue patch, at a border, anywhere
+middles = st.one_of(
+    st.sampled_from([RATIO / 2, 1 - RATIO / 2]), st.floats(RATIO / 2, 1 - RATIO / 2)
+)
+# by share of the cell patch, a pixel of the coarsest tissue map away from its border
+places = st.floats(0.25, 0.75)
+
+
+def draw_point(place, size):
+    """[1,n,n,1] map of one point at `place` (x, y), relative, shared by the four pixels around."""
+    axes = [np.maximum(0, 1 - np.abs(p * size - 0.5 - np.arange(size))) for p in place[::-1]]
+    return np.multiply.outer(*axes).astype(np.float32)[None, :, :, None]
+
+
+def middle_of(drawn):
+    """Relative (x, y) of what was drawn, weighted by its values."""
+    weights = np.asarray(drawn, float)[0, :, :, 0]
+    rows, columns = ((np.arange(n) + 0.5) / n for n in weights.shape)
+    return np.array([weights.sum(0) @ columns, weights.sum(1) @ rows]) / weights.sum()
+
+
+@pytest.mark.parametrize('given', STRIDES)
+@pytest.mark.parametrize('taken', STRIDES)
+@hypothesis.given(center=st.tuples(middles, middles), place=st.tuples(places, places))
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_a_point_lies_at_its_place_in_the_other_frame(given, taken, center, place):
+    """Within half a pixel of the coarser map: in the frame of the cells, of the tissue."""
+    center, in_cell = np.float32(center), np.array(place)
+    in_tissue = center + RATIO * (in_cell - 0.5)
+    arguments = center[None], np.float32([RATIO])
+    shape = (PATCH // taken, PATCH // taken)
+
+    cropped = crop_upsample(draw_point(in_tissue, PATCH // given), *arguments, shape=shape)
+    pixel = max(taken, given / RATIO) / PATCH
+    assert np.abs(middle_of(cropped) - in_cell).max() < 0.5 * pixel
+
+    padded = downsample_pad(draw_point(in_cell, PATCH // given), *arguments, shape=shape)
+    pixel = max(taken, given * RATIO) / PATCH
+    assert np.abs(middle_of(padded) - in_tissue).max() < 0.5 * pixel
+
+
+@pytest.mark.parametrize('corner', [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_padding_is_zero_where_the_cell_patch_does_not_reach(corner):
+    center = RATIO / 2 + (1 - RATIO) * np.float32(corner)
+    ones = np.ones((1, 64, 64, 3), np.float32)
+    got = downsample_pad(ones, center[None], np.float32([RATIO]), shape=(64, 64))
+    wanted = np.zeros((64, 64))
+    left, top = 48 * np.array(corner)
+    wanted[top : top + 16, left : left + 16] = 1
+    np.testing.assert_allclose(got[0], np.stack([wanted] * 3, -1), atol=1e-5)
+
+
+def test_padding_then_cropping_gives_a_smooth_map_back():
+    rows, columns = np.mgrid[:32, :32] / 32
+    smooth = np.stack([rows + columns, rows * columns], -1).astype(np.float32)
+    x = np.stack([smooth] * BATCH)
+    center = np.random.default_rng(3).uniform(0.2, 0.8, (BATCH, 2)).astype(np.float32)
+    arguments = center, ratios(RATIO)
+    there = downsample_pad(x, *arguments, shape=(64, 64))
+    back = np.asarray(crop_upsample(there, *arguments, shape=(32, 32)))
+    # two pixels of the tissue map in from the border, where zeros are mixed in
+    inner = np.s_[:, 4:-4, 4:-4]
+    np.testing.assert_allclose(back[inner], x[inner], atol=0.03)
+
+
+@pytest.mark.parametrize('align', [alignment.crop_upsample, alignment.downsample_pad])
+@pytest.mark.parametrize('shape', [(12, 12), (3, 3)])
+def test_gradients_are_those_of_differences(align, shape):
+    x = np.random.default_rng(7).standard_normal((2, 6, 6, 2)).astype(np.float32)
+    center, ratio = np.float32([[0.3, 0.6], [0.25, 0.75]]), np.full(2, 0.5, np.float32)
+    function = lambda x: align(x, center, ratio, shape)
+    jax.test_util.check_grads(function, (x,), order=1, modes=['fwd', 'rev'], eps=1e-2)
