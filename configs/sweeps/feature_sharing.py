@@ -1,0 +1,14 @@
+"""The 64 candidates of Sec. 5.3: at each of three seams, which way features are shared."""
+
+from typing import Any
+
+DIRECTIONS = ('none', 'c2t', 't2c', 'both')
+
+
+def get_sweep() -> dict[str, Any]:
+    """The configuration to start from, and the values that each of its fields takes."""
+    seams = ('encoder', 'aspp', 'decoder')
+    return {
+        'base': 'configs/feature_sharing.py',
+        'axes': {f'model.sharing.{seam}': DIRECTIONS for seam in seams},
+    }

@@ -1,0 +1,9 @@
+"""Feature sharing on TIGER (Table 5)."""
+
+from ml_collections import ConfigDict
+
+from configs import feature_sharing, tiger_pred_inter2
+
+
+def get_config() -> ConfigDict:
+    return tiger_pred_inter2.on_tiger(feature_sharing.get_config())
