@@ -1,0 +1,1 @@
+"""Pairs of PD-L1 stained lung cancer as a TFDS data set."""

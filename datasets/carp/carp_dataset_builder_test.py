@@ -1,0 +1,16 @@
+"""TFDS's own checks of the builder, on the small data set in `dummy_data/`."""
+
+import tensorflow_datasets as tfds
+from ocelot_jax.datasets.carp import carp_dataset_builder
+
+
+class CarpTest(tfds.testing.DatasetBuilderTestCase):
+    """Builds the dummy data in TFRecord and reads them back."""
+
+    DATASET_CLASS = carp_dataset_builder.Builder
+    SPLITS = {'train': 2, 'validation': 1, 'test': 1}  # noqa: RUF012
+    EXAMPLE_DIR = carp_dataset_builder.Builder.pkg_dir_path / 'dummy_data'
+
+
+if __name__ == '__main__':
+    tfds.testing.test_main()
