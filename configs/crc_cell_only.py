@@ -8,5 +8,4 @@ from configs import crc_pred_inter2
 def get_config() -> ConfigDict:
     config = crc_pred_inter2.get_config()
     config.model.context = 'none'
-    config.model.cell_dropout = 0.1
     return config
