@@ -14,12 +14,12 @@ class Entry:
     """What the file says of one image.
 
     Attributes:
-        size: (width, height), pixels.
+        size: (width, height), pixels; None where it does not tell.
         boxes: [n, 4] float64 (x, y, width, height), pixels of the image.
 
     """
 
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     boxes: np.ndarray
 
 
@@ -49,7 +49,7 @@ def read(path: pathlib.Path) -> dict[str, Entry]:
         if image_id in names or name in sizes:
             raise ValueError(f'{where}: {name}, id {image_id}, is there twice; want each once')
         names[image_id] = name
-        sizes[name] = tuple(_field(image, key, int, where) for key in ('width', 'height'))
+        sizes[name] = _size(image, where)
     boxes = _boxes_by_name(annotations, names, path)
     return {name: Entry(size, boxes[name]) for name, size in sizes.items()}
 
@@ -84,6 +84,12 @@ def _field(entry: Mapping, key: str, kind: type, where: str):
         found = 'missing' if value is None else repr(value)
         raise ValueError(f"{where}: '{key}' is {found}; want {kind.__name__}")
     return value
+
+
+def _size(image: Mapping, where: str) -> tuple[int, int] | None:
+    if 'width' not in image and 'height' not in image:
+        return None
+    return _field(image, 'width', int, where), _field(image, 'height', int, where)
 
 
 def _box(annotation: Mapping, where: str) -> list[float]:

@@ -88,8 +88,8 @@ def _plan_tcga(regions: Sequence[release.Roi], cell_rois: Sequence[release.Roi])
 
 
 def _tissue_around(roi: release.Roi, region: release.Roi) -> dict[geometry.Step, geometry.Corner]:
-    x, y = (int(a - b) for a, b in zip(roi.corner, region.corner, strict=True))
-    return geometry.surrounding_tissue((x, y), region.size)
+    (x, y), (left, top) = roi.corner, region.corner
+    return geometry.surrounding_tissue((x - left, y - top), region.size)
 
 
 def _tcga_pair(roi: release.Roi, step: geometry.Step, tissue_corner: geometry.Corner) -> Pair:

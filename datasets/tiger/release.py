@@ -180,7 +180,8 @@ def _verified_size(image: Image.Image) -> _Size:
 def _checked_boxes(where: str, entry: coco.Entry | None, size: _Size) -> np.ndarray:
     if entry is None:
         raise ValueError(f'{where}: no entry for it; want one, with or without boxes')
-    _check_size(where, entry.size, size, 'as the image itself')
+    if entry.size is not None:
+        _check_size(where, entry.size, size, 'as the image itself')
     points = geometry.box_centers(entry.boxes)
     outside = np.any((points < 0) | (points >= size), axis=-1)
     for x, y, width, height in entry.boxes[outside]:

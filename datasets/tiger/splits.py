@@ -10,9 +10,13 @@ from ocelot_jax.datasets.tiger import plan
 
 _SEED = 2023
 
-# OCELOT's 6 : 2 : 2. Of few patients the first are in different splits.
+# OCELOT's 6 : 2 : 2, for the patients of either kind in turn. Where there are few of them, the
+# beginnings see to it that three are in three splits.
 _TRAIN, _VALIDATION, _TEST = ocelot_release.SPLIT_FOLDERS
-_PATTERN = (_TRAIN, _VALIDATION, _TEST, _TRAIN, _TRAIN)
+_PATTERNS = (
+    (_TRAIN, _VALIDATION, _TEST, _TRAIN, _TRAIN),
+    (_TEST, _VALIDATION, _TRAIN, _TRAIN, _TRAIN),
+)
 
 _PATIENT = re.compile(
     r'TCGA-[^-]+-[^-]+'  # TCGA-A1-A0SK of TCGA-A1-A0SK-01Z-00-DX1.A44D70FA-...
@@ -37,13 +41,16 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
         regions: the regions from which there are pairs.
 
     Returns:
-        The regions by split: 'train', and as many of 'validation' and 'test' as there are
-        patients for.
+        The regions by split: 'train', and 'validation' and 'test' where there are patients for
+        them.
 
     """
     patients = {patient(region.slide) for region in regions}
     tcga = {name for name in patients if name.startswith('TCGA-')}
-    split_of = {**_divide(tcga), **_divide(patients - tcga)}
+    kinds = [kind for kind in (tcga, patients - tcga) if kind]
+    split_of = {}
+    for kind, pattern in zip(kinds, _PATTERNS, strict=False):
+        split_of |= zip(_shuffled(kind), itertools.cycle(pattern), strict=False)
     divided = {
         split: [region for region in regions if split_of[patient(region.slide)] == split]
         for split in ocelot_release.SPLIT_FOLDERS
@@ -51,7 +58,6 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
     return {split: own for split, own in divided.items() if own}
 
 
-def _divide(patients: Iterable[str]) -> dict[str, str]:
-    """Assign a split to each patient, in a random order that no version of NumPy changes."""
-    order = sorted(patients, key=lambda name: hashlib.sha256(f'{_SEED}/{name}'.encode()).digest())
-    return dict(zip(order, itertools.cycle(_PATTERN), strict=False))
+def _shuffled(patients: Iterable[str]) -> list[str]:
+    """Put patients in a random order that no version of NumPy changes."""
+    return sorted(patients, key=lambda name: hashlib.sha256(f'{_SEED}/{name}'.encode()).digest())

@@ -8,7 +8,7 @@ class TigerTest(tfds.testing.DatasetBuilderTestCase):
     """Builds the dummy data in TFRecord and reads them back."""
 
     DATASET_CLASS = tiger_dataset_builder.Builder
-    SPLITS = {'train': 65, 'validation': 1, 'test': 1}  # noqa: RUF012
+    SPLITS = {'train': 1, 'validation': 1, 'test': 65}  # noqa: RUF012
     EXAMPLE_DIR = tiger_dataset_builder.Builder.pkg_dir_path / 'dummy_data'
 
 

@@ -182,6 +182,17 @@ def test_counts_what_else_is_bad(root):
         release.read_rois(root)
 
 
+def test_sizes_need_not_be_stated(root):
+    stated = release.read_rois(root)
+    content = json.loads((root / COCO).read_text())
+    for entry in content['images']:
+        del entry['width'], entry['height']
+    (root / COCO).write_text(json.dumps(content))
+    for one, other in zip(release.read_rois(root), stated, strict=True):
+        assert (one.name, one.size) == (other.name, other.size)
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
 def test_hidden_files_and_other_files_do_not_matter(root):
     for name in ('.DS_Store', '._x_[0, 0, 1, 1].png', 'Thumbs.db'):
         (root / 'tissue-cells/images' / name).write_text('x')
