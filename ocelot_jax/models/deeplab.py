@@ -61,7 +61,8 @@ class DeepLabV3Plus(nn.Module):
         dropout: spatial dropout after each stage of the encoder (Appendix B).
         aspp_dropout: dropout after the ASPP's projection.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
-        remat: see `resnet.ResNetEncoder`.
+        remat: whether the backward pass computes the encoder's blocks, the ASPP and the decoder
+            anew instead of keeping what is inside them.
     """
 
     num_classes: int
@@ -78,8 +79,12 @@ class DeepLabV3Plus(nn.Module):
         self.encoder = ResNetEncoder(
             self.encoder_name, dropout=self.dropout, remat=self.remat, **shared
         )
-        self.aspp = ASPP(dropout=self.aspp_dropout, **shared)
-        self.decoder = Decoder(**shared)
+        aspp, decoder = ASPP, Decoder
+        if self.remat:
+            aspp = nn.remat(ASPP, static_argnums=(2,))
+            decoder = nn.remat(Decoder, static_argnums=(3,))
+        self.aspp = aspp(dropout=self.aspp_dropout, **shared)
+        self.decoder = decoder(**shared)
         self.head = nn.Dense(self.num_classes)
 
     def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
