@@ -7,11 +7,12 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from ocelot_jax.datasets import pair_folder
+from ocelot_jax.datasets import builder, pair_folder
 from ocelot_jax.datasets.tiger import plan, records, release, tiger_dataset_builder
 from ocelot_jax.datasets.tiger.tiger_dataset_builder_test import TigerTest as TigerTest
 from PIL import Image
 from skimage import measure
+from tensorflow_datasets.core import shuffle
 from tiger_release import (
     CELL_ROIS,
     OTHERS,
@@ -114,10 +115,10 @@ def wanted(tiger):
 
 def read(data_dir):
     """All records, by split."""
-    builder = tfds.builder_from_directory(data_dir / 'tiger/1.0.0')
+    held = tfds.builder_from_directory(data_dir / 'tiger/1.0.0')
     return {
-        split: [pair_folder.as_record(example) for example in builder.as_data_source(split)]
-        for split in builder.info.splits
+        split: [pair_folder.as_record(example) for example in held.as_data_source(split)]
+        for split in held.info.splits
     }
 
 
@@ -273,18 +274,19 @@ def test_patients_are_in_one_split_each(built_splits):
 
 
 def test_both_formats_hold_the_same(tiger, built_splits):
-    builder = tfds.builder_from_directory(tiger[1] / 'data/tiger/1.0.0')
+    held = tfds.builder_from_directory(tiger[1] / 'data/tiger/1.0.0')
     for split, own in built_splits.items():
-        loaded = list(tfds.as_numpy(builder.as_dataset(split)))
+        loaded = list(tfds.as_numpy(held.as_dataset(split)))
         for one, other in zip(loaded, own, strict=True):
             np.testing.assert_equal(pair_folder.as_record(one), other)
 
 
 def test_beam_builds_the_same_records(tiger, built_splits):
     path = tiger[1]
-    builder = tiger_dataset_builder.Builder(data_dir=path / 'beam')
     config = tfds.download.DownloadConfig(manual_dir=path / 'manual', beam_runner='DirectRunner')
-    builder.download_and_prepare(download_config=config, file_format='array_record')
+    tiger_dataset_builder.Builder(data_dir=path / 'beam').download_and_prepare(
+        download_config=config, file_format='array_record'
+    )
     by_beam = read(path / 'beam')
     assert by_beam.keys() == built_splits.keys()
     for split, own in built_splits.items():
@@ -292,6 +294,24 @@ def test_beam_builds_the_same_records(tiger, built_splits):
         assert len(by_id) == len(by_beam[split]) == len(own)
         for record in own:
             np.testing.assert_equal(by_id[record['pair_id']], record)
+
+
+def test_records_sorted_on_disk_are_the_same_in_the_same_order(tiger, built_splits, monkeypatch):
+    monkeypatch.setattr(builder, '_SHUFFLE_BYTES', 1000)
+    spilled = []
+    add = shuffle.Shuffler._add_to_bucket
+    monkeypatch.setattr(
+        shuffle.Shuffler, '_add_to_bucket', lambda *args: spilled.append(1) or add(*args)
+    )
+    before = shuffle.MAX_MEM_BUFFER_SIZE
+    config = tfds.download.DownloadConfig(manual_dir=tiger[1] / 'manual')
+    tiger_dataset_builder.Builder(data_dir=tiger[1] / 'disk').download_and_prepare(
+        download_config=config, file_format='array_record'
+    )
+    assert len(spilled) == sum(map(len, built_splits.values()))
+    assert before == shuffle.MAX_MEM_BUFFER_SIZE
+    for split, own in read(tiger[1] / 'disk').items():
+        np.testing.assert_equal(own, built_splits[split])
 
 
 def test_one_region_is_in_memory_at_a_time(tiger, monkeypatch):
@@ -309,9 +329,9 @@ def test_one_region_is_in_memory_at_a_time(tiger, monkeypatch):
     rois = release.read_rois(root)
     monkeypatch.setattr(release, 'load_image', tracked(release.load_image))
     monkeypatch.setattr(release, 'load_mask', tracked(release.load_mask))
-    builder = tiger_dataset_builder.Builder(data_dir=tiger[1] / 'nothing')
+    unprepared = tiger_dataset_builder.Builder(data_dir=tiger[1] / 'nothing')
     most = 0
-    for _ in builder._generate_examples(root, plan.plan(rois)):
+    for _ in unprepared._generate_examples(root, plan.plan(rois)):
         alive = [array().shape[:2] for array in loaded if array() is not None]
         large = [shape for shape in alive if min(shape) >= 512]
         assert len(large) == 2  # an image and its mask
