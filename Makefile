@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/python -m ocelot_jax.evaluate --workdir=runs/demo --split=test --untrained
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

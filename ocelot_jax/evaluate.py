@@ -62,8 +62,8 @@ def evaluate_run(
     example = as_record(pairs[0])
     predict = inference.create_predictor(config, float(example['cell_mpp']))
 
-    initial = network.init_variables(network.create_model(config), config.seed, example)
-    step, best = checkpoint.restore_best(workdir, initial)
+    model = network.create_model(config)
+    step, best = checkpoint.restore_best(workdir, network.empty_variables(model))
 
     def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
         return inference.predictions(predict, flax.jax_utils.replicate(variables), pairs, config)
@@ -73,6 +73,7 @@ def evaluate_run(
     organs = np.array([as_record(pairs[i])['organ'] for i in range(len(pairs))])
     table = tabulate(evaluation, organs, config)
     if untrained:
+        initial = network.init_variables(model, config.seed, example)
         before = inference.evaluate(found(initial), len(pairs), config)
         table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
     if jax.process_index() == 0:

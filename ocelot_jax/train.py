@@ -108,7 +108,8 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
         elif jax.process_index() == 0:
             runs.write_config(workdir, config)
         step = int(state.step)
-        state = flax.jax_utils.replicate(state)
+        # as an output of a mapped function, or the step would be compiled again for its own
+        state = jax.pmap(lambda copy: copy, AXIS)(flax.jax_utils.replicate(state))
         reporter = stack.enter_context(
             progress.Reporter(
                 workdir,

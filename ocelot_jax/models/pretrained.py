@@ -14,7 +14,6 @@ from typing import Any
 
 import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -128,9 +127,7 @@ def export(workdir: Path, file: Path) -> None:
             "segmentation_models.pytorch has names for 'deeplabv3plus' alone"
         )
     model = network.create_model(config)
-    shapes = network.abstract_variables(model)
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    _, variables = checkpoint.restore_best(workdir, empty)
+    _, variables = checkpoint.restore_best(workdir, network.empty_variables(model))
     tensors, metadata = {}, {'format': 'pt', 'encoder_name': config.model.encoder_name}
     for branch in (name for name in _BRANCHES if name in variables['params']):
         own = {collection: tree[branch] for collection, tree in variables.items()}
