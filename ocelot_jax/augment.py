@@ -84,15 +84,20 @@ def augment(
     def augment_pair(index: jax.Array, pair: dict[str, jax.Array]) -> dict[str, jax.Array]:
         turn_key, color_key, *scan_keys = jax.random.split(jax.random.fold_in(key, index), 4)
         # Turned while still uint8: a quarter of the bytes.
-        pair = _turn_randomly(turn_key, pair, flip_probability, rotate_probability)
+        if flip_probability or rotate_probability:
+            pair = _turn_randomly(turn_key, pair, flip_probability, rotate_probability)
         images = [to_float(pair[name]) for name in _IMAGES]
-        images = _jitter_color(
-            color_key, *images, color_probability, brightness, contrast, saturation, hue
-        )
+        if color_probability:
+            images = _jitter_color(
+                color_key, *images, color_probability, brightness, contrast, saturation, hue
+            )
         for name, image, scan_key in zip(_IMAGES, images, scan_keys, strict=True):
             blur_key, noise_key = jax.random.split(scan_key)
-            image = _blur(blur_key, image, blur_probability, blur_sigma)
-            pair[name] = _add_noise(noise_key, image, noise_probability, noise_std)
+            if blur_probability:
+                image = _blur(blur_key, image, blur_probability, blur_sigma)
+            if noise_probability:
+                image = _add_noise(noise_key, image, noise_probability, noise_std)
+            pair[name] = image
         return pair
 
     pairs = {name: batch[name] for name in _PAIR}

@@ -46,13 +46,18 @@ class TrainState:
         step: number of steps done.
         variables: the model's parameters and batch statistics.
         opt_state: the optimizer's.
-        average: running average of `variables`, which is what is evaluated and kept.
+        average: running average of `variables`; None where the configuration wants none.
     """
 
     step: jax.Array
     variables: dict[str, Any]
     opt_state: optax.OptState
-    average: dict[str, Any]
+    average: dict[str, Any] | None
+
+    @property
+    def evaluated(self) -> dict[str, Any]:
+        """The variables that are evaluated and kept."""
+        return self.variables if self.average is None else self.average
 
 
 class NonFiniteLossError(RuntimeError):
@@ -98,7 +103,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     if config.model.pretrained:
         branches = config.model.pretrained_branches
         variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
-    state = create_state(variables, tx)
+    state = create_state(variables, tx, averaged=config.optimizer.average_decay > 0)
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
@@ -132,7 +137,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
                 save(manager, step, state, batches)
                 manager.wait_until_finished()
                 raise SystemExit(0)
-            predictions = inference.predictions(predict, state.average, validation, config)
+            predictions = inference.predictions(predict, state.evaluated, validation, config)
             evaluation = inference.evaluate(predictions, len(validation), config)
             scores = inference.scores(evaluation, config)
             means = {name: np.mean([m[name] for m in history]) for name in history[0]}
@@ -155,13 +160,14 @@ def create_optimizer(
     return optimizer.create(schedule, config.optimizer.cell_lr_multiplier)
 
 
-def create_state(variables: dict[str, Any], tx: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+def create_state(
+    variables: dict[str, Any], tx: optax.GradientTransformation, averaged: bool
+) -> TrainState:
+    """The state before the first step, with a running average of the variables or without."""
     step = jnp.zeros((), jnp.int32)
     # donated step by step, so the average is a copy of its own
-    return TrainState(
-        step, variables, tx.init(variables['params']), jax.tree.map(jnp.copy, variables)
-    )
+    average = jax.tree.map(jnp.copy, variables) if averaged else None
+    return TrainState(step, variables, tx.init(variables['params']), average)
 
 
 def create_train_step(
@@ -223,9 +229,11 @@ def create_train_step(
         grads = jax.lax.pmean(grads, AXIS)
         updates, opt_state = tx.update(grads, state.opt_state, params)
         variables = {'params': optax.apply_updates(params, updates), 'batch_stats': batch_stats}
-        # early on a short memory, lest the average remember the initialisation
-        decay = jnp.minimum(config.optimizer.average_decay, state.step / (state.step + 10))
-        average = optax.incremental_update(variables, state.average, 1 - decay)
+        average = state.average
+        if average is not None:
+            # early on a short memory, lest the average remember the initialisation
+            decay = jnp.minimum(config.optimizer.average_decay, state.step / (state.step + 10))
+            average = optax.incremental_update(variables, average, 1 - decay)
         return TrainState(state.step + 1, variables, opt_state, average), metrics
 
     return jax.pmap(step, AXIS, donate_argnums=0)
@@ -296,8 +304,8 @@ def save(
     checkpoint.save(
         manager,
         step,
-        variables=state.average,
-        training=state.replace(average=None),
+        variables=state.evaluated,
+        training=state.replace(**{_evaluated_field(state): None}),
         data=batches.get_state(),
         metrics=scores,
     )
@@ -305,10 +313,16 @@ def save(
 
 def restore(manager: Any, step: int, state: TrainState, batches: Any) -> TrainState:
     """Restores what `save` saved into a state like `state`, and sets `batches` to go on there."""
-    average = checkpoint.restore(manager, step, 'variables', state.average)
-    training = checkpoint.restore(manager, step, 'training', state.replace(average=None))
+    evaluated = checkpoint.restore(manager, step, 'variables', state.evaluated)
+    field = _evaluated_field(state)
+    training = checkpoint.restore(manager, step, 'training', state.replace(**{field: None}))
     batches.set_state(checkpoint.restore_data(manager, step))
-    return training.replace(average=average)
+    return training.replace(**{field: evaluated})
+
+
+def _evaluated_field(state: TrainState) -> str:
+    """Which field `TrainState.evaluated` is, and so is saved apart from the others."""
+    return 'variables' if state.average is None else 'average'
 
 
 @contextlib.contextmanager

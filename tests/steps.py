@@ -50,7 +50,7 @@ def take_step(config):
     example, mpp = pairs[0], float(pairs[0]['cell_mpp'])
     model = network.create_model(config, train.AXIS)
     tx = train.create_optimizer(config, 1)
-    state = train.create_state(network.init_variables(model, 0, example), tx)
+    state = train.create_state(network.init_variables(model, 0, example), tx, averaged=False)
     before = jax.device_get(state.variables['params'])
     [batch] = input_pipeline.eval_batches(pairs, batch_size=2, max_cells=16)
     step = train.create_train_step(config, model, tx, mpp)

@@ -29,8 +29,7 @@ GEOMETRY = ('tissue_mask', 'center', 'cell_points', 'cell_labels', 'cell_count',
 ORIENTATIONS = [(flip, turns) for flip in (False, True) for turns in range(4)]
 
 
-# One compilation for all tests: only the width of the blur must be static.
-compiled = jax.jit(augment.augment, static_argnames='blur_sigma')
+compiled = jax.jit(augment.augment, static_argnames=tuple(SETTINGS))
 
 
 def augmented(batch, seed=0, **probabilities):

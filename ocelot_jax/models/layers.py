@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ocelot_jax.models.convolution import conv
 from ocelot_jax.models.depthwise import depthwise_conv
 
 Array = jax.Array
@@ -32,18 +33,10 @@ class Conv(nn.Module):
         if self.kernel == 1:
             x = x[:, :: self.stride, :: self.stride]
             layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal)
-        else:
-            layer = nn.Conv(
-                self.features,
-                (self.kernel, self.kernel),
-                strides=self.stride,
-                padding=self.dilation * (self.kernel // 2),
-                kernel_dilation=self.dilation,
-                use_bias=False,
-                kernel_init=_he_normal,
-            )
-        nn.share_scope(self, layer)
-        return layer(x)
+            nn.share_scope(self, layer)
+            return layer(x)
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        return conv(x, self.param('kernel', _he_normal, shape), self.stride, self.dilation)
 
 
 class DepthwiseConv(nn.Module):

@@ -1,0 +1,73 @@
+"""What the benchmarks run: Pred-to-inter-2 on random pairs, on one device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.jax_utils
+import jax
+import ml_collections
+import numpy as np
+
+from configs import pred_inter2
+from ocelot_jax import network, train
+
+CELL_MPP = 0.2
+
+
+def create_config(
+    size: int, batch_size: int, augmented: bool = False
+) -> ml_collections.ConfigDict:
+    """The default configuration; augmentation only where asked for, as the peer has none."""
+    config = pred_inter2.get_config()
+    config.data.batch_size = batch_size
+    config.data.max_cells = 256 * size // 1024 * size // 1024 + 16
+    if not augmented:
+        for name in config.augment:
+            if name.endswith('probability'):
+                config.augment[name] = 0.0
+    return config
+
+
+def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.ndarray]:
+    """A batch as the input pipeline gives it."""
+    rng = np.random.default_rng(0)
+    pairs, cells = config.data.batch_size, config.data.max_cells
+    image = lambda: rng.integers(0, 256, (pairs, size, size, 3), np.uint8)
+    return {
+        'cell_image': image(),
+        'tissue_image': image(),
+        'tissue_mask': rng.integers(0, 2, (pairs, size, size), np.uint8),
+        'center': np.tile(np.float32([0.375, 0.625]), (pairs, 1)),
+        'cell_mpp': np.full(pairs, CELL_MPP, np.float32),
+        'tissue_mpp': np.full(pairs, 4 * CELL_MPP, np.float32),
+        'cell_points': rng.uniform(0, size, (pairs, cells, 2)).astype(np.float32),
+        'cell_labels': rng.integers(1, 3, (pairs, cells)).astype(np.int32),
+        'cell_count': np.full(pairs, cells, np.int32),
+        'index': np.arange(pairs, dtype=np.int32),
+        'valid': np.ones(pairs, bool),
+    }
+
+
+def random_variables(model: network.Model) -> dict[str, Any]:
+    """He-initialised variables, drawn by NumPy: quicker than compiling the initialisation."""
+    rng = np.random.default_rng(0)
+
+    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = path[-1].key
+        if name == 'kernel':
+            scale = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+            return scale * rng.standard_normal(leaf.shape, np.float32)
+        return np.full(leaf.shape, name in ('scale', 'var'), np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, network.abstract_variables(model))
+
+
+def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., Any], Any]:
+    """The training step, mapped over one device, and the state before the first one."""
+    model = network.create_model(config, train.AXIS)
+    tx = train.create_optimizer(config, 100)
+    state = train.create_state(random_variables(model), tx, averaged=False)
+    step = train.create_train_step(config, model, tx, CELL_MPP)
+    state = flax.jax_utils.replicate(state, jax.devices()[:1])
+    # as an output of a mapped function, or the step would be compiled again for its own
+    return step, jax.pmap(lambda copy: copy, train.AXIS, devices=jax.devices()[:1])(state)
