@@ -1,0 +1,1 @@
+"""Whole slides: reading them, finding their cells, and writing what was found."""

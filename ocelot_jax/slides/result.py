@@ -1,0 +1,107 @@
+"""What was found on a slide: the one value that the loop over windows hands to the writers.
+
+Points are in pixels of level 0 with pixel centers at integers, as everywhere in this project: point
+`p` lies `(p + 0.5) * mpp` micrometres from the slide's top left corner. Every picture here has that
+corner too, so that pixel `i` of a picture with `m` um/px covers `i * m` to `(i + 1) * m` micrometres.
+"""
+
+import dataclasses
+
+import numpy as np
+
+UNPREDICTED = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A window of a slide to look at.
+
+    Attributes:
+        x: of its top left corner, in level-0 pixels.
+        y: of its top left corner, in level-0 pixels.
+        mpp: micrometres per pixel of `image`.
+        image: [h, w, 3] uint8.
+
+    """
+
+    x: int
+    y: int
+    mpp: float
+    image: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SlideResult:
+    """What was found on a slide.
+
+    Attributes:
+        name: the slide file's stem.
+        width: of the slide, in level-0 pixels.
+        height: of the slide, in level-0 pixels.
+        mpp: micrometres per level-0 pixel.
+        cell_classes: names of the labels 1..K.
+        tissue_classes: names of the tissue values 0..T-1.
+        points: [n, 2] float64, (x, y) in level-0 pixels, pixel centers at integers.
+        labels: [n] int32, 1..K.
+        scores: [n] float32, 0..1.
+        tissue: [h, w] uint8, 0..T-1 and 255 where nothing was predicted; may be a memmap, far larger
+            than memory should hold. None without a tissue branch.
+        tissue_mpp: micrometres per pixel of `tissue`.
+        foreground: [h, w] bool, where tissue was looked for; small, at most about 2000 px a side.
+        foreground_mpp: micrometres per pixel of `foreground`.
+        thumbnail: [h, w, 3] uint8, as fine as `foreground` or finer, at most about 2000 px a side.
+        samples: a few windows to look at.
+
+    Raises:
+        ValueError: if shapes, types or values are not as above.
+
+    """
+
+    name: str
+    width: int
+    height: int
+    mpp: float
+    cell_classes: tuple[str, ...]
+    tissue_classes: tuple[str, ...]
+    points: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    tissue: np.ndarray | None
+    tissue_mpp: float
+    foreground: np.ndarray
+    foreground_mpp: float
+    thumbnail: np.ndarray
+    samples: tuple[Sample, ...]
+
+    def __post_init__(self):
+        count = len(self.points)
+        self._want('points', self.points, np.float64, (count, 2))
+        self._want('labels', self.labels, np.int32, (count,))
+        self._want('scores', self.scores, np.float32, (count,))
+        self._want('foreground', self.foreground, np.bool_, (None, None))
+        self._want('thumbnail', self.thumbnail, np.uint8, (None, None, 3))
+        if self.tissue is not None:
+            self._want('tissue', self.tissue, np.uint8, (None, None))
+        for index, sample in enumerate(self.samples):
+            self._want(f'samples[{index}].image', sample.image, np.uint8, (None, None, 3))
+        if not np.isfinite(self.points).all():
+            raise ValueError(f'{self.name}: a point is NaN or infinite; want pixels')
+        self._want_between('labels', self.labels, 1, len(self.cell_classes))
+        self._want_between('scores', self.scores, 0, 1)
+
+    def _want(self, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]):
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (None, found) for found, wanted in zip(array.shape, shape, strict=True)
+        )
+        if not fits or array.dtype != dtype:
+            text = ', '.join('any' if size is None else str(size) for size in shape)
+            raise ValueError(
+                f'{self.name}: {field} is {array.dtype}{list(array.shape)}; '
+                f'want {np.dtype(dtype)}[{text}]'
+            )
+
+    def _want_between(self, field: str, array: np.ndarray, low: int, high: int):
+        # A NaN is in no interval.
+        outside = array[~((array >= low) & (array <= high))]
+        if outside.size:
+            raise ValueError(f'{self.name}: {field} hold {outside[0]}; want {low} to {high}')
