@@ -1,6 +1,7 @@
 """Pictures of predictions over their pairs, in the colors of the paper's Figures 2 and 6."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 
@@ -67,6 +68,16 @@ class Verdict:
     matched: Marks
     missed: Marks
     false: Marks
+
+
+def cell_color(label: int) -> str:
+    """Color the cells of a class, 1..K, as '#rrggbb'."""
+    return _CELL_COLORS[(label - 1) % len(_CELL_COLORS)]
+
+
+def tissue_color(value: int) -> str:
+    """Color a tissue class other than the background, 1..T-1, as '#rrggbb'."""
+    return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 
 def judge(
@@ -145,6 +156,28 @@ def draw_pair(
     return _render(figure)
 
 
+def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
+    """Draw a circle around each cell that was found, where no truth is known.
+
+    Args:
+        image: [h, w, 3] uint8.
+        cells: in pixels of the image.
+        radius: of the circles, in pixels of the image.
+
+    Returns:
+        [H, W, 3] uint8, the image enlarged by a whole number to 720 px a side or more.
+
+    """
+    height, width = image.shape[:2]
+    zoom = math.ceil(_DPI * _PANEL / max(height, width))
+    figure = Figure(figsize=(zoom * width / _DPI, zoom * height / _DPI), dpi=_DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    _show(axes, image, '')
+    nobody = Marks(np.zeros((0, 2)), np.zeros(0, int))
+    _draw_cells(axes, Verdict(matched=cells, missed=nobody, false=nobody), radius)
+    return _render(figure)
+
+
 def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> np.ndarray:
     """Draw the legend of `draw_pair`'s pictures, as wide as they are.
 
@@ -216,7 +249,7 @@ def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None):
     known = [mask[mask != _UNKNOWN] for mask in (true, pred) if mask is not None]
     highest = int(np.concatenate(known, dtype=np.int64).max(initial=0))
     for label in range(1, highest + 1):
-        color = _TISSUE_COLORS[(label - 1) % len(_TISSUE_COLORS)]
+        color = tissue_color(label)
         if pred is not None:
             _outline(axes, pred == label, color, 'solid', fill=_FILL)
         _outline(axes, true == label, color, 'dashed')
@@ -257,7 +290,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
                 offsets=points,
                 offset_transform=axes.transData,
                 facecolors='none',
-                edgecolors=_cell_color(label),
+                edgecolors=cell_color(label),
                 linewidths=_LINE,
                 linestyles=[style],
                 path_effects=_cell_halo(label),
@@ -268,7 +301,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
         points = verdict.false.points[verdict.false.labels == label]
         crosses = LineCollection(
             (points[:, None, None] + arm).reshape(-1, 2, 2),
-            colors=_cell_color(label),
+            colors=cell_color(label),
             linewidths=_LINE,
             path_effects=_cell_halo(label),
         )
@@ -289,13 +322,9 @@ def _summary(verdict: Verdict, cell_classes: Sequence[str]) -> str:
     return '   '.join(parts)
 
 
-def _cell_color(label: int) -> str:
-    return _CELL_COLORS[(label - 1) % len(_CELL_COLORS)]
-
-
 def _cell_halo(label: int) -> list[patheffects.AbstractPathEffect]:
     """Set dark colors off from dark nuclei with white, light ones with black."""
-    red, green, blue = (int(_cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
     return _halo('white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black')
 
 

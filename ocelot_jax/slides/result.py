@@ -73,6 +73,11 @@ class SlideResult:
     thumbnail: np.ndarray
     samples: tuple[Sample, ...]
 
+    @property
+    def micrometres(self) -> np.ndarray:
+        """[n, 2] float64, the cells' places from the slide's top left corner."""
+        return (self.points + 0.5) * self.mpp
+
     def __post_init__(self):
         count = len(self.points)
         self._want('points', self.points, np.float64, (count, 2))

@@ -1,0 +1,63 @@
+"""Cells as GeoJSON (RFC 7946) that QuPath 0.4 or later imports as detections.
+
+Each cell is a feature with a Point, which QuPath draws as large as its viewer's preferences say.
+Coordinates are level-0 pixels with (0, 0) at the top left corner of the first pixel, as QuPath
+counts: a pixel's center lies at +0.5, where this project counts centers from 0.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from ocelot_jax import atomic, overlay
+from ocelot_jax.slides.result import SlideResult
+
+# Cells per piece of text: enough to be fast, too few to weigh on memory.
+_CHUNK = 1 << 14
+
+
+def write(result: SlideResult, path: str | os.PathLike):
+    """Write the cells of a slide; the file appears whole or not at all.
+
+    The text is made and written piece by piece, one feature a line, so that memory stays flat.
+    Ids are left out: QuPath makes its own.
+
+    Args:
+        result: what was found.
+        path: the file to write, `.geojson`; its folder must exist.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    with atomic.replacing(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        separator = '\n'
+        for features in _chunks(result):
+            file.write(separator + ',\n'.join(features))
+            separator = ',\n'
+        file.write('\n]}\n')
+
+
+def _chunks(result: SlideResult) -> Iterator[list[str]]:
+    templates = [_template(name, label) for label, name in enumerate(result.cell_classes, start=1)]
+    for start in range(0, len(result.points), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        corner = result.points[rows] + 0.5
+        columns = (result.labels[rows], corner[:, 0], corner[:, 1], result.scores[rows])
+        cells = zip(*(column.tolist() for column in columns), strict=True)
+        yield [templates[label - 1] % (x, y, score) for label, x, y, score in cells]
+
+
+def _template(name: str, label: int) -> str:
+    """Write a cell of a class with places for x, y and score."""
+    color = np.rint(255 * np.array(to_rgb(overlay.cell_color(label)))).astype(int).tolist()
+    classification = json.dumps({'name': name, 'color': color}).replace('%', '%%')
+    return (
+        '{"type":"Feature","geometry":{"type":"Point","coordinates":[%.2f,%.2f]},'
+        f'"properties":{{"objectType":"detection","classification":{classification},'
+        '"measurements":{"Detection probability":%.4f}}}'
+    )

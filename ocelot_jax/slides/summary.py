@@ -1,0 +1,226 @@
+"""A slide in numbers: tumor purity, cells and areas, of the whole and of each region.
+
+Tumor purity is TC / (TC + BC), the share of tumor cells among the cells that were found; it is
+known where the cell classes have these names and there is such a cell. Areas of tissue classes are
+counted within the foreground: glass is no tissue of any class.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from ocelot_jax import atomic
+from ocelot_jax.slides import regions as regions_lib
+from ocelot_jax.slides.regions import Regions
+from ocelot_jax.slides.result import UNPREDICTED, SlideResult
+
+_TUMOR, _OTHER = 'TC', 'BC'
+# Rows of the tissue map that are in memory at once.
+_STRIP = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What lies in a slide, or in a region of it.
+
+    Attributes:
+        cells: by class name, how many.
+        foreground_mm2: area of the foreground.
+        tissue_mm2: by class name, area within the foreground; None without a tissue branch.
+        unpredicted_mm2: area within the foreground of which no tissue class is known; None without
+            a tissue branch.
+
+    """
+
+    cells: dict[str, int]
+    foreground_mm2: float
+    tissue_mm2: dict[str, float] | None
+    unpredicted_mm2: float | None
+
+    @property
+    def total(self) -> int:
+        """The number of cells of all classes."""
+        return sum(self.cells.values())
+
+    @property
+    def purity(self) -> float | None:
+        """TC / (TC + BC); None where it is not known."""
+        return purity(self.cells)
+
+    def share(self, name: str) -> float | None:
+        """Tell the share of a class among the cells; None where there is no cell."""
+        return self.cells[name] / self.total if self.total else None
+
+    def density(self, name: str) -> float | None:
+        """Tell the cells of a class per mm^2 of foreground; None where there is none."""
+        return self.cells[name] / self.foreground_mm2 if self.foreground_mm2 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A slide in numbers.
+
+    Attributes:
+        slide: the whole.
+        parts: the regions, in their order.
+        regions: where they lie.
+
+    """
+
+    slide: Part
+    parts: tuple[Part, ...]
+    regions: Regions
+
+
+def purity(cells: dict[str, Any]) -> Any:
+    """Compute TC / (TC + BC).
+
+    Args:
+        cells: by class name, how many: numbers, or arrays of one shape.
+
+    Returns:
+        The purity, NaN where an array's element has no such cell; None for a number without such
+        a cell, and where the classes have other names.
+
+    """
+    if not {_TUMOR, _OTHER} <= cells.keys():
+        return None
+    tumor, both = cells[_TUMOR], cells[_TUMOR] + cells[_OTHER]
+    if isinstance(both, np.ndarray):
+        return np.divide(tumor, both, out=np.full(both.shape, np.nan), where=both > 0)
+    return tumor / both if both else None
+
+
+def summarise(result: SlideResult) -> Summary:
+    """Count the cells and measure the areas of a slide.
+
+    A cell belongs to the region at its place, or else to the nearest; with a region there, the
+    regions add up to the slide.
+    """
+    regions = regions_lib.find_regions(result.foreground, result.foreground_mpp)
+    number = regions.of(result.micrometres)
+    num_classes = len(result.cell_classes)
+    cells = _histogram(number, result.labels - 1, regions.count + 1, num_classes)
+    foreground = np.bincount(regions.inside.ravel(), minlength=regions.count + 1)[1:]
+    tissue = None if result.tissue is None else _tissue_pixels(result, regions)[1:]
+
+    def part(cells, foreground, tissue):
+        known = None
+        if tissue is not None:
+            areas = tissue * (result.tissue_mpp / 1000) ** 2
+            known = dict(zip(result.tissue_classes, areas.tolist(), strict=False))
+        return Part(
+            cells=dict(zip(result.cell_classes, cells.tolist(), strict=True)),
+            foreground_mm2=float(foreground * (result.foreground_mpp / 1000) ** 2),
+            tissue_mm2=known,
+            unpredicted_mm2=None if known is None else float(areas[UNPREDICTED]),
+        )
+
+    areas_of = [None] * regions.count if tissue is None else tissue
+    parts = map(part, cells[1:], foreground, areas_of)
+    whole = part(cells.sum(0), foreground.sum(), None if tissue is None else tissue.sum(0))
+    return Summary(slide=whole, parts=tuple(parts), regions=regions)
+
+
+def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
+    """Write the summary as JSON; what is not known is null. The file appears whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    anchors = summary.regions.anchors().round(1).tolist()
+    document = {
+        'slide': result.name,
+        'width_px': result.width,
+        'height_px': result.height,
+        'um_per_px': result.mpp,
+        **_entry(summary.slide),
+        'regions': [
+            {'region': number, 'x_um': x, 'y_um': y, **_entry(part)}
+            for number, ((x, y), part) in enumerate(
+                zip(anchors, summary.parts, strict=True), start=1
+            )
+        ],
+    }
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + '\n', 'utf-8')
+
+
+def write_csv(result: SlideResult, summary: Summary, path: str | os.PathLike):
+    """Write a row for the slide (region 0), then one a region; what is not known is empty.
+
+    The rows of many slides go into one table. The file appears whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    rows = [
+        {'slide': result.name, 'region': number, **_flat(_entry(part))}
+        for number, part in enumerate((summary.slide, *summary.parts))
+    ]
+    with (
+        atomic.replacing(path) as temporary,
+        open(temporary, 'w', newline='', encoding='utf-8') as file,
+    ):
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _entry(part: Part) -> dict[str, Any]:
+    tissue = part.tissue_mm2
+    return {
+        'tumor_purity': _short(part.purity),
+        'cells': part.cells,
+        'cell_share': {name: _short(part.share(name)) for name in part.cells},
+        'cells_per_mm2': {name: _short(part.density(name)) for name in part.cells},
+        'foreground_mm2': _short(part.foreground_mm2),
+        'tissue_mm2': tissue and {name: _short(area) for name, area in tissue.items()},
+        'not_predicted_mm2': _short(part.unpredicted_mm2),
+    }
+
+
+def _flat(entry: dict[str, Any]) -> dict[str, Any]:
+    columns = {}
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            columns |= {f'{key}_{name}': number for name, number in value.items()}
+        else:
+            columns[key] = value
+    return columns
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f'{value:.6g}')
+
+
+def _histogram(
+    first: np.ndarray, second: np.ndarray, num_first: int, num_second: int
+) -> np.ndarray:
+    """Count the pairs of two kinds of numbers: [num_first, num_second] int64."""
+    joint = first.astype(np.int64) * num_second + second
+    counts = np.bincount(joint.ravel(), minlength=num_first * num_second)
+    return counts.reshape(num_first, num_second)
+
+
+def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
+    """Count the tissue map's pixels by region and value, strip by strip: [R+1, 256]."""
+    height, width = result.tissue.shape
+
+    def places(size: int, limit: int) -> np.ndarray:
+        scale = result.tissue_mpp / regions.mpp
+        return np.minimum(((np.arange(size) + 0.5) * scale).astype(np.int64), limit - 1)
+
+    rows, columns = map(places, (height, width), regions.inside.shape)
+    counts = np.zeros((regions.count + 1, 256), np.int64)
+    for top in range(0, height, _STRIP):
+        strip = slice(top, top + _STRIP)
+        inside = regions.inside[rows[strip, None], columns]
+        counts += _histogram(inside, result.tissue[strip], regions.count + 1, 256)
+    return counts

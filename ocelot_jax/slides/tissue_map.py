@@ -1,0 +1,90 @@
+"""The tissue map as a pyramidal, tiled OME-TIFF, which QuPath, napari and Bio-Formats open.
+
+Pixels are class indices as the network's tissue branch has them, 0..T-1, and 255 where nothing was
+predicted; the OME-XML names them. A level holds every second pixel of the one before: a picture of
+indices has no averages.
+"""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import tifffile
+
+from ocelot_jax import atomic
+from ocelot_jax.slides.result import UNPREDICTED, SlideResult
+
+_TILE = 512
+
+
+def write(result: SlideResult, path: str | os.PathLike):
+    """Write the tissue map of a slide; the file appears whole or not at all.
+
+    Tiles are read from `result.tissue` one by one, so that a memmap never has to fit in memory.
+
+    Args:
+        result: what was found, with a tissue map.
+        path: the file to write, `.ome.tif`; its folder must exist.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    levels = _levels(result.tissue)
+    options = {'dtype': np.uint8, 'tile': (_TILE, _TILE), 'compression': 'zlib'}
+    options |= {'photometric': 'minisblack', 'resolutionunit': 'CENTIMETER'}
+    # A map may pass the 4 GiB of plain TIFF.
+    with (
+        atomic.replacing(path) as temporary,
+        tifffile.TiffWriter(temporary, ome=True, bigtiff=True) as writer,
+    ):
+        for number, level in enumerate(levels):
+            first = number == 0
+            per_centimetre = 1e4 / (result.tissue_mpp * 2**number)
+            writer.write(
+                _tiles(level),
+                shape=level.shape,
+                resolution=(per_centimetre, per_centimetre),
+                subifds=len(levels) - 1 if first else 0,
+                subfiletype=0 if first else 1,
+                metadata=_metadata(result) if first else None,
+                **options,
+            )
+
+
+def class_names(tissue_classes: tuple[str, ...]) -> dict[str, str]:
+    """Name the values of the map's pixels."""
+    names = {str(value): name for value, name in enumerate(tissue_classes)}
+    return names | {str(UNPREDICTED): 'not predicted'}
+
+
+def _levels(tissue: np.ndarray) -> list[np.ndarray]:
+    """View the map at 1, 1/2, 1/4, ... of its size, down to one tile."""
+    levels = [tissue]
+    while max(levels[-1].shape) > _TILE and min(levels[-1].shape) > 1:
+        step = 2 ** len(levels)
+        # The pixel right below the middle of each block: no corner is preferred.
+        levels.append(tissue[step // 2 :: step, step // 2 :: step])
+    return levels
+
+
+def _tiles(level: np.ndarray) -> Iterator[np.ndarray]:
+    height, width = level.shape
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            yield np.ascontiguousarray(level[top : top + _TILE, left : left + _TILE])
+
+
+def _metadata(result: SlideResult) -> dict:
+    names = class_names(result.tissue_classes)
+    return {
+        'axes': 'YX',
+        'Name': f'{result.name} tissue',
+        'Description': ', '.join(f'{value} = {name}' for value, name in names.items()),
+        'PhysicalSizeX': result.tissue_mpp,
+        'PhysicalSizeXUnit': 'µm',
+        'PhysicalSizeY': result.tissue_mpp,
+        'PhysicalSizeYUnit': 'µm',
+        'Channel': {'Name': ['tissue class']},
+        'MapAnnotation': {'Namespace': 'ocelot_jax/tissue_classes', **names},
+    }
