@@ -1,8 +1,8 @@
 """What was found on a slide: the one value that the loop over windows hands to the writers.
 
-Points are in pixels of level 0 with pixel centers at integers, as everywhere in this project: point
-`p` lies `(p + 0.5) * mpp` micrometres from the slide's top left corner. Every picture here has that
-corner too, so that pixel `i` of a picture with `m` um/px covers `i * m` to `(i + 1) * m` micrometres.
+Points are in pixels of level 0 with pixel centers at integers, as everywhere in this project:
+point `p` lies `(p + 0.5) * mpp` micrometres from the slide's top left corner. Every picture has
+that corner too: its pixel `i` at `m` um/px covers `i * m` to `(i + 1) * m` micrometres.
 """
 
 import dataclasses
@@ -44,8 +44,8 @@ class SlideResult:
         points: [n, 2] float64, (x, y) in level-0 pixels, pixel centers at integers.
         labels: [n] int32, 1..K.
         scores: [n] float32, 0..1.
-        tissue: [h, w] uint8, 0..T-1 and 255 where nothing was predicted; may be a memmap, far larger
-            than memory should hold. None without a tissue branch.
+        tissue: [h, w] uint8, 0..T-1 and 255 where nothing was predicted; may be a memmap, far
+            larger than memory should hold. None without a tissue branch.
         tissue_mpp: micrometres per pixel of `tissue`.
         foreground: [h, w] bool, where tissue was looked for; small, at most about 2000 px a side.
         foreground_mpp: micrometres per pixel of `foreground`.

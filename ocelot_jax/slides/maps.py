@@ -1,0 +1,169 @@
+"""Pictures of a whole slide: its tissue, and the cells counted on a coarse grid.
+
+All are as large as `canvas_shape` says and cover the slide from corner to corner.
+"""
+
+import dataclasses
+
+import matplotlib
+import numpy as np
+import scipy.ndimage
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from ocelot_jax import overlay
+from ocelot_jax.slides.result import UNPREDICTED, SlideResult
+
+# Yellow where no cell is TC and blue where all are, as in the overlays; also to the color-blind.
+PURITY_COLORS = 'cividis_r'
+DENSITY_COLORS = 'YlOrRd'
+
+_CANVAS = 1000  # Pixels of the longer side.
+_SIDES_MM = (0.1, 0.2, 0.5, 1.0, 2.0)
+_MAX_SQUARES = 80  # Along the longer side.
+_MIN_CELLS = 10
+_MIN_COVER = 0.2
+_OUTLINE = (20, 20, 20)
+_BOX = (255, 20, 20)
+_FADED = 0.45
+_OPAQUE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The cells of a slide counted in squares, from its top left corner.
+
+    Attributes:
+        side_mm: of a square.
+        cells: [K, rows, columns] int64.
+        foreground_mm2: [rows, columns] float64, the part of each square that is foreground.
+
+    """
+
+    side_mm: float
+    cells: np.ndarray
+    foreground_mm2: np.ndarray
+
+    def purity(self, tumor: int, other: int) -> np.ndarray:
+        """Compute the tumor purity of each square, NaN where fewer than 10 cells tell it.
+
+        Args:
+            tumor: label of the tumor cells.
+            other: label of the other cells.
+
+        """
+        both = self.cells[tumor - 1] + self.cells[other - 1]
+        enough = both >= _MIN_CELLS
+        nan = np.full(both.shape, np.nan)
+        return np.divide(self.cells[tumor - 1], both, out=nan, where=enough)
+
+    def density(self, label: int) -> np.ndarray:
+        """Count a class per mm^2 of foreground; NaN where less than 20% of a square is that."""
+        enough = self.foreground_mm2 >= _MIN_COVER * self.side_mm**2
+        nan = np.full(enough.shape, np.nan)
+        return np.divide(self.cells[label - 1], self.foreground_mm2, out=nan, where=enough)
+
+
+def count_on_grid(result: SlideResult) -> Grid:
+    """Count the cells of a slide in squares of 0.1 to 2 mm, at most about 80 along it."""
+    longest = max(result.width, result.height) * result.mpp / 1000
+    fine = [side for side in _SIDES_MM if longest / side <= _MAX_SQUARES]
+    side = fine[0] if fine else _SIDES_MM[-1]
+    rows, columns = (
+        max(1, int(np.ceil(size * result.mpp / 1000 / side - 1e-9)))
+        for size in (result.height, result.width)
+    )
+
+    def square(x_um: np.ndarray, y_um: np.ndarray) -> np.ndarray:
+        x, y = (np.floor(um / 1000 / side).astype(np.int64) for um in (x_um, y_um))
+        return np.clip(y, 0, rows - 1) * columns + np.clip(x, 0, columns - 1)
+
+    places = square(*result.micrometres.T)
+    cells = [
+        np.bincount(places[result.labels == label], minlength=rows * columns)
+        for label in range(1, len(result.cell_classes) + 1)
+    ]
+    y, x = ((place + 0.5) * result.foreground_mpp for place in np.nonzero(result.foreground))
+    pixels = np.bincount(square(x, y), minlength=rows * columns)
+    return Grid(
+        side_mm=side,
+        cells=np.reshape(cells, (-1, rows, columns)),
+        foreground_mm2=pixels.reshape(rows, columns) * (result.foreground_mpp / 1000) ** 2,
+    )
+
+
+def canvas_shape(result: SlideResult) -> tuple[int, int]:
+    """Tell the height and width of the pictures, in pixels."""
+    scale = _CANVAS / max(result.width, result.height)
+    return max(1, round(result.height * scale)), max(1, round(result.width * scale))
+
+
+def draw_outline(result: SlideResult) -> np.ndarray:
+    """Draw the slide with the outline of its tissue and a box for each sample: uint8."""
+    picture = _thumbnail(result)
+    inside = _spread(result, result.foreground, result.foreground_mpp)
+    picture[scipy.ndimage.binary_dilation(inside, iterations=2) & ~inside] = _OUTLINE
+    scale = picture.shape[1] / result.width
+    for sample in result.samples:
+        size = np.multiply(sample.image.shape[:2], sample.mpp / result.mpp)
+        top, left = np.rint(np.multiply((sample.y, sample.x), scale)).astype(int)
+        bottom, right = np.rint((np.array((sample.y, sample.x)) + size) * scale).astype(int)
+        box = np.zeros(picture.shape[:2], bool)
+        box[max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2] = True
+        box[top + 1 : max(bottom - 1, top + 1), left + 1 : max(right - 1, left + 1)] = False
+        picture[box] = _BOX
+    return picture
+
+
+def draw_tissue(result: SlideResult) -> np.ndarray:
+    """Draw the tissue classes in the overlays' colors over a faded slide: uint8.
+
+    Class 0, the background, and what was not predicted are left as they are.
+    """
+    tissue = _spread(result, result.tissue, result.tissue_mpp)
+    shown = (tissue != 0) & (tissue != UNPREDICTED)
+    shown &= _spread(result, result.foreground, result.foreground_mpp)
+    palette = np.array([(0, 0, 0), *(to_rgb(overlay.tissue_color(v)) for v in range(1, 256))])
+    return _blend(result, palette[tissue], np.where(shown, 0.55, 0))
+
+
+def draw_values(
+    result: SlideResult, values: np.ndarray, side_mm: float, colors: str, highest: float
+) -> np.ndarray:
+    """Draw the squares of a grid over a faded slide: uint8.
+
+    Args:
+        result: of the slide.
+        values: [rows, columns]; NaN is not drawn.
+        side_mm: of a square.
+        colors: name of a color map, from 0 to `highest`.
+        highest: the last color's value.
+
+    """
+    spread = _spread(result, values, side_mm * 1000)
+    known = np.isfinite(spread)
+    painted = matplotlib.colormaps[colors](np.where(known, spread, 0) / highest)[..., :3]
+    return _blend(result, painted, np.where(known, _OPAQUE, 0))
+
+
+def _thumbnail(result: SlideResult) -> np.ndarray:
+    height, width = canvas_shape(result)
+    return np.array(Image.fromarray(result.thumbnail).resize((width, height), Image.LANCZOS))
+
+
+def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:
+    """Look up the value at each pixel of the canvas."""
+    step = result.width * result.mpp / canvas_shape(result)[1]
+    rows, columns = (
+        np.minimum(((np.arange(size) + 0.5) * step / mpp).astype(int), limit - 1)
+        for size, limit in zip(canvas_shape(result), values.shape, strict=True)
+    )
+    return np.asarray(values[np.ix_(rows, columns)])
+
+
+def _blend(result: SlideResult, colors: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Paint colors in 0..1 over a gray and faded slide."""
+    gray = _thumbnail(result).mean(axis=-1, keepdims=True) / 255
+    faded = 1 - _FADED * (1 - gray)
+    mixed = faded + opacity[..., None] * (colors - faded)
+    return np.rint(255 * np.clip(mixed, 0, 1)).astype(np.uint8)

@@ -1,0 +1,262 @@
+"""One page a slide, as a pathologist reads it: a single HTML file that needs no other."""
+
+import base64
+import dataclasses
+import importlib.resources
+import io
+import os
+import string
+from collections.abc import Sequence
+
+import jinja2
+import matplotlib
+import numpy as np
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from ocelot_jax import atomic, overlay
+from ocelot_jax.slides import maps
+from ocelot_jax.slides.result import Sample, SlideResult
+from ocelot_jax.slides.summary import Summary
+
+# What the classes of OCELOT are called in full.
+_IN_FULL = {
+    'BC': 'background cells',
+    'TC': 'tumor cells',
+    'BG': 'other tissue',
+    'CA': 'cancer area',
+}
+_BAR_SHARE = 0.3  # Of a picture's width, at most, is the scale bar.
+_SAMPLE = 720  # Pixels a side.
+_QUALITY = 85
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A word on a picture, at a place in percent of its width and height."""
+
+    text: str
+    left: float
+    top: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A scale bar."""
+
+    text: str
+    percent: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        source: a data URI.
+        width: in pixels.
+        height: in pixels.
+        alt: what it shows, in words.
+        bar: its scale.
+        marks: words on it.
+
+    """
+
+    source: str
+    width: int
+    height: int
+    alt: str
+    bar: Bar
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What the colors of a map mean: CSS colors from `low` to `high`."""
+
+    colors: str
+    low: str
+    high: str
+
+
+def write(
+    result: SlideResult,
+    summary: Summary,
+    overlays: Sequence[np.ndarray],
+    path: str | os.PathLike,
+):
+    """Write the page of a slide; it appears whole or not at all.
+
+    Args:
+        result: what was found.
+        summary: of the same slide.
+        overlays: a picture with cells for each of `result.samples`.
+        path: the HTML to write; its folder must exist.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    text = _template().render(
+        result=result,
+        summary=summary,
+        size_mm=[size * result.mpp / 1000 for size in (result.width, result.height)],
+        outline=_draw_outline(result, summary),
+        tissue=_draw_tissue(result),
+        grid_maps=_draw_grid(result),
+        samples=[
+            _describe(result, sample, letter, picture)
+            for sample, letter, picture in zip(
+                result.samples, letters(result), overlays, strict=True
+            )
+        ],
+        cell_color={
+            name: overlay.cell_color(label)
+            for label, name in enumerate(result.cell_classes, start=1)
+        },
+        tissue_color={
+            name: overlay.tissue_color(value)
+            for value, name in enumerate(result.tissue_classes)
+            if value > 0
+        },
+        in_full=lambda name: _IN_FULL.get(name, name),
+    )
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(text, 'utf-8')
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters['percent'] = lambda v: 'unknown' if v is None else f'{100 * v:.1f}%'
+    environment.filters['count'] = lambda v: f'{v:,.0f}'
+    environment.filters['density'] = lambda v: 'unknown' if v is None else f'{v:,.0f}'
+    environment.filters['area'] = lambda v: f'{v:,.2f}' if v < 100 else f'{v:,.0f}'
+    source = importlib.resources.files('ocelot_jax.slides') / 'page.html'
+    return environment.from_string(source.read_text('utf-8'))
+
+
+def _draw_outline(result: SlideResult, summary: Summary) -> Picture:
+    size = np.array([result.width, result.height]) * result.mpp
+    anchors = 100 * summary.regions.anchors() / size
+    marks = [Mark(str(n), *place) for n, place in enumerate(anchors.tolist(), start=1)]
+    for sample, letter in zip(result.samples, letters(result), strict=True):
+        corner = 100 * np.array([sample.x, sample.y]) * result.mpp / size
+        marks.append(Mark(letter, *corner.tolist()))
+    alt = f'The slide with {summary.regions.count} regions of tissue outlined and numbered'
+    return _whole(result, maps.draw_outline(result), alt, marks)
+
+
+def _draw_tissue(result: SlideResult) -> Picture | None:
+    if result.tissue is None:
+        return None
+    names = ', '.join(result.tissue_classes[1:])
+    return _whole(result, maps.draw_tissue(result), f'The slide with {names} colored')
+
+
+def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
+    """Draw the maps of purity and densities: for each its title, picture, scale and a note."""
+    grid = maps.count_on_grid(result)
+    side = _length(1000 * grid.side_mm)
+    drawn = []
+    label_of = {name: label for label, name in enumerate(result.cell_classes, start=1)}
+    if {'TC', 'BC'} <= label_of.keys():
+        purity = grid.purity(label_of['TC'], label_of['BC'])
+        picture = maps.draw_values(result, purity, grid.side_mm, maps.PURITY_COLORS, 1)
+        alt = f'Tumor purity in squares of {side}'
+        note = f'Squares of {side} with 10 cells or more.'
+        if not np.isfinite(purity).any():
+            note = f'No square of {side} holds the 10 cells that a purity takes.'
+        scale = Scale(_gradient(maps.PURITY_COLORS), '0%', '100%')
+        drawn.append(('Tumor purity', _whole(result, picture, alt), scale, note))
+    densities = {name: grid.density(label) for name, label in label_of.items()}
+    # One scale, so that the classes can be compared.
+    known = np.concatenate([d[np.isfinite(d)] for d in densities.values()])
+    highest = _round_up(np.quantile(known, 0.99) if known.size else 1)
+    scale = Scale(_gradient(maps.DENSITY_COLORS), '0', f'{highest:,.0f} per mm² or more')
+    for name, density in densities.items():
+        picture = maps.draw_values(result, density, grid.side_mm, maps.DENSITY_COLORS, highest)
+        words = _IN_FULL.get(name, name)
+        title = f'Density of {words}' + (f' ({name})' if words != name else '')
+        alt = f'{title} in squares of {side}'
+        note = f'Cells per mm² of tissue, squares of {side}.'
+        drawn.append((title, _whole(result, picture, alt), scale, note))
+    return drawn
+
+
+def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray) -> dict:
+    """Gather what the page says of a sample."""
+    labels = cells_of(result, sample).labels
+    counts = {
+        name: int(np.sum(labels == label))
+        for label, name in enumerate(result.cell_classes, start=1)
+    }
+    height, width = sample.image.shape[:2]
+    scale = min(1, _SAMPLE / max(drawn.shape[:2]))
+    small = Image.fromarray(drawn).resize(
+        [max(1, round(scale * size)) for size in drawn.shape[1::-1]], Image.LANCZOS
+    )
+    cells = ', '.join(f'{count} {name}' for name, count in counts.items())
+    alt = f'Window {letter} of the slide with a circle around each cell: {cells}'
+    return {
+        'letter': letter,
+        'picture': _embed(np.asarray(small), alt, width * sample.mpp),
+        'size': f'{width * sample.mpp:,.0f} × {height * sample.mpp:,.0f} µm',
+        'place': [f'{place * result.mpp / 1000:.2f}' for place in (sample.x, sample.y)],
+        'counts': counts,
+    }
+
+
+def cells_of(result: SlideResult, sample: Sample) -> overlay.Marks:
+    """Select the cells inside a sample, in pixels of its image with centers at integers."""
+    corner = np.array([sample.x, sample.y])
+    points = (result.points + 0.5 - corner) * (result.mpp / sample.mpp) - 0.5
+    height, width = sample.image.shape[:2]
+    inside = ((points >= -0.5) & (points < np.array([width, height]) - 0.5)).all(axis=1)
+    return overlay.Marks(points[inside], result.labels[inside])
+
+
+def letters(result: SlideResult) -> list[str]:
+    """Name the samples A, B, ..., Z, A2, B2, ..."""
+    letters = string.ascii_uppercase
+    return [
+        letters[n % 26] + (str(n // 26 + 1) if n >= 26 else '') for n in range(len(result.samples))
+    ]
+
+
+def _whole(
+    result: SlideResult, picture: np.ndarray, alt: str, marks: Sequence[Mark] = ()
+) -> Picture:
+    drawn = _embed(picture, alt, result.width * result.mpp)
+    return dataclasses.replace(drawn, marks=tuple(marks))
+
+
+def _embed(picture: np.ndarray, alt: str, width_um: float) -> Picture:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, 'JPEG', quality=_QUALITY, subsampling=0)
+    source = 'data:image/jpeg;base64,' + base64.b64encode(stream.getvalue()).decode()
+    height, width = picture.shape[:2]
+    bar = _round_down(_BAR_SHARE * width_um)
+    return Picture(source, width, height, alt, Bar(_length(bar), 100 * bar / width_um))
+
+
+def _length(micrometres: float) -> str:
+    return f'{micrometres / 1000:g} mm' if micrometres >= 100 else f'{micrometres:g} µm'
+
+
+def _gradient(colors: str) -> str:
+    stops = matplotlib.colormaps[colors](np.linspace(0, 1, 9))
+    return ', '.join(to_hex(stop) for stop in stops)
+
+
+def _round_down(value: float) -> float:
+    """Find the largest 1, 2 or 5 times a power of ten that is not above the value."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(power * max(digit for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
+
+
+def _round_up(value: float) -> float:
+    """Find the next two-digit number at or above the value, 1 at least."""
+    power = 10.0 ** (np.floor(np.log10(max(value, 1))) - 1)
+    return float(max(1, np.ceil(value / power - 1e-9) * power))
