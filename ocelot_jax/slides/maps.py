@@ -4,6 +4,7 @@ All are as large as `canvas_shape` says and cover the slide from corner to corne
 """
 
 import dataclasses
+import math
 
 import matplotlib
 import numpy as np
@@ -17,11 +18,11 @@ from ocelot_jax.slides.result import UNPREDICTED, SlideResult
 # Yellow where no cell is TC and blue where all are, as in the overlays; also to the color-blind.
 PURITY_COLORS = 'cividis_r'
 DENSITY_COLORS = 'YlOrRd'
+MIN_CELLS = 10  # In a square whose purity is told.
 
 _CANVAS = 1000  # Pixels of the longer side.
 _SIDES_MM = (0.1, 0.2, 0.5, 1.0, 2.0)
 _MAX_SQUARES = 80  # Along the longer side.
-_MIN_CELLS = 10
 _MIN_COVER = 0.2
 _OUTLINE = (20, 20, 20)
 _BOX = (255, 20, 20)
@@ -45,7 +46,7 @@ class Grid:
     foreground_mm2: np.ndarray
 
     def purity(self, tumor: int, other: int) -> np.ndarray:
-        """Compute the tumor purity of each square, NaN where fewer than 10 cells tell it.
+        """Compute the tumor purity of each square, NaN with fewer than `MIN_CELLS` in it.
 
         Args:
             tumor: label of the tumor cells.
@@ -53,7 +54,7 @@ class Grid:
 
         """
         both = self.cells[tumor - 1] + self.cells[other - 1]
-        enough = both >= _MIN_CELLS
+        enough = both >= MIN_CELLS
         nan = np.full(both.shape, np.nan)
         return np.divide(self.cells[tumor - 1], both, out=nan, where=enough)
 
@@ -64,18 +65,34 @@ class Grid:
         return np.divide(self.cells[label - 1], self.foreground_mm2, out=nan, where=enough)
 
 
-def count_on_grid(result: SlideResult) -> Grid:
-    """Count the cells of a slide in squares of 0.1 to 2 mm, at most about 80 along it."""
+def count_on_grid(result: SlideResult, enough: int = 1) -> Grid:
+    """Count the cells of a slide in the smallest squares that tell something.
+
+    Args:
+        result: of the slide.
+        enough: how many cells the median square with cells shall hold.
+
+    Returns:
+        Squares of 0.1 to 2 mm, at most 80 along the longer side of any slide below 160 mm.
+
+    """
     longest = max(result.width, result.height) * result.mpp / 1000
-    fine = [side for side in _SIDES_MM if longest / side <= _MAX_SQUARES]
-    side = fine[0] if fine else _SIDES_MM[-1]
+    sides = [side for side in _SIDES_MM if longest / side <= _MAX_SQUARES] or _SIDES_MM[-1:]
+    for side in sides:
+        grid = _count_in_squares(result, side)
+        cells = grid.cells.sum(axis=0)
+        if not cells.any() or np.median(cells[cells > 0]) >= enough:
+            break
+    return grid
+
+
+def _count_in_squares(result: SlideResult, side_mm: float) -> Grid:
     rows, columns = (
-        max(1, int(np.ceil(size * result.mpp / 1000 / side - 1e-9)))
-        for size in (result.height, result.width)
+        math.ceil(size * result.mpp / 1000 / side_mm) for size in (result.height, result.width)
     )
 
     def square(x_um: np.ndarray, y_um: np.ndarray) -> np.ndarray:
-        x, y = (np.floor(um / 1000 / side).astype(np.int64) for um in (x_um, y_um))
+        x, y = (np.floor(um / 1000 / side_mm).astype(np.int64) for um in (x_um, y_um))
         return np.clip(y, 0, rows - 1) * columns + np.clip(x, 0, columns - 1)
 
     places = square(*result.micrometres.T)
@@ -86,7 +103,7 @@ def count_on_grid(result: SlideResult) -> Grid:
     y, x = ((place + 0.5) * result.foreground_mpp for place in np.nonzero(result.foreground))
     pixels = np.bincount(square(x, y), minlength=rows * columns)
     return Grid(
-        side_mm=side,
+        side_mm=side_mm,
         cells=np.reshape(cells, (-1, rows, columns)),
         foreground_mm2=pixels.reshape(rows, columns) * (result.foreground_mpp / 1000) ** 2,
     )

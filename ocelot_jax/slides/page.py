@@ -33,8 +33,17 @@ _QUALITY = 85
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A word on a picture, at a place in percent of its width and height."""
+    """A word on a picture, at a place in percent of its width and height.
 
+    Attributes:
+        kind: of what it names, a region or a window.
+        text: the word.
+        left: its place.
+        top: its place.
+
+    """
+
+    kind: str
     text: str
     left: float
     top: float
@@ -140,10 +149,10 @@ def _template() -> jinja2.Template:
 def _draw_outline(result: SlideResult, summary: Summary) -> Picture:
     size = np.array([result.width, result.height]) * result.mpp
     anchors = 100 * summary.regions.anchors() / size
-    marks = [Mark(str(n), *place) for n, place in enumerate(anchors.tolist(), start=1)]
+    marks = [Mark('region', str(n), *place) for n, place in enumerate(anchors.tolist(), start=1)]
     for sample, letter in zip(result.samples, letters(result), strict=True):
         corner = 100 * np.array([sample.x, sample.y]) * result.mpp / size
-        marks.append(Mark(letter, *corner.tolist()))
+        marks.append(Mark('window', letter, *corner.tolist()))
     alt = f'The slide with {summary.regions.count} regions of tissue outlined and numbered'
     return _whole(result, maps.draw_outline(result), alt, marks)
 
@@ -157,24 +166,17 @@ def _draw_tissue(result: SlideResult) -> Picture | None:
 
 def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
     """Draw the maps of purity and densities: for each its title, picture, scale and a note."""
-    grid = maps.count_on_grid(result)
-    side = _length(1000 * grid.side_mm)
     drawn = []
     label_of = {name: label for label, name in enumerate(result.cell_classes, start=1)}
     if {'TC', 'BC'} <= label_of.keys():
-        purity = grid.purity(label_of['TC'], label_of['BC'])
-        picture = maps.draw_values(result, purity, grid.side_mm, maps.PURITY_COLORS, 1)
-        alt = f'Tumor purity in squares of {side}'
-        note = f'Squares of {side} with 10 cells or more.'
-        if not np.isfinite(purity).any():
-            note = f'No square of {side} holds the 10 cells that a purity takes.'
-        scale = Scale(_gradient(maps.PURITY_COLORS), '0%', '100%')
-        drawn.append(('Tumor purity', _whole(result, picture, alt), scale, note))
+        drawn.append(_draw_purity(result, label_of['TC'], label_of['BC']))
+    grid = maps.count_on_grid(result)
+    side = _length(1000 * grid.side_mm)
     densities = {name: grid.density(label) for name, label in label_of.items()}
     # One scale, so that the classes can be compared.
     known = np.concatenate([d[np.isfinite(d)] for d in densities.values()])
     highest = _round_up(np.quantile(known, 0.99) if known.size else 1)
-    scale = Scale(_gradient(maps.DENSITY_COLORS), '0', f'{highest:,.0f} per mm² or more')
+    scale = Scale(_gradient(maps.DENSITY_COLORS), '0', f'≥ {highest:,.0f} per mm²')
     for name, density in densities.items():
         picture = maps.draw_values(result, density, grid.side_mm, maps.DENSITY_COLORS, highest)
         words = _IN_FULL.get(name, name)
@@ -183,6 +185,24 @@ def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
         note = f'Cells per mm² of tissue, squares of {side}.'
         drawn.append((title, _whole(result, picture, alt), scale, note))
     return drawn
+
+
+def _draw_purity(result: SlideResult, tumor: int, other: int) -> tuple[str, Picture, Scale, str]:
+    grid = maps.count_on_grid(result, enough=maps.MIN_CELLS)
+    side = _length(1000 * grid.side_mm)
+    purity = grid.purity(tumor, other)
+    picture = maps.draw_values(result, purity, grid.side_mm, maps.PURITY_COLORS, 1)
+    if np.isfinite(purity).any():
+        note = f'Squares of {side} with {maps.MIN_CELLS} cells or more.'
+    else:
+        note = f'No square of {side} holds the {maps.MIN_CELLS} cells that a purity takes.'
+    scale = Scale(_gradient(maps.PURITY_COLORS), '0%', '100%')
+    return (
+        'Tumor purity',
+        _whole(result, picture, f'Tumor purity in squares of {side}'),
+        scale,
+        note,
+    )
 
 
 def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray) -> dict:
