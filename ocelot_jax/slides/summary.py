@@ -48,8 +48,10 @@ class Part:
 
     @property
     def purity(self) -> float | None:
-        """TC / (TC + BC); None where it is not known."""
-        return purity(self.cells)
+        """TC / (TC + BC); None where there is no such cell, or classes have other names."""
+        both = sum(self.cells.get(name, 0) for name in (_TUMOR, _OTHER))
+        known = both and {_TUMOR, _OTHER} <= self.cells.keys()
+        return self.cells[_TUMOR] / both if known else None
 
     def share(self, name: str) -> float | None:
         """Tell the share of a class among the cells; None where there is no cell."""
@@ -74,25 +76,6 @@ class Summary:
     slide: Part
     parts: tuple[Part, ...]
     regions: Regions
-
-
-def purity(cells: dict[str, Any]) -> Any:
-    """Compute TC / (TC + BC).
-
-    Args:
-        cells: by class name, how many: numbers, or arrays of one shape.
-
-    Returns:
-        The purity, NaN where an array's element has no such cell; None for a number without such
-        a cell, and where the classes have other names.
-
-    """
-    if not {_TUMOR, _OTHER} <= cells.keys():
-        return None
-    tumor, both = cells[_TUMOR], cells[_TUMOR] + cells[_OTHER]
-    if isinstance(both, np.ndarray):
-        return np.divide(tumor, both, out=np.full(both.shape, np.nan), where=both > 0)
-    return tumor / both if both else None
 
 
 def summarise(result: SlideResult) -> Summary:

@@ -1,0 +1,185 @@
+"""Regions and numbers, against skimage's labels and counts by hand."""
+
+import csv
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import skimage.measure
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ocelot_jax.slides import regions, summary
+
+
+def small(base, foreground, tissue, points, labels, **changes):
+    """A slide of one micrometre a pixel, all maps at that too."""
+    foreground = np.array(foreground, bool)
+    fields = {
+        'width': foreground.shape[1],
+        'height': foreground.shape[0],
+        'mpp': 1.0,
+        'foreground': foreground,
+        'foreground_mpp': 1.0,
+        'tissue': tissue,
+        'tissue_mpp': 1.0,
+        'points': np.reshape(points, (-1, 2)).astype(np.float64),
+        'labels': np.array(labels, np.int32),
+        'scores': np.ones(len(labels), np.float32),
+        'samples': (),
+    }
+    return dataclasses.replace(base, **(fields | changes))
+
+
+def two_pieces():
+    foreground = np.zeros((40, 60), bool)
+    foreground[5:25, 5:25] = True  # 400 pixels
+    foreground[10:20, 40:50] = True  # 100 pixels
+    foreground[30, 55] = True  # Dust, nearest to the second.
+    return foreground
+
+
+def test_regions_are_skimages_pieces_without_dust():
+    foreground = two_pieces()
+    found = regions.find_regions(foreground, 1.0)
+    pieces = skimage.measure.regionprops(skimage.measure.label(foreground, connectivity=2))
+    large = sorted((p for p in pieces if p.area >= 5), key=lambda p: -p.area)
+    assert found.count == len(large) == 2
+    for number, piece in enumerate(large, start=1):
+        assert (found.inside[tuple(piece.coords.T)] == number).all()
+    assert found.inside[30, 55] == 2
+    assert not found.inside[~foreground].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
+def test_every_place_belongs_to_a_region_where_there_is_tissue(foreground):
+    found = regions.find_regions(foreground, 2.0)
+    assert (found.count > 0) == foreground.any()
+    np.testing.assert_array_equal(found.inside > 0, foreground)
+    np.testing.assert_array_equal(found.nearest[foreground], found.inside[foreground])
+    assert (found.nearest > 0).all() == foreground.any()
+    sizes = np.bincount(found.inside.ravel(), minlength=2)[1:]
+    assert (np.diff(sizes) <= 0).all() or foreground.sum() > 100  # No dust below 100 pixels.
+    anchors = found.anchors()
+    assert anchors.shape == (found.count, 2)
+    np.testing.assert_array_equal(found.of(anchors), np.arange(1, found.count + 1))
+
+
+def test_cells_and_areas_of_two_pieces(base):
+    foreground = two_pieces()
+    tissue = np.zeros(foreground.shape, np.uint8)
+    tissue[:, 15:] = 1
+    tissue[:12] = 255
+    # Three in the first piece, one beside it, two in the second, one on the dust.
+    points = [(6, 6), (7, 7), (24, 24), (2, 15), (41, 11), (49, 19), (55, 30)]
+    labels = [1, 2, 2, 2, 1, 1, 2]
+    found = summary.summarise(small(base, foreground, tissue, points, labels))
+    first, second = found.parts
+    assert first.cells == {'BC': 1, 'TC': 3}
+    assert second.cells == {'BC': 2, 'TC': 1}
+    assert found.slide.cells == {'BC': 3, 'TC': 4}
+    assert first.purity == 3 / 4
+    assert found.slide.purity == 4 / 7
+    assert first.foreground_mm2 == pytest.approx(400e-6)
+    assert second.foreground_mm2 == pytest.approx(101e-6)
+    assert first.tissue_mm2 == pytest.approx({'BG': 130e-6, 'CA': 130e-6})
+    assert first.unpredicted_mm2 == pytest.approx(140e-6)
+    assert second.tissue_mm2 == pytest.approx({'BG': 0, 'CA': 81e-6})
+    assert second.unpredicted_mm2 == pytest.approx(20e-6)
+    assert first.density('TC') == pytest.approx(3 / 400e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))),
+    st.lists(st.tuples(st.floats(-0.5, 11.4), st.floats(-0.5, 11.4), st.integers(1, 2))),
+)
+def test_regions_add_up_to_the_slide(base, foreground, cells):
+    tissue = np.arange(foreground.size, dtype=np.uint8).reshape(foreground.shape) % 2
+    found = summary.summarise(
+        small(base, foreground, tissue, [cell[:2] for cell in cells], [cell[2] for cell in cells])
+    )
+    assert found.slide.total == len(cells)
+    if foreground.any():
+        for name in ('BC', 'TC'):
+            assert sum(part.cells[name] for part in found.parts) == found.slide.cells[name]
+        parts = [part.foreground_mm2 for part in found.parts]
+        assert sum(parts) == pytest.approx(found.slide.foreground_mm2)
+        ca = [part.tissue_mm2['CA'] for part in found.parts]
+        assert sum(ca) == pytest.approx(found.slide.tissue_mm2['CA'])
+
+
+def test_areas_do_not_depend_on_the_maps_resolutions(slide):
+    found = summary.summarise(slide)
+    foreground = slide.foreground.sum() * 0.008**2
+    assert found.slide.foreground_mm2 == pytest.approx(foreground)
+    known = sum(found.slide.tissue_mm2.values()) + found.slide.unpredicted_mm2
+    assert known == pytest.approx(foreground, rel=1e-6)
+    coarse = dataclasses.replace(slide, tissue=slide.tissue[5::10, 5::10], tissue_mpp=8.0)
+    for name, area in summary.summarise(coarse).slide.tissue_mm2.items():
+        assert area == pytest.approx(found.slide.tissue_mm2[name], rel=1e-6)
+
+
+def written(result, folder):
+    found = summary.summarise(result)
+    summary.write_json(result, found, folder / 'summary.json')
+    summary.write_csv(result, found, folder / 'summary.csv')
+
+    def refuse(constant):
+        raise AssertionError(f'{constant} is no JSON')
+
+    text = (folder / 'summary.json').read_text('utf-8')
+    with open(folder / 'summary.csv', newline='', encoding='utf-8') as file:
+        return json.loads(text, parse_constant=refuse), list(csv.DictReader(file))
+
+
+def test_files_hold_the_slide_and_each_region(slide, tmp_path):
+    document, rows = written(slide, tmp_path)
+    counts = {name: int((slide.labels == n).sum()) for n, name in enumerate(('BC', 'TC'), 1)}
+    assert document['cells'] == counts
+    assert document['tumor_purity'] == pytest.approx(counts['TC'] / 6000, abs=1e-6)
+    assert sum(document['cell_share'].values()) == pytest.approx(1, abs=1e-5)
+    assert len(document['regions']) == 3
+    assert [int(row['region']) for row in rows] == [0, 1, 2, 3]
+    for row, entry in zip(rows, [document, *document['regions']], strict=True):
+        assert float(row['tumor_purity']) == entry['tumor_purity']
+        assert int(row['cells_TC']) == entry['cells']['TC']
+        assert float(row['tissue_mm2_CA']) == entry['tissue_mm2']['CA']
+        assert float(row['cells_per_mm2_BC']) == entry['cells_per_mm2']['BC']
+    for entry in document['regions']:
+        column, line = (int(entry[f'{axis}_um'] / slide.foreground_mpp) for axis in 'xy')
+        assert slide.foreground[line, column]
+
+
+def test_a_slide_without_cells_has_no_purity(base, tmp_path):
+    document, rows = written(small(base, two_pieces(), None, [], []), tmp_path)
+    for entry in (document, *document['regions']):
+        assert entry['tumor_purity'] is None
+        assert entry['cell_share'] == {'BC': None, 'TC': None}
+        assert entry['cells_per_mm2'] == {'BC': 0, 'TC': 0}
+        assert entry['tissue_mm2'] is None
+    assert rows[0]['tumor_purity'] == rows[0]['tissue_mm2'] == ''
+
+
+def test_a_slide_without_tissue_keeps_its_cells(base, tmp_path):
+    nothing = np.zeros((8, 8), bool)
+    tissue = np.full((8, 8), 255, np.uint8)
+    document, _ = written(small(base, nothing, tissue, [(1, 1), (5, 5)], [1, 2]), tmp_path)
+    assert document['cells'] == {'BC': 1, 'TC': 1}
+    assert document['cells_per_mm2'] == {'BC': None, 'TC': None}
+    assert document['foreground_mm2'] == 0
+    assert document['regions'] == []
+
+
+def test_other_classes_have_shares_and_no_purity(base, tmp_path):
+    result = small(
+        base, two_pieces(), None, [(6, 6)] * 4, [1, 2, 2, 2], cell_classes=('TC-', 'TC+')
+    )
+    document, _ = written(result, tmp_path)
+    assert document['tumor_purity'] is None
+    assert document['cell_share'] == {'TC-': 0.25, 'TC+': 0.75}
+    assert not any(isinstance(v, float) and math.isnan(v) for v in document.values())

@@ -1,0 +1,58 @@
+"""Cells as CSV and Parquet, read back by pandas and pyarrow."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+import results
+
+from ocelot_jax.slides import tables
+
+COLUMNS = ['x_px', 'y_px', 'x_um', 'y_um', 'class', 'score']
+
+
+def write(result, folder):
+    tables.write(result, folder / 'cells.csv', folder / 'cells.parquet')
+    csv = pd.read_csv(folder / 'cells.csv', keep_default_na=False)
+    return csv, pyarrow.parquet.read_table(folder / 'cells.parquet')
+
+
+@pytest.mark.parametrize('batch', [1, 7, 10_000])
+def test_both_hold_every_cell_in_order(base, tmp_path, monkeypatch, batch):
+    monkeypatch.setattr(tables, '_BATCH', batch)
+    csv, parquet = write(base, tmp_path)
+    for frame in (csv, parquet.to_pandas()):
+        assert list(frame.columns) == COLUMNS
+        np.testing.assert_allclose(frame[['x_px', 'y_px']], base.points, atol=0.005001)
+        np.testing.assert_allclose(
+            frame[['x_um', 'y_um']], (base.points + 0.5) * results.MPP, atol=0.0005001
+        )
+        np.testing.assert_array_equal(frame['score'].astype(np.float32), base.scores)
+        names = [base.cell_classes[label - 1] for label in base.labels]
+        assert frame['class'].tolist() == names
+
+
+def test_parquet_knows_its_slide(base, tmp_path):
+    _, parquet = write(dataclasses.replace(base, name='größe, "7"'), tmp_path)
+    metadata = {key.decode(): value.decode() for key, value in parquet.schema.metadata.items()}
+    assert metadata['slide'] == 'größe, "7"'
+    assert float(metadata['um_per_px']) == results.MPP
+    assert metadata['width_px'] == metadata['height_px'] == str(results.SIDE)
+
+
+def test_names_that_csv_must_quote(base, tmp_path):
+    odd = dataclasses.replace(base, cell_classes=('a,"b"', 'NA'))
+    csv, parquet = write(odd, tmp_path)
+    want = [odd.cell_classes[label - 1] for label in odd.labels]
+    assert csv['class'].tolist() == parquet['class'].to_pylist() == want
+
+
+def test_no_cell_makes_a_header_alone(base, tmp_path):
+    nothing = dataclasses.replace(
+        base, points=base.points[:0], labels=base.labels[:0], scores=base.scores[:0]
+    )
+    csv, parquet = write(nothing, tmp_path)
+    assert list(csv.columns) == parquet.column_names == COLUMNS
+    assert len(csv) == len(parquet) == 0
