@@ -36,7 +36,8 @@ def write_outputs(result: SlideResult, folder: str | os.PathLike):
         (folder / _DONE).unlink(missing_ok=True)
         _write_all(result, folder)
     except OSError as error:
-        reason = ' '.join((error.strerror or str(error)).split())
+        # pyarrow's own words are long.
+        reason = os.strerror(error.errno) if error.errno else ' '.join(str(error).split())
         raise OSError(
             f'{folder}: outputs of slide {result.name} cannot be written ({reason}); '
             'want a folder that can be written and has room'
