@@ -7,11 +7,10 @@ instead.
 
 from pathlib import Path
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ocelot_jax import cli, describe, evaluate, train
+from ocelot_jax import cli
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; runs/<config> if not set.')
@@ -22,6 +21,11 @@ flags.mark_flag_as_required('config')
 
 def main() -> None:
     """Trains, then scores the best epoch."""
+    # here, so that what is mistyped is answered before seconds of loading
+    import jax
+
+    from ocelot_jax import describe, evaluate, train
+
     file = Path(config_flags.get_config_filename(flags.FLAGS['config']))
     if not file.exists():
         raise FileNotFoundError(f'--config: {file} is not there; want a file of configs/')
@@ -32,9 +36,11 @@ def main() -> None:
     workdir = Path(_WORKDIR.value or f'runs/{file.stem}')
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
+    cli.keep_compilations(workdir.parent)
     train.train_and_evaluate(config, workdir)
     evaluate.evaluate_run(workdir)
 
 
 if __name__ == '__main__':
+    cli.use_huge_pages()
     cli.run(main)
