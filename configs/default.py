@@ -51,6 +51,8 @@ def get_config() -> ConfigDict:
                 'aspp_dropout': 0.5,
                 # whether to compute inner activations anew in the backward pass, to save memory
                 'remat': False,
+                # of what is computed: float32, or bfloat16, which GPUs and TPUs do faster
+                'dtype': 'float32',
                 # weights to start from: .safetensors, or .pth with PyTorch at hand
                 'pretrained': '',
                 # which branches take them

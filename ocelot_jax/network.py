@@ -43,6 +43,7 @@ def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None
         'cell_dropout': values.cell_dropout,
         'tissue_dropout': values.tissue_dropout,
         'remat': values.remat,
+        'dtype': values.dtype,
         'axis_name': axis_name,
     }
     if values.architecture == 'mfovce':
@@ -74,6 +75,7 @@ def check_model(values: ml_collections.ConfigDict) -> None:
     known = {
         'architecture': ARCHITECTURES,
         'encoder_name': ENCODERS,
+        'dtype': ('float32', 'bfloat16'),
         'context': contexts,
         # where nothing is injected it does not matter
         'seam': seams if values.context in ('label', 'prediction') else SEAMS,

@@ -44,6 +44,7 @@ class CellTissue(nn.Module):
         tissue_dropout: the same for the tissue branch.
         aspp_dropout: dropout after the projection of either branch's ASPP.
         remat: see `resnet.ResNetEncoder`.
+        dtype: of what is computed up to the logits, which are float32 as parameters are.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
     """
 
@@ -59,6 +60,7 @@ class CellTissue(nn.Module):
     tissue_dropout: float = 0.1
     aspp_dropout: float = 0.5
     remat: bool = False
+    dtype: str = 'float32'
     axis_name: str | None = None
 
     @nn.compact
@@ -73,7 +75,7 @@ class CellTissue(nn.Module):
         Returns:
             `cell_logits` [B,H,W,1+K] and `tissue_logits` [B,h,w,T], None without a tissue branch.
         """
-        images = {'cell': batch['cell_image'], 'tissue': batch['tissue_image']}
+        images = {name: batch[f'{name}_image'].astype(self.dtype) for name in ('cell', 'tissue')}
         place = (batch['center'], alignment.fov_ratio(batch))
         cell = {'cell': self._branch('cell', 1 + self.cell_classes, self.cell_dropout)}
         tissue = {'tissue': self._branch('tissue', self.tissue_classes, self.tissue_dropout)}
@@ -116,7 +118,7 @@ class CellTissue(nn.Module):
                 return features
             cell = features['cell']
             context = alignment.crop_upsample(tissue, *place, cell.shape[1:3])
-            return {'cell': jnp.concatenate([cell, context], -1)}
+            return {'cell': jnp.concatenate([cell, context.astype(cell.dtype)], -1)}
 
         return inject
 

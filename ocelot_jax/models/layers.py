@@ -1,7 +1,8 @@
 """Convolutions, pooling and resizing that the networks are made of.
 
 Each computes what its PyTorch namesake does (padding, constants, corner alignment), so that
-weights can be carried over. Maps are [B,H,W,C].
+weights can be carried over. Maps are [B,H,W,C]. Parameters are float32; what is computed has the
+dtype of the map that comes in.
 """
 
 import flax.linen as nn
@@ -32,11 +33,12 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         if self.kernel == 1:
             x = x[:, :: self.stride, :: self.stride]
-            layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal)
+            layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal, dtype=x.dtype)
             nn.share_scope(self, layer)
             return layer(x)
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        return conv(x, self.param('kernel', _he_normal, shape), self.stride, self.dilation)
+        kernel = self.param('kernel', _he_normal, shape).astype(x.dtype)
+        return conv(x, kernel, self.stride, self.dilation)
 
 
 class DepthwiseConv(nn.Module):
@@ -48,7 +50,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         # each output sums nine inputs, whatever the number of channels
         init = nn.initializers.normal(np.sqrt(2 / 9))
-        kernel = self.param('kernel', init, (3, 3, x.shape[-1]))
+        kernel = self.param('kernel', init, (3, 3, x.shape[-1])).astype(x.dtype)
         return depthwise_conv(x, kernel, self.dilation)
 
 
@@ -68,6 +70,7 @@ class BatchNorm(nn.Module):
             momentum=0.9,
             epsilon=1e-5,
             axis_name=self.axis_name,
+            dtype=x.dtype,
         )
         nn.share_scope(self, layer)
         return layer(x)

@@ -33,6 +33,7 @@ class MFoVCENet(nn.Module):
         cell_dropout: spatial dropout of the cell patch's encoder.
         tissue_dropout: the same for the tissue patch.
         remat: see `resnet.ResNetEncoder`.
+        dtype: see `cell_tissue.CellTissue`.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
     """
 
@@ -41,6 +42,7 @@ class MFoVCENet(nn.Module):
     cell_dropout: float = 0.1
     tissue_dropout: float = 0.1
     remat: bool = False
+    dtype: str = 'float32'
     axis_name: str | None = None
 
     @nn.compact
@@ -54,8 +56,11 @@ class MFoVCENet(nn.Module):
         def view(name: str, dropout: float) -> FieldOfView:
             return FieldOfView(self.encoder_name, dropout, self.remat, self.axis_name, name=name)
 
-        tissue = view('tissue', self.tissue_dropout)(batch['tissue_image'], train)
-        cell = view('cell', self.cell_dropout)(batch['cell_image'], train)
+        tissue_image, cell_image = (
+            batch[name].astype(self.dtype) for name in ('tissue_image', 'cell_image')
+        )
+        tissue = view('tissue', self.tissue_dropout)(tissue_image, train)
+        cell = view('cell', self.cell_dropout)(cell_image, train)
         place = (batch['center'], alignment.fov_ratio(batch))
         head = AggregationHead(1 + self.cell_classes, self.axis_name, name='cell_head')
         return {'cell_logits': head(cell, tissue, place, train), 'tissue_logits': None}
@@ -119,4 +124,4 @@ class ContextEncoding(nn.Module):
         means = jnp.concatenate([view.mean((1, 2)) for view in views], -1)
         hidden = nn.relu(nn.Dense(x.shape[-1] // 4, name='squeeze')(means))
         gates = nn.sigmoid(nn.Dense(x.shape[-1], name='excite')(hidden))
-        return x * gates[:, None, None]
+        return x * gates[:, None, None].astype(x.dtype)
