@@ -1,0 +1,164 @@
+"""What stands around the network: `python -m benchmarks.parts --size 1024 --batch 1`.
+
+Prints one JSON line each: the input pipeline, augmentation and targets, detection beside
+scikit-image's, the evaluation of a split.
+"""
+
+import argparse
+import functools
+import io
+import itertools
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import scipy.ndimage
+import skimage.data
+import skimage.transform
+from ocelot_jax.datasets.pair_folder import PairFolder
+from PIL import Image
+
+from benchmarks import workload
+from benchmarks.step import infer_call, median_seconds
+from ocelot_jax import augment, inference, input_pipeline, network, targets
+
+
+def main() -> None:
+    """Measures what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--size', type=int, default=1024, help='side of both patches, pixels')
+    parser.add_argument('--batch', type=int, default=1, help='pairs')
+    parser.add_argument('--pairs', type=int, default=137, help='pairs that are evaluated')
+    parser.add_argument('--runs', type=int, default=5, help='calls that are timed')
+    options = parser.parse_args()
+    config = workload.create_config(options.size, options.batch, augmented=True)
+    batch = workload.random_batch(config, options.size)
+    with tempfile.TemporaryDirectory() as folder:
+        write_pairs(Path(folder), options.size, options.pairs)
+        source = PairFolder(folder).as_data_source('train')
+        lines = [
+            lambda: measure_pipeline(config, source),
+            lambda: measure_augmentation(config, batch, options.runs),
+            lambda: measure_detection(config, batch, options.runs),
+            lambda: measure_evaluation(config, source),
+        ]
+        for line in lines:
+            print(json.dumps({'size': options.size, 'batch': options.batch} | line()), flush=True)
+
+
+def measure_pipeline(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
+    """Pairs a second that the input pipeline reads, decodes and batches, after a first batch."""
+    batches = input_pipeline.train_batches(
+        source, batch_size=config.data.batch_size, seed=0, max_cells=config.data.max_cells
+    )
+    next(batches)
+    count = max(1, 64 // config.data.batch_size)
+    start = time.perf_counter()
+    for _ in itertools.islice(batches, count):
+        pass
+    pairs = count * config.data.batch_size
+    return {'pipeline_pairs_per_s': round(pairs / (time.perf_counter() - start), 1)}
+
+
+def measure_augmentation(
+    config: ml_collections.ConfigDict, batch: dict[str, Any], runs: int
+) -> dict[str, float]:
+    """Seconds of augmenting a batch, and of drawing its target."""
+    augmentation = jax.jit(functools.partial(augment.augment, **config.augment))
+    key = jax.random.key(0)
+    radius = config.target.disk_radius_um / batch['cell_mpp']
+    shape = batch['cell_image'].shape[1:3]
+    draw = jax.jit(functools.partial(targets.cell_target, shape=shape, max_radius=9))
+    return {
+        'augment_s': median_seconds(lambda: augmentation(key, batch), runs),
+        'target_s': median_seconds(
+            lambda: draw(batch['cell_points'], batch['cell_labels'], radius), runs
+        ),
+    }
+
+
+def measure_detection(
+    config: ml_collections.ConfigDict, batch: dict[str, Any], runs: int
+) -> dict[str, float]:
+    """Seconds of finding a batch's cells, beside scikit-image's and the inference before it."""
+    probs = random_probabilities(batch)
+    on_device = jnp.asarray(probs)
+    detect = inference.Detector(config, workload.CELL_MPP)
+    config.detection.backend = 'skimage'
+    reference = inference.Detector(config, workload.CELL_MPP)
+    config.detection.backend = 'jax'
+    seconds = median_seconds(lambda: detect(on_device), runs)
+    inference_seconds = median_seconds(infer_call(config, batch), runs)
+    return {
+        'cells': int(detect(on_device).count.sum()),
+        'detect_s': seconds,
+        'skimage_s': median_seconds(lambda: reference(probs).points, runs),
+        'infer_s': inference_seconds,
+        'share_of_inference': round(seconds / inference_seconds, 3),
+    }
+
+
+def measure_evaluation(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
+    """Seconds of predicting, matching and scoring every pair of a split, after compilation."""
+    model = network.create_model(config)
+    variables = jax.device_put_replicated(workload.random_variables(model), jax.devices()[:1])
+    predict = inference.create_predictor(config, workload.CELL_MPP)
+    predict(variables, workload.random_batch(config, source[0]['cell_image'].shape[0]))
+    start = time.perf_counter()
+    found = inference.predictions(predict, variables, source, config)
+    inference.evaluate(found, len(source), config)
+    return {'pairs': len(source), 'evaluation_s': round(time.perf_counter() - start, 2)}
+
+
+def random_probabilities(batch: dict[str, Any]) -> np.ndarray:
+    """[B,H,W,3] float32 maps with a soft peak at each cell of a batch."""
+    pairs, height, width, _ = batch['cell_image'].shape
+    maps = np.zeros((pairs, height, width, 2), np.float32)
+    columns, rows = np.moveaxis(batch['cell_points'].astype(int), -1, 0)
+    maps[np.arange(pairs)[:, None], rows, columns, batch['cell_labels'] - 1] = 1
+    maps = scipy.ndimage.gaussian_filter(maps, (0, 4, 4, 0))
+    maps *= 0.9 / maps.max()
+    return np.concatenate([1 - maps.sum(-1, keepdims=True), maps], -1)
+
+
+def write_pairs(folder: Path, size: int, count: int) -> None:
+    """Writes pairs in OCELOT's layout, every image a real stained section of a colon."""
+    section = skimage.transform.resize(skimage.data.immunohistochemistry(), (size, size))
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    Image.fromarray((255 * section).astype(np.uint8)).save(jpeg, 'jpeg', quality=90)
+    Image.fromarray(np.ones((size, size), np.uint8)).save(png, 'png')
+    for kind in ('cell', 'tissue'):
+        (folder / 'images/train' / kind).mkdir(parents=True)
+        (folder / 'annotations/train' / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    cells = max(1, 170 * size * size // 1024**2)
+    scale = {'resized_mpp_x': workload.CELL_MPP, 'resized_mpp_y': workload.CELL_MPP}
+    entries = {}
+    for number in range(count):
+        name = f'{number:03d}'
+        points = np.column_stack([rng.integers(0, size, (cells, 2)), rng.integers(1, 3, cells)])
+        lines = [','.join(map(str, row)) for row in points.tolist()]
+        (folder / f'annotations/train/cell/{name}.csv').write_text('\n'.join(lines))
+        (folder / f'annotations/train/tissue/{name}.png').write_bytes(png.getvalue())
+        for kind in ('cell', 'tissue'):
+            (folder / f'images/train/{kind}/{name}.jpg').write_bytes(jpeg.getvalue())
+        entries[name] = {
+            'slide_name': name,
+            'organ': 'colon',
+            'subset': 'train',
+            'patch_x_offset': 0.5,
+            'patch_y_offset': 0.5,
+            'cell': scale,
+            'tissue': {name: 4 * value for name, value in scale.items()},
+        }
+    (folder / 'metadata.json').write_text(json.dumps({'sample_pairs': entries}))
+
+
+if __name__ == '__main__':
+    main()
