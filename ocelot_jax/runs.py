@@ -1,6 +1,8 @@
-"""A run's directory: which configuration it belongs to."""
+"""A run's directory: which configuration it belongs to, and which patches it was trained on."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,32 @@ import ml_collections
 from ocelot_jax import atomic
 
 _FILE = 'config.json'
+_PATCHES = 'patches.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Patches:
+    """Sizes of the square patches that a run was trained on.
+
+    Attributes:
+        cell_size: side of the cell patches, pixels.
+        cell_mpp: micrometres per pixel of the cell patches.
+        tissue_size: side of the tissue patches, pixels.
+        tissue_mpp: micrometres per pixel of the tissue patches.
+    """
+
+    cell_size: int
+    cell_mpp: float
+    tissue_size: int
+    tissue_mpp: float
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> 'Patches':
+        """Those of one pair."""
+        sizes = {f'{kind}_size': len(record[f'{kind}_image']) for kind in ('cell', 'tissue')}
+        # as few digits as tell the float32 that it is
+        mpps = {name: float(str(record[name])) for name in ('cell_mpp', 'tissue_mpp')}
+        return cls(**sizes, **mpps)
 
 
 def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
@@ -24,10 +52,10 @@ def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
         ValueError: it is of another one.
     """
     path = workdir / _FILE
-    differences = _differences(_read(path), _plain(config))
-    if differences:
+    found = differences(_read(path), _plain(config))
+    if found:
         raise ValueError(
-            f'{path}: holds a run of another configuration: {"; ".join(differences)}; '
+            f'{path}: holds a run of another configuration: {"; ".join(found)}; '
             'choose another --workdir or the same values'
         )
 
@@ -39,6 +67,18 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
         FileNotFoundError: there is no run in the directory.
     """
     return ml_collections.ConfigDict(_read(workdir / _FILE))
+
+
+def write_patches(workdir: Path, record: Mapping[str, Any]) -> None:
+    """Writes the sizes of a new run's patches, those of one of its pairs, to `patches.json`."""
+    with atomic.replacing(workdir / _PATCHES) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(Patches.of(record)), indent=2) + '\n')
+
+
+def load_patches(workdir: Path) -> Patches | None:
+    """Reads the sizes of a run's patches; None of a run from before they were written."""
+    path = workdir / _PATCHES
+    return Patches(**_read(path)) if path.exists() else None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -58,13 +98,13 @@ def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json())
 
 
-def _differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:
+def differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:
     """Each field that differs, with both values."""
     if isinstance(held, dict) and isinstance(wanted, dict):
         keys = sorted(held.keys() | wanted.keys())
         return [
             difference
             for key in keys
-            for difference in _differences(held.get(key), wanted.get(key), f'{name}.{key}')
+            for difference in differences(held.get(key), wanted.get(key), f'{name}.{key}')
         ]
     return [] if held == wanted else [f'{name} is {held!r} there and {wanted!r} here']

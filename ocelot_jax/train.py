@@ -112,6 +112,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
             state = restore(manager, manager.latest_step(), state, batches)
         elif jax.process_index() == 0:
             runs.write_config(workdir, config)
+            runs.write_patches(workdir, example)
         step = int(state.step)
         # as an output of a mapped function, or the step would be compiled again for its own
         state = jax.pmap(lambda copy: copy, AXIS)(flax.jax_utils.replicate(state))
