@@ -12,6 +12,7 @@ from ocelot_jax.datasets import release, validation
 split_name = release.split_name
 
 _FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
+_IMAGES = ('cell_image', 'tissue_image')
 
 
 class PairFolder:
@@ -24,6 +25,8 @@ class PairFolder:
         cell_classes: names of the cell classes, for the labels 1, 2, ...
         tissue_classes: names of the tissue classes, for the mask values 1, 2, ... on disk,
             0, 1, ... in memory.
+        annotated: whether to read annotations; without, none need be there, and records lack
+            `tissue_mask` and `cells`.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
@@ -36,9 +39,11 @@ class PairFolder:
         path: str | os.PathLike,
         cell_classes: Sequence[str] = ('BC', 'TC'),
         tissue_classes: Sequence[str] = ('BG', 'CA'),
+        annotated: bool = True,
     ):
         self.cell_classes = tuple(cell_classes)
         self.tissue_classes = tuple(tissue_classes)
+        self._annotated = annotated
         self.files = release.Files(path)
         self._metadata = release.read_metadata(self.files)
         self._listed = {split: self._list(split) for split in release.SPLIT_FOLDERS}
@@ -112,17 +117,16 @@ class PairFolder:
 
     def read(self, pair: release.Pair) -> dict[str, Any]:
         """One record, read and decoded; raises ValueError where a file is bad."""
-        contents = {
-            kind: self.decode(kind, pair.split, pair.pair_id)
-            for kind in ('cell_image', 'tissue_image', 'tissue_mask')
-        }
-        size = contents['cell_image'].shape[1::-1]
+        kinds = (*_IMAGES, 'tissue_mask') if self._annotated else _IMAGES
+        contents = {kind: self.decode(kind, pair.split, pair.pair_id) for kind in kinds}
+        if self._annotated:
+            size = contents['cell_image'].shape[1::-1]
+            contents['cells'] = self.decode('cells', pair.split, pair.pair_id, size)
         return {
             'pair_id': pair.pair_id,
             'slide_name': pair.slide_name,
             'organ': pair.organ,
             **contents,
-            'cells': self.decode('cells', pair.split, pair.pair_id, size),
             'center': np.array(pair.center, np.float32),
             'cell_mpp': np.float32(pair.cell_mpp),
             'tissue_mpp': np.float32(pair.tissue_mpp),
@@ -141,8 +145,9 @@ class PairFolder:
         pairs, problems = [], {}
         label = self.files.label(release.METADATA)
         for pair_id in self._ids[split]:
-            for name in release.pair_files(split, pair_id).values():
-                if name not in self._listed[split]:
+            for kind, name in release.pair_files(split, pair_id).items():
+                wanted = self._annotated or kind in _IMAGES
+                if wanted and name not in self._listed[split]:
                     problems[name] = f'{self.files.label(name)}: missing, for pair {pair_id}'
             try:
                 pairs.append(self._pair(split, pair_id, label))
@@ -182,7 +187,8 @@ class PairFolder:
 
     def _list(self, split: str) -> set[str]:
         folder = release.SPLIT_FOLDERS[split]
-        return set().union(*(self.files.list(name.format(folder)) for name in _FOLDERS))
+        folders = _FOLDERS if self._annotated else _FOLDERS[:2]
+        return set().union(*(self.files.list(name.format(folder)) for name in folders))
 
     def _find_ids(self, split: str) -> list[str]:
         """Ids that the split's folders or its entries in the metadata name, sorted."""
@@ -244,6 +250,11 @@ class PairSource(Sequence):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self._folder.read(self._pairs[index])
+
+    @property
+    def pair_ids(self) -> tuple[str, ...]:
+        """The pairs' ids, in order."""
+        return tuple(pair.pair_id for pair in self._pairs)
 
     def __repr__(self) -> str:
         # Grain keeps a source's repr in its checkpoints and compares it on resuming.
