@@ -110,8 +110,9 @@ def turn(
     """Flip one pair horizontally (or not), then turn it counter-clockwise.
 
     Args:
-      pair: one example, without the batch axis: cell_image [H,H,3], tissue_image [h,h,3],
-        tissue_mask [h,h], center [2], cell_points [P,2], cell_labels [P].
+      pair: one example, without the batch axis, or some fields of it: cell_image [H,H,3],
+        tissue_image [h,h,3], tissue_mask [h,h], center [2], cell_points [P,2] with cell_labels
+        [P] and the cell_image.
       flip: scalar bool.
       quarter_turns: scalar int in 0..3.
 
@@ -134,13 +135,14 @@ def turn(
         points = jnp.where(transpose, points[..., ::-1], points)
         return jnp.where(jnp.stack([flip_x, flip_y]), extent - points, points)
 
-    points = orient_points(pair['cell_points'], pair['cell_image'].shape[0] - 1)
-    return {
-        **pair,
-        **{name: orient_image(pair[name]) for name in (*_IMAGES, 'tissue_mask')},
-        'center': orient_points(pair['center'], 1.0),
-        'cell_points': jnp.where((pair['cell_labels'] > 0)[:, None], points, 0.0),
-    }
+    images = (*_IMAGES, 'tissue_mask')
+    turned = {name: orient_image(pair[name]) for name in images if name in pair}
+    if 'center' in pair:
+        turned['center'] = orient_points(pair['center'], 1.0)
+    if 'cell_points' in pair:
+        points = orient_points(pair['cell_points'], pair['cell_image'].shape[0] - 1)
+        turned['cell_points'] = jnp.where((pair['cell_labels'] > 0)[:, None], points, 0.0)
+    return {**pair, **turned}
 
 
 def _turn_randomly(key, pair, flip_probability: float, rotate_probability: float):

@@ -47,6 +47,11 @@ def to_whole_pixels(length_um: float, mpp: float) -> int:
     return max(1, int(to_pixels(length_um, mpp) + 0.5))
 
 
+def smoothing_radius(sigma: float) -> int:
+    """Pixels from the middle of the Gaussian of `sigma` pixels to its end."""
+    return int(_TRUNCATE * sigma + 0.5)
+
+
 @functools.partial(jax.jit, static_argnames=('sigma', 'min_distance', 'max_cells'))
 def detect(
     probs: jax.Array,
@@ -197,7 +202,7 @@ def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
     Shifted multiply-adds, because XLA on CPU takes 30 times as long for the one-channel
     convolution, and a TPU would round its inputs to bfloat16.
     """
-    radius = int(_TRUNCATE * sigma + 0.5)
+    radius = smoothing_radius(sigma)
     weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
     weights = (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
     size = x.shape[axis]

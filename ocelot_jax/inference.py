@@ -1,7 +1,8 @@
 """From batches to cells, counts and scores."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ocelot_jax import augment, detection, input_pipeline, metrics, network
 
@@ -64,77 +66,200 @@ def probabilities(
     Args:
         model: from `network.create_model`.
         variables: the model's.
-        batch: a batch of `input_pipeline`.
+        batch: a batch of `input_pipeline`, of which `cell_image` [B,H,W,3], `tissue_image`
+            [T,h,w,3], `center` [B,2], `cell_mpp` [B] and `tissue_mpp` [B] are read, and
+            `tissue_mask` by a model that is told the tissue. Where T is less than B, the tissue
+            patches are shared: B/T cell patches in a row lie in each. A model that lets the
+            tissue branch know of no cell patch then computes each tissue patch once.
 
     Returns:
-        [B,H,W,1+K] of the cell patch, and [B,h,w,T] of the tissue patch or None.
+        [B,H,W,1+K] of the cell patches, and [T,h,w,T'] of the tissue patches or None; of what a
+        shared tissue patch was found to be in sight of each of its cell patches, the mean.
     """
-    outputs = model.apply(variables, network.model_inputs(batch), train=False)
-    return jax.tree.map(jax.nn.softmax, (outputs['cell_logits'], outputs['tissue_logits']))
+    inputs = network.model_inputs(batch)
+    count = len(inputs['tissue_image'])
+    if not network.shares_tissue(model):
+        shared = len(inputs['cell_image']) // count
+        inputs['tissue_image'] = jnp.repeat(inputs['tissue_image'], shared, axis=0)
+    outputs = model.apply(variables, inputs, train=False)
+    cell, tissue = jax.tree.map(jax.nn.softmax, (outputs['cell_logits'], outputs['tissue_logits']))
+    if tissue is not None and len(tissue) > count:
+        tissue = tissue.reshape(count, -1, *tissue.shape[1:]).mean(1)
+    return cell, tissue
 
 
 def symmetric_probabilities(
     model: network.Model, variables: Any, batch: Batch
 ) -> tuple[jax.Array, jax.Array | None]:
     """`probabilities` averaged over the eight symmetries of the square, one after the other."""
-    names = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_points', 'cell_labels')
-    pairs = {name: batch[name] for name in names}
+    # apart, because tissue patches may be fewer
+    sides = [
+        {name: batch[name] for name in names if name in batch}
+        for names in (('cell_image', 'center'), ('tissue_image', 'tissue_mask'))
+    ]
     turns_back = [lambda x, k=k: jnp.rot90(x, -k, (1, 2)) for k in range(4)]
 
     def one(orientation: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array | None]:
         flip, quarter_turns = orientation
-        turned = jax.vmap(augment.turn, (0, None, None))(pairs, flip, quarter_turns)
+        cell, tissue = (
+            jax.vmap(augment.turn, (0, None, None))(side, flip, quarter_turns) for side in sides
+        )
 
         def undo(x: jax.Array) -> jax.Array:
             x = jax.lax.switch(quarter_turns, turns_back, x)
             return jnp.where(flip, x[:, :, ::-1], x)
 
-        return jax.tree.map(undo, probabilities(model, variables, {**batch, **turned}))
+        return jax.tree.map(undo, probabilities(model, variables, {**batch, **cell, **tissue}))
 
     orientations = (jnp.arange(8) >= 4, jnp.arange(8) % 4)
     return jax.tree.map(lambda x: x.mean(0), jax.lax.map(one, orientations))
 
 
-def create_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Predictor:
+def create_probabilities(
+    config: ml_collections.ConfigDict, ensemble: bool = False
+) -> Callable[[Any, Batch], tuple[jax.Array, jax.Array | None]]:
+    """Makes the function that a configuration's network computes, not compiled.
+
+    Args:
+        config: as `configs/default.py`; with `test_time_augmentation` it is
+            `symmetric_probabilities`, otherwise `probabilities`.
+        ensemble: whether to take the variables of several networks, as `stack` joins them, and
+            to give the mean of what each computes.
+
+    Returns:
+        `compute(variables, batch)`.
+    """
+    model = network.create_model(config)
+    single = symmetric_probabilities if config.test_time_augmentation else probabilities
+    compute = functools.partial(single, model)
+    if not ensemble:
+        return compute
+
+    def mean(members: Any, batch: Batch) -> tuple[jax.Array, jax.Array | None]:
+        results = jax.vmap(compute, (0, None))(members, batch)
+        return jax.tree.map(lambda x: x.mean(0), results)
+
+    return mean
+
+
+def stack(members: Sequence[Any]) -> Any:
+    """Joins the variables of several networks leaf by leaf, along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+
+
+class Engine(Protocol):
+    """What computes probabilities: the jitted network, or another program's copy of it."""
+
+    def __call__(self, batch: Batch) -> tuple[Any, Any]:
+        """Computes class probabilities, as `probabilities` does.
+
+        Args:
+            batch: uint8 `cell_image` [B,H,W,3] and `tissue_image` [T,h,w,3], `center` [B,2],
+                `cell_mpp` and `tissue_mpp` [B]; T divides B.
+
+        Returns:
+            [B,H,W,1+K] and [T,h,w,T'] or None; arrays of JAX or NumPy.
+        """
+
+
+def create_engine(config: ml_collections.ConfigDict, variables: Any, ensemble: bool) -> Engine:
+    """Makes the engine that runs the network on all local devices.
+
+    Args:
+        config: as `configs/default.py`.
+        variables: the model's, or those of several as `stack` joins them.
+        ensemble: whether they are of several.
+    """
+    devices = jax.local_devices()
+    mesh = jax.make_mesh((len(devices),), ('batch',), (AxisType.Auto,), devices=devices)
+    everywhere, by_rows = PartitionSpec(), PartitionSpec('batch')
+    compute = jax.jit(
+        jax.shard_map(
+            create_probabilities(config, ensemble),
+            mesh=mesh,
+            in_specs=(everywhere, by_rows),
+            out_specs=by_rows,
+            check_vma=False,
+        )
+    )
+    variables = jax.device_put(variables, NamedSharding(mesh, everywhere))
+
+    def engine(batch: Batch) -> tuple[jax.Array, jax.Array | None]:
+        return compute(variables, batch)
+
+    return engine
+
+
+class Detector:
+    """Finds cells in class probabilities, as a configuration wants it.
+
+    Args:
+        config: as `configs/default.py`.
+        cell_mpp: micrometres per pixel of the cell patches; makes pixels of the config's lengths.
+
+    Attributes:
+        min_distance: least distance between two cells, in whole pixels.
+        reach: how far a pixel can be from another and still decide whether that is a cell.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, cell_mpp: float):
+        self._detect = {'jax': detection.detect, 'skimage': detection.detect_skimage}.get(
+            config.detection.backend
+        )
+        if self._detect is None:
+            raise ValueError(
+                f'config.detection.backend: {config.detection.backend!r}; want jax or skimage'
+            )
+        self.on_device = config.detection.backend == 'jax'
+        self._settings = {
+            'sigma': detection.to_pixels(config.detection.sigma_um, cell_mpp),
+            'min_distance': detection.to_whole_pixels(config.detection.min_distance_um, cell_mpp),
+            'threshold': config.detection.threshold,
+            'max_cells': config.detection.max_cells,
+        }
+
+    @property
+    def min_distance(self) -> int:
+        return self._settings['min_distance']
+
+    @property
+    def reach(self) -> int:
+        return self.min_distance + detection.smoothing_radius(self._settings['sigma'])
+
+    def __call__(self, probs: Any) -> detection.Cells:
+        """Finds the cells in [B,H,W,1+K]."""
+        return self._detect(probs, **self._settings)
+
+
+def create_predictor(
+    config: ml_collections.ConfigDict, cell_mpp: float, ensemble: bool = False
+) -> Predictor:
     """Makes the function that finds cells and tissue in a batch, on all local devices.
 
     Args:
         config: as `configs/default.py`.
         cell_mpp: micrometres per pixel of the cell patches; makes pixels of the config's lengths.
+        ensemble: see `create_probabilities`.
 
     Returns:
         `predict(variables, batch)`, where `variables` are replicated over the local devices
         and `batch` is a batch of `input_pipeline`, to the cells of its B patches and the most
         likely tissue class [B,h,w] uint8 (None where no branch learns it), as NumPy arrays.
     """
-    model = network.create_model(config)
-    settings = {
-        'sigma': detection.to_pixels(config.detection.sigma_um, cell_mpp),
-        'min_distance': detection.to_whole_pixels(config.detection.min_distance_um, cell_mpp),
-        'threshold': config.detection.threshold,
-        'max_cells': config.detection.max_cells,
-    }
-    if config.detection.backend not in ('jax', 'skimage'):
-        raise ValueError(
-            f'config.detection.backend: {config.detection.backend!r}; want jax or skimage'
-        )
-    on_device = config.detection.backend == 'jax'
-
-    compute = symmetric_probabilities if config.test_time_augmentation else probabilities
+    compute = create_probabilities(config, ensemble)
+    detect = Detector(config, cell_mpp)
 
     @jax.pmap
     def predict_step(variables: Any, batch: Batch) -> tuple[Any, jax.Array | None]:
-        probs, tissue = compute(model, variables, batch)
+        probs, tissue = compute(variables, batch)
         if tissue is not None:
             tissue = tissue.argmax(-1).astype(jnp.uint8) if config.tissue_loss_weight else None
-        return detection.detect(probs, **settings) if on_device else probs, tissue
+        return detect(probs) if detect.on_device else probs, tissue
 
     def predict(variables: Any, batch: Batch) -> tuple[detection.Cells, np.ndarray | None]:
         result = predict_step(variables, input_pipeline.shard(batch, jax.local_device_count()))
         cells, tissue = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), result)
-        if not on_device:
-            cells = detection.detect_skimage(cells, **settings)
-        return cells, tissue
+        return cells if detect.on_device else detect(cells), tissue
 
     return predict
 

@@ -97,14 +97,33 @@ def check_model(values: ml_collections.ConfigDict) -> None:
             )
 
 
+def shares_tissue(model: Model) -> bool:
+    """Whether cell patches may share a tissue patch that the model computes once."""
+    return isinstance(model, CellTissue) and model.context in ('none', 'prediction')
+
+
+def reads_tissue(model: Model) -> bool:
+    """Whether the model looks at the tissue patch at all."""
+    return not isinstance(model, CellTissue) or model.context in ('prediction', 'features')
+
+
+def maps_tissue(config: ml_collections.ConfigDict) -> bool:
+    """Whether a configuration's networks learn what tissue is where."""
+    contexts = ('prediction', 'features')
+    return config.model.context in contexts and bool(config.tissue_loss_weight)
+
+
 def model_inputs(batch: Batch) -> Batch:
-    """The fields that a model reads, images as it wants them: float32, standardised."""
+    """The fields that a model reads, images as it wants them: float32, standardised.
+
+    `tissue_mask` is passed on where there is one, as only context `label` needs it.
+    """
     inputs = {
         name: augment.normalize(augment.to_float(batch[name]))
         for name in ('cell_image', 'tissue_image')
     }
     others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
-    return inputs | {name: batch[name] for name in others}
+    return inputs | {name: batch[name] for name in others if name in batch}
 
 
 def init_variables(model: Model, seed: int, example: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class CellTissue(nn.Module):
         Args:
             batch: `cell_image`, `tissue_image` [B,H,W,3] normalised, `center` [B,2],
                 `cell_mpp`, `tissue_mpp` [B] and, for context `label`, `tissue_mask` [B,h,w].
+                For context `prediction` the n cell patches in a row that lie in one tissue patch
+                may share it: `tissue_image` [B/n,h,w,3], as are then the tissue logits.
             train: whether dropout acts and batch statistics are those of the batch.
 
         Returns:
@@ -91,6 +93,7 @@ class CellTissue(nn.Module):
                 found = nn.softmax(seams['tissue']['logits'])
                 if not self.context_gradient:
                     found = jax.lax.stop_gradient(found)
+                found = jnp.repeat(found, len(images['cell']) // len(found), axis=0)
                 seams |= branch.run(cell, images, train, self._injection(found, place))
             case 'features':
                 seams = branch.run(cell | tissue, images, train, self._sharing(place, train))
