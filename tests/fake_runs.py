@@ -1,0 +1,55 @@
+"""Runs that nobody trained, for tests of what is done with trained ones."""
+
+import dataclasses
+
+import numpy as np
+
+from configs import pred_inter2
+from ocelot_jax import checkpoint, network, runs
+
+SMALL = runs.Patches(64, 0.5, 64, 2.0)
+
+
+def small_config(**changes):
+    """Pred-to-inter-2 as small as it goes; `changes` are fields, dots as double underscores."""
+    config = pred_inter2.get_config()
+    config.model.encoder_name = 'resnet10'
+    config.detection.sigma_um = 0.5
+    config.detection.min_distance_um = 1.5
+    config.detection.max_cells = 256
+    config.update_from_flattened_dict({k.replace('__', '.'): v for k, v in changes.items()})
+    return config
+
+
+def record(patches):
+    """A pair of zeros, of such patches."""
+    image = lambda size: np.zeros((size, size, 3), np.uint8)
+    return {
+        'cell_image': image(patches.cell_size),
+        'tissue_image': image(patches.tissue_size),
+        'tissue_mask': np.zeros((patches.tissue_size, patches.tissue_size, 1), np.uint8),
+        'center': np.full(2, 0.5, np.float32),
+        'cell_mpp': np.float32(patches.cell_mpp),
+        'tissue_mpp': np.float32(patches.tissue_mpp),
+    }
+
+
+def make_run(workdir, config, patches=SMALL, seed=0):
+    """Writes what training would leave: configuration, patches and one finished epoch."""
+    workdir.mkdir(parents=True)
+    runs.write_config(workdir, config)
+    if patches:
+        runs.write_patches(workdir, record(patches))
+    small = dataclasses.replace(patches or SMALL, cell_size=64, tissue_size=64)
+    variables = network.init_variables(network.create_model(config), seed, record(small))
+    with checkpoint.open_manager(workdir) as manager:
+        checkpoint.save(
+            manager,
+            1,
+            variables=variables,
+            training={'step': np.int32(1)},
+            data={},
+            metrics={'mF1': 0.5},
+        )
+        manager.wait_until_finished()
+    return workdir
