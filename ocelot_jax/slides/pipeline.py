@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,8 @@ class Method:
     @property
     def margin(self) -> int:
         """Least distance of a seam from a window's border: there the network sees too little."""
-        return max(self.patches.cell_size // 16, self.detect.reach)
+        p = self.patches
+        return max(p.cell_size // 16, self.detect.reach, math.ceil(p.tissue_mpp / p.cell_mpp))
 
 
 @dataclasses.dataclass(frozen=True)

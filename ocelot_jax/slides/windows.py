@@ -171,11 +171,15 @@ def lay_out(width: int, height: int, mpp: float, patches: Patches, margin: int) 
         height: the same.
         mpp: um per pixel of the slide.
         patches: sizes and um/px of the windows.
-        margin: least distance of a seam from the border of a window, pixels of the cell grid.
+        margin: least distance of a seam from the border of a window, pixels of the cell grid; a
+            pixel of the tissue grid or more.
     """
-    if not 0 <= 2 * margin < patches.cell_size:
+    p = patches
+    if not p.tissue_mpp / p.cell_mpp <= margin < p.cell_size / 2:
         raise ValueError(
-            f'margin is {margin} px; want less than half a cell window, {patches.cell_size} px'
+            f'margin is {margin} px; want at least a pixel of a tissue window, '
+            f'{p.tissue_mpp / p.cell_mpp:.3g} px, and less than half a cell window of '
+            f'{p.cell_size} px'
         )
     return Layout(patches, *(_axis(length * mpp, patches, margin) for length in (width, height)))
 
@@ -189,8 +193,9 @@ def grid_length(length: int, mpp: float, grid_mpp: float) -> int:
 def _axis(length_um: float, p: Patches, margin: int) -> Axis:
     length = grid_length(1, length_um, p.cell_mpp)
     to_tissue = p.cell_mpp / p.tissue_mpp
-    # nothing beyond the last whole pixel of the cell grid, where no window looks
-    tissue_length = min(grid_length(1, length_um, p.tissue_mpp), math.ceil(length * to_tissue))
+    # a pixel is where its middle is, and none is beyond the cell grid, where no window looks
+    tissue_length = grid_length(1, length_um, p.tissue_mpp)
+    tissue_length = min(tissue_length, max(1, math.ceil(length * to_tissue - 0.5)))
     count = 1 + max(0, math.ceil((length - p.cell_size) / (p.cell_size - 2 * margin)))
     origins = np.rint(np.linspace(0, max(0, length - p.cell_size), count)).astype(int)
     seams = np.array([0, *(origins[:-1] + p.cell_size + origins[1:]) // 2, length])
@@ -200,7 +205,6 @@ def _axis(length_um: float, p: Patches, margin: int) -> Axis:
     room = tissue_length - p.tissue_size
     tissue_origins = np.rint(middles - p.tissue_size / 2).astype(int)
     tissue_origins = np.clip(tissue_origins, min(0, room), max(0, room))
-    # a pixel is where its middle is
     tissue_seams = np.ceil(seams[groups] * to_tissue - 0.5).astype(int)
     tissue_seams[-1] = tissue_length
     return Axis(origins, seams, groups, tissue_origins, tissue_seams)

@@ -16,12 +16,14 @@ QUICK = settings(deadline=None, max_examples=60)
 @st.composite
 def layouts(draw):
     """A slide and a layout of windows over it."""
-    side = draw(st.integers(8, 64))
+    side = draw(st.integers(16, 64))
     cell_mpp = draw(st.floats(0.2, 0.6))
     ratio = draw(st.sampled_from([1.0, 2.0, 3.0, 4.0, 4.0037, 8.0]))
-    patches = Patches(side, cell_mpp, draw(st.integers(8, 64)), 1.0)
+    patches = Patches(side, cell_mpp, draw(st.integers(16, 64)), 1.0)
     patches = Patches(side, cell_mpp, patches.tissue_size, side * cell_mpp * ratio / patches.tissue_size)
-    margin = draw(st.integers(0, side // 4))
+    least = math.ceil(patches.tissue_mpp / cell_mpp)
+    assume(least <= side // 4)
+    margin = draw(st.integers(least, side // 4))
     width, height = (draw(st.integers(1, 600)) for _ in range(2))
     mpp = draw(st.floats(0.2, 1.0))
     assume(width * mpp / cell_mpp < 600 and height * mpp / cell_mpp < 600)
@@ -159,5 +161,5 @@ def test_four_windows_of_the_paper_share_a_tissue_window():
 
 
 def test_a_margin_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match='margin is 32 px; want less than half'):
+    with pytest.raises(ValueError, match='margin is 32 px; want .* less than half a cell window of 64'):
         windows.lay_out(100, 100, 0.5, Patches(64, 0.5, 64, 2.0), 32)
