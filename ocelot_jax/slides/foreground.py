@@ -12,6 +12,7 @@ _SIDE = 2000
 _CHROMA = (8.0, 24.0)
 _SMOOTHING_UM = 12.0
 _GAP_UM = 40.0
+_PEN_RIM_UM = 32.0
 _SPECK_UM2 = 3000.0
 
 
@@ -47,7 +48,7 @@ def find(picture: np.ndarray, mpp: float) -> tuple[np.ndarray, float]:
     chroma = colors.max(-1) - colors.min(-1)
     threshold = np.clip(filters.threshold_otsu(chroma) if np.ptp(chroma) else 0, *_CHROMA)
     stained = chroma > threshold
-    pen = ndimage.binary_dilation(_is_pen(colors), iterations=_pixels(_SMOOTHING_UM, mpp))
+    pen = ndimage.binary_dilation(_is_pen(colors), iterations=_pixels(_PEN_RIM_UM, mpp))
     reach = _pixels(_GAP_UM / 2, mpp)
     closed = ndimage.binary_closing(np.pad(stained & ~pen, reach), iterations=reach)
     closed = closed[reach:-reach, reach:-reach] & ~pen

@@ -1,0 +1,172 @@
+"""Slides read at any um/px: the right place, anti-aliased, whatever their levels."""
+
+import numpy as np
+import pytest
+import tifffile
+from drawn import write_pyramid
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from skimage.transform import rescale
+
+from ocelot_jax.slides.reader import Slide
+
+
+@pytest.fixture(scope='module')
+def image():
+    """Smooth at first, then finer and finer."""
+    y, x = np.mgrid[:300, :420] / 60.0
+    waves = [np.sin(x * x + 2 * y), np.sin(3 * y - x), np.sin(x * y)]
+    return np.uint8(128 + 100 * np.stack(waves, -1))
+
+
+@pytest.fixture(scope='module')
+def paths(image, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('slides')
+    Image.fromarray(image).save(folder / 'plain.png', dpi=(25400 / 0.5,) * 2)
+    write_pyramid(folder / 'one.tif', image, 0.5)
+    write_pyramid(folder / 'odd.tif', image, 0.5, ratios=(3, 5.5))
+    return {name: folder / name for name in ('plain.png', 'one.tif', 'odd.tif')}
+
+
+@pytest.mark.parametrize('name', ['plain.png', 'one.tif', 'odd.tif'])
+def test_states_what_the_file_states(paths, name):
+    with Slide(paths[name]) as slide:
+        assert (slide.width, slide.height) == (420, 300)
+        assert slide.mpp == pytest.approx(0.5, rel=1e-3)
+        assert slide.name == name[:-4]
+
+
+@settings(deadline=None, max_examples=30)
+@given(x=st.integers(-60, 440), y=st.integers(-60, 320), w=st.integers(1, 80), h=st.integers(1, 80))
+@pytest.mark.parametrize('name', ['plain.png', 'one.tif', 'odd.tif'])
+def test_its_own_pixels_come_as_they_are_white_around(paths, image, name, x, y, w, h):
+    with Slide(paths[name], mpp=0.5) as slide:
+        region = slide.read(x, y, w, h, 0.5)
+    padded = np.pad(image, ((100, 200), (100, 200), (0, 0)), constant_values=255)
+    np.testing.assert_array_equal(region, padded[y + 100 : y + 100 + h, x + 100 : x + 100 + w])
+
+
+@pytest.mark.parametrize('mpp', [0.2, 0.37, 0.8, 1.3])
+@pytest.mark.parametrize('name', ['plain.png', 'one.tif'])
+def test_a_region_is_a_part_of_the_whole(paths, name, mpp):
+    with Slide(paths[name], mpp=0.5) as slide:
+        width, height = int(420 * 0.5 / mpp), int(300 * 0.5 / mpp)
+        whole = slide.read(0, 0, width, height, mpp).astype(int)
+        assert whole.min() < 60  # no white anywhere
+        for x, y in [(0, 0), (13, 7), (width - 40, height - 40), (width // 2, height // 3)]:
+            part = slide.read(x, y, 40, 40, mpp)
+            # Pillow places the region in float32
+            assert np.abs(part - whole[y : y + 40, x : x + 40]).max() <= 2
+
+
+@pytest.mark.parametrize('name', ['plain.png', 'one.tif', 'odd.tif'])
+@pytest.mark.parametrize('factor', [0.5, 2, 4, 7])
+def test_resampled_as_scikit_image_would(paths, image, name, factor):
+    """Two filters differ a little; half a pixel of shift would differ a lot."""
+    expected = rescale(image, 1 / factor, order=1, anti_aliasing=factor > 1, channel_axis=-1)
+    with Slide(paths[name], mpp=0.5) as slide:
+        height, width = (int(n / factor) for n in image.shape[:2])
+        found = slide.read(0, 0, width, height, 0.5 * factor) / 255
+    margin = max(2, int(4 / factor))
+    inner = np.s_[margin : height - margin, margin : int(width * 0.6)]
+    difference = lambda x: np.abs(x[inner] - expected[:height, :width][inner]).mean()
+    assert difference(found) < 0.012
+    half_a_pixel = (found + np.roll(found, 1, 1)) / 2
+    assert difference(half_a_pixel) > 1.3 * difference(found)
+
+
+def test_shrinking_leaves_no_moire(tmp_path):
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    path = write_pyramid(tmp_path / 'stripes.tif', stripes, 0.5)
+    with Slide(path) as slide:
+        small = slide.read(2, 2, 60, 60, 1.57)
+    assert np.abs(small.astype(int) - 127).max() < 8
+
+
+@pytest.mark.parametrize('name', ['plain.png', 'odd.tif'])
+def test_overview_is_the_whole_slide(paths, name, monkeypatch):
+    monkeypatch.setattr('ocelot_jax.slides.reader._OVERVIEW_BLOCK', 100)
+    with Slide(paths[name], mpp=0.5) as slide:
+        picture = slide.overview(2.0)
+        assert picture.shape == (75, 105, 3)
+        assert np.abs(picture - slide.read(0, 0, 105, 75, 2.0).astype(int)).max() <= 2
+
+
+def test_a_given_um_per_px_goes_before_the_files(paths):
+    with Slide(paths['one.tif'], mpp=0.25) as slide:
+        assert slide.mpp == 0.25
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    image = np.zeros((40, 40, 4), np.uint8)
+    image[:, 20:, 3] = 255
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    with Slide(tmp_path / 'a.png', mpp=0.5) as slide:
+        region = slide.read(0, 0, 40, 40, 0.5)
+    assert (region[:, :20] == 255).all()
+    assert (region[:, 20:] == 0).all()
+
+
+def save(path, mode='RGB', **options):
+    Image.new(mode, (64, 64)).save(path, **options)
+
+
+def write_tiff(path, shape, dtype, **options):
+    tifffile.imwrite(path, np.zeros(shape, dtype), tile=(64, 64), **options)
+
+
+BAD = {
+    'none.png': (save, {}, 'says no um/px; give it as --mpp'),
+    'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px are of no microscope'),
+    'gray.png': (save, {'mode': 'L'}, 'color mode is L; want 8-bit RGB'),
+    'deep.png': (save, {'mode': 'I;16'}, 'color mode is I;16; want 8-bit RGB'),
+    'deep.tif': (
+        write_tiff,
+        {'shape': (64, 64, 3), 'dtype': np.uint16, 'photometric': 'rgb'},
+        'has 3 channels of 16 bits; want 8-bit color',
+    ),
+    'gray.tif': (write_tiff, {'shape': (64, 64), 'dtype': np.uint8}, 'has 1 channels of 8 bits'),
+    'flat.tif': (
+        write_tiff,
+        {'shape': (64, 64, 3), 'dtype': np.uint8, 'photometric': 'rgb'},
+        'um/px',
+    ),
+    'stretched.png': (save, {'dpi': (50800, 25400)}, '0.5 um/px along x and 1 along y'),
+    'text.png': (lambda path: path.write_text('hello'), {}, 'cannot be read as an image'),
+    'text.svs': (lambda path: path.write_text('hello'), {}, 'no slide that OpenSlide knows'),
+    'text.tif': (lambda path: path.write_text('hello'), {}, 'is no whole TIFF'),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_files_end_with_one_line(tmp_path, name):
+    make, options, message = BAD[name]
+    make(tmp_path / name, **options)
+    with pytest.raises(ValueError, match=message.replace('*', r'\d*')) as error:
+        Slide(tmp_path / name)
+    assert str(error.value).startswith(str(tmp_path / name))
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'a\.svs: no such file'):
+        Slide(tmp_path / 'a.svs')
+
+
+def test_a_slide_cut_short(paths, tmp_path):
+    """The header may be whole where pixels are not."""
+    data = paths['one.tif'].read_bytes()
+    path = tmp_path / 'cut.tif'
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r'cut\.tif: ') as error, Slide(path, mpp=0.5) as slide:
+        slide.read(0, 0, 420, 300, 0.5)
+    assert '\n' not in str(error.value)
+
+
+def test_the_real_slide(shared):
+    with Slide(shared / 'data/slides/cmu-1-small-region.svs') as slide:
+        assert (slide.width, slide.height) == (2220, 2967)
+        assert slide.mpp == pytest.approx(0.499)
+        assert slide.overview(8.0).mean() > 128
