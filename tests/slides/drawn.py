@@ -23,7 +23,9 @@ def draw_slide(width, height, mpp, cells_um, labels, seed=0):
         columns = np.arange(max(0, int(x) - reach), min(width, int(x) + reach + 2))
         distance = np.hypot(columns - x, rows[:, None] - y)
         place = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        place[distance * mpp <= RADIUS_UM] = COLORS[label]
+        # darkest in the middle, or else nothing says where a cell is
+        depth = np.clip((1 - (distance * mpp / RADIUS_UM) ** 2), 0, None)[..., None]
+        place[:] = np.rint(place + depth * (np.array(COLORS[label]) - place))
     return image
 
 

@@ -23,7 +23,9 @@ def paint(color, noise=4, seed=0):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:240, :300]
     blob = np.hypot(x - 150, (y - 120) * 1.3) < 60
-    picture = np.where(blob[..., None], color, (243, 242, 244)) + rng.normal(0, noise, (240, 300, 3))
+    picture = np.where(blob[..., None], color, (243, 242, 244)) + rng.normal(
+        0, noise, (240, 300, 3)
+    )
     return picture.clip(0, 255).astype(np.uint8), blob
 
 

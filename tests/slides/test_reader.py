@@ -38,7 +38,9 @@ def test_states_what_the_file_states(paths, name):
 
 
 @settings(deadline=None, max_examples=30)
-@given(x=st.integers(-60, 440), y=st.integers(-60, 320), w=st.integers(1, 80), h=st.integers(1, 80))
+@given(
+    x=st.integers(-60, 440), y=st.integers(-60, 320), w=st.integers(1, 80), h=st.integers(1, 80)
+)
 @pytest.mark.parametrize('name', ['plain.png', 'one.tif', 'odd.tif'])
 def test_its_own_pixels_come_as_they_are_white_around(paths, image, name, x, y, w, h):
     with Slide(paths[name], mpp=0.5) as slide:

@@ -20,7 +20,9 @@ def layouts(draw):
     cell_mpp = draw(st.floats(0.2, 0.6))
     ratio = draw(st.sampled_from([1.0, 2.0, 3.0, 4.0, 4.0037, 8.0]))
     patches = Patches(side, cell_mpp, draw(st.integers(16, 64)), 1.0)
-    patches = Patches(side, cell_mpp, patches.tissue_size, side * cell_mpp * ratio / patches.tissue_size)
+    patches = Patches(
+        side, cell_mpp, patches.tissue_size, side * cell_mpp * ratio / patches.tissue_size
+    )
     least = math.ceil(patches.tissue_mpp / cell_mpp)
     assume(least <= side // 4)
     margin = draw(st.integers(least, side // 4))
@@ -31,9 +33,7 @@ def layouts(draw):
 
 
 def all_windows(layout):
-    return [
-        (window, *layout.origin(window)) for window in range(layout.num_windows)
-    ]
+    return [(window, *layout.origin(window)) for window in range(layout.num_windows)]
 
 
 def everything(layout):
@@ -51,7 +51,9 @@ def test_every_place_is_owned_by_one_window_that_sees_it_well(drawn, seed):
     owners = layout.owners(places)
     assert (owners >= 0).all()
     for (x, y), owner in zip(places, owners, strict=True):
-        for value, start, length in zip((x, y), layout.origin(owner), (columns, rows), strict=True):
+        for value, start, length in zip(
+            (x, y), layout.origin(owner), (columns, rows), strict=True
+        ):
             assert start <= value < start + p.cell_size
             # far from the window's border, but where the slide ends
             assert value - start >= margin or start == 0
@@ -77,7 +79,8 @@ def test_windows_stay_within_the_slide(drawn):
                 if whole >= size:
                     assert 0 <= start <= whole - size
                 else:  # all of the slide is in the one window
-                    assert start <= 0 and start + size >= whole
+                    assert start <= 0
+                    assert start + size >= whole
 
 
 @QUICK
@@ -127,8 +130,10 @@ def test_every_tissue_pixel_is_owned_by_one_window_that_sees_it(drawn):
         x, y = layout.tissue_origin(group)
         size = layout.patches.tissue_size
         if count[rows, columns].size:
-            assert x <= columns.start and columns.stop <= x + size
-            assert y <= rows.start and rows.stop <= y + size
+            assert x <= columns.start
+            assert columns.stop <= x + size
+            assert y <= rows.start
+            assert rows.stop <= y + size
     assert (count == 1).all()
 
 
@@ -161,5 +166,5 @@ def test_four_windows_of_the_paper_share_a_tissue_window():
 
 
 def test_a_margin_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match='margin is 32 px; want .* less than half a cell window of 64'):
+    with pytest.raises(ValueError, match=r'is 32 px; want .* less than half a cell window'):
         windows.lay_out(100, 100, 0.5, Patches(64, 0.5, 64, 2.0), 32)
