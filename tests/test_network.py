@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import re
 
 import jax
 import numpy as np
@@ -106,3 +107,19 @@ def test_the_card_names_modules_and_sums():
         'parameters',
     ]
     assert lines[-1].endswith('GFLOPs for one pair of 1024 x 1024 px')
+
+
+@pytest.mark.parametrize('name', ['pred_inter2', 'feature_sharing', 'mfovce'])
+def test_bfloat16_is_what_all_convolutions_compute_in(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    config.model.encoder_name = 'resnet18'
+    config.model.dtype = 'bfloat16'
+    model = network.create_model(config)
+    batch = network.paper_batch()
+    variables = network.abstract_variables(model)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
+    program = jax.make_jaxpr(lambda v: model.apply(v, batch, train=False))(variables)
+    convolutions = re.findall(r':(\w+)\[[\d,]+\] = conv_general_dilated', str(program))
+    # the jaxpr of a convolution holds both its forms, of which bfloat16 takes the native one
+    assert set(convolutions) == {'bf16'}
+    assert program.out_avals[0].dtype == np.float32
