@@ -7,12 +7,14 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from ocelot_jax import atomic
+from ocelot_jax.datasets.patients import patient
 from ocelot_jax.statistics_counts import PairCounts
 
 # The release rounds its centers to about a pixel of the tissue patch.
 _MAX_OVERHANG = 1.0
 _SHOWN = 4
 _MAX_PHRASE = 90
+_LEAKED = 'Scores on the later split say less than they seem to.'
 
 
 class Weight(enum.StrEnum):
@@ -55,6 +57,7 @@ def check(pairs: Sequence[PairCounts]) -> list[Check]:
     return [
         *_leaks(pairs),
         *_duplicates(pairs),
+        *_contradictions(pairs),
         _blank(pairs),
         _outside(pairs),
         _overhanging(pairs),
@@ -93,18 +96,25 @@ def _shortened(phrase: str) -> str:
 
 
 def _leaks(pairs: Sequence[PairCounts]) -> list[Check]:
-    found = [
+    named = [pair for pair in pairs if pair.slide_name]
+    slides = [
         f'slide {slide!r}: {", ".join(map(_name, held))}'
-        for slide, held in _groups(pairs, lambda pair: pair.slide_name or None).items()
+        for slide, held in _groups(named, lambda pair: pair.slide_name).items()
         if _across_splits(held)
+    ]
+    patients = [
+        f'patient {name!r}: {", ".join(map(_name, held))}'
+        for name, held in _groups(named, lambda pair: patient(pair.slide_name)).items()
+        if _across_splits(held) and len({pair.slide_name for pair in held}) > 1
     ]
     unnamed = tuple(_name(pair) for pair in pairs if not pair.slide_name)
     return [
+        Check('slides in more than one split', Weight.ALARM, tuple(slides), _LEAKED),
         Check(
-            'slides in more than one split',
+            'slides of one patient in more than one split',
             Weight.ALARM,
-            tuple(found),
-            'Scores on the later split say less than they seem to.',
+            tuple(patients),
+            f"By names as TCGA's and TIGER's. {_LEAKED}",
         ),
         Check('pairs without a slide name', Weight.NOTE, unnamed, 'Their leaks cannot be found.'),
     ]
@@ -122,7 +132,7 @@ def _duplicates(pairs: Sequence[PairCounts]) -> list[Check]:
             f'same {kind} in more than one split',
             Weight.ALARM,
             tuple(_equal(held) for held in found if _across_splits(held)),
-            'Scores on the later split say less than they seem to.',
+            _LEAKED,
         )
         for kind, found in groups.items()
     ]
@@ -143,6 +153,32 @@ def _duplicates(pairs: Sequence[PairCounts]) -> list[Check]:
         for kind, found in groups.items()
     ]
     return [*across, twice, *within]
+
+
+def _contradictions(pairs: Sequence[PairCounts]) -> list[Check]:
+    """Find patches of which every pixel is the same, but not what is annotated on them."""
+    return [
+        Check(
+            f'same {patches} with other {annotations}',
+            Weight.ALARM,
+            tuple(_equal(held) for held in groups.values() if len({*map(annotation, held)}) > 1),
+            'One of them at most is right.',
+        )
+        for patches, annotations, groups, annotation in (
+            (
+                'cell patches',
+                'cells',
+                _groups(pairs, lambda pair: pair.cell_digest),
+                lambda pair: pair.cells_digest,
+            ),
+            (
+                'tissue patches',
+                'masks',
+                _groups(pairs, lambda pair: pair.tissue_digest),
+                lambda pair: pair.mask_digest,
+            ),
+        )
+    ]
 
 
 def _blank(pairs: Sequence[PairCounts]) -> Check:

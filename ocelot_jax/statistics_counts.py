@@ -30,6 +30,8 @@ class PairCounts:
         overhang: pixels of the tissue patch by which the cell patch reaches out of it.
         cell_digest: of the cell patch's pixels; None where they all have one color.
         tissue_digest: of the tissue patch's pixels; None where they all have one color.
+        cells_digest: of the cells' places and labels, in whatever order they come.
+        mask_digest: of the tissue mask.
 
     """
 
@@ -47,6 +49,8 @@ class PairCounts:
     overhang: float
     cell_digest: bytes | None
     tissue_digest: bytes | None
+    cells_digest: bytes
+    mask_digest: bytes
 
 
 def count_pair(
@@ -106,6 +110,8 @@ def count_pair(
         overhang=overhang(center, cell_size, tissue_size, scale),
         cell_digest=digest(record['cell_image']),
         tissue_digest=digest(record['tissue_image']),
+        cells_digest=_hash(np.array(sorted(zip(*points.T, labels, strict=True)))),
+        mask_digest=_hash(mask),
     )
 
 
@@ -166,10 +172,12 @@ def digest(image: np.ndarray) -> bytes | None:
 
     None where all pixels have one color: empty glass looks the same in any slide.
     """
-    if (image == image[0, 0]).all():
-        return None
-    code = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    code.update(np.ascontiguousarray(image))
+    return None if (image == image[0, 0]).all() else _hash(image)
+
+
+def _hash(array: np.ndarray) -> bytes:
+    code = hashlib.blake2b(repr(array.shape).encode(), digest_size=16)
+    code.update(np.ascontiguousarray(array))
     return code.digest()
 
 

@@ -114,21 +114,32 @@ def test_numbers_are_those_of_a_slow_count(tmp_path, capsys):
 def test_planted_faults_are_named(release_folder, tmp_path, capsys):
     # 001 and 002 train, 003 and 004 validation, 005 test
     edit(release_folder, '005', slide_name='slide-001')
+    edit(release_folder, '002', slide_name='TCGA-A1-A0SK-01Z-00-DX1')
+    edit(release_folder, '003', slide_name='TCGA-A1-A0SK-01Z-00-DX2')
     images = release_folder / 'images'
     shutil.copy(images / 'train/cell/002.jpg', images / 'val/cell/004.jpg')
     shutil.copy(images / 'val/tissue/003.jpg', images / 'test/tissue/005.jpg')
+    annotations = release_folder / 'annotations'
+    mask = np.array(Image.open(annotations / 'test/tissue/005.png'))
+    mask[-1, 0] = 2
+    Image.fromarray(mask).save(annotations / 'test/tissue/005.png')
     edit(release_folder, '003', patch_x_offset=0.05)
-    cells = release_folder / 'annotations/train/cell/001.csv'
+    cells = annotations / 'train/cell/001.csv'
     cells.write_text('3,4,1\n-3,10,2\n5,64,1\n63,63,2\n')
     got = described(release_folder, tmp_path)
     faults = found(tmp_path)
     assert faults.pop('slides in more than one split') == [
         "slide 'slide-001': train/001, test/005"
     ]
+    assert faults.pop('slides of one patient in more than one split') == [
+        "patient 'TCGA-A1-A0SK': train/002, validation/003"
+    ]
     assert faults.pop('same cell patches in more than one split') == ['train/002 = validation/004']
     assert faults.pop('same tissue patches in more than one split') == [
         'validation/003 = test/005'
     ]
+    # the cells of 002 and 004 agree, there being none
+    assert faults.pop('same tissue patches with other masks') == ['validation/003 = test/005']
     assert faults.pop('cells outside of their patch') == ['train/001: 2']
     # a quarter of 64 pixels, centered at 3.2
     assert faults.pop('cell patches that reach out of the tissue') == ['validation/003: by 4.8 px']

@@ -9,12 +9,15 @@ from ocelot_jax import statistics_checks
 from ocelot_jax.statistics_counts import PairCounts
 
 SPLITS = 'slides in more than one split'
+PATIENTS = 'slides of one patient in more than one split'
 UNNAMED = 'pairs without a slide name'
 CELLS_ACROSS = 'same cell patches in more than one split'
 TISSUE_ACROSS = 'same tissue patches in more than one split'
 PAIRS_WITHIN = 'same pairs twice in a split'
 CELLS_WITHIN = 'same cell patches twice in a split'
 TISSUE_WITHIN = 'same tissue patches twice in a split'
+OTHER_CELLS = 'same cell patches with other cells'
+OTHER_MASKS = 'same tissue patches with other masks'
 BLANK = 'patches of one color'
 OUTSIDE = 'cells outside of their patch'
 OVERHANG = 'cell patches that reach out of the tissue'
@@ -40,6 +43,8 @@ def pair(number, split='train', **changes):
             'overhang': 1.0,
             'cell_digest': f'cell {number}'.encode(),
             'tissue_digest': f'tissue {number}'.encode(),
+            'cells_digest': b'cells',
+            'mask_digest': b'mask',
         }
         | changes
     )
@@ -89,6 +94,33 @@ def test_equal_pairs_are_told_from_shared_patches():
     assert set(found(*grid)) == {CELLS_WITHIN, TISSUE_WITHIN}
 
 
+def test_equal_patches_of_other_annotations_contradict_each_other():
+    one = pair(1, cell_digest=b'c', tissue_digest=b't')
+    for split in ('train', 'test'):
+        other = {'split': split, 'cell_digest': b'c', 'tissue_digest': b't'}
+        equal = (f'train/001 = {split}/002',)
+        relabelled = found(one, pair(2, **other, cells_digest=b'other'))
+        assert relabelled[OTHER_CELLS] == equal
+        assert OTHER_MASKS not in relabelled
+        repainted = found(one, pair(2, **other, mask_digest=b'other'))
+        assert repainted[OTHER_MASKS] == equal
+        assert OTHER_CELLS not in repainted
+    # other patches may have other annotations
+    assert found(pair(1), pair(2, cells_digest=b'other', mask_digest=b'other')) == {}
+
+
+SLIDE_1, SLIDE_2 = (f'TCGA-A1-A0SK-01Z-00-DX{n}.A44D70FA' for n in (1, 2))
+
+
+def test_two_slides_of_a_patient_leak_and_one_slide_is_told_once():
+    pairs = [pair(1, slide_name=SLIDE_1), pair(2, 'test', slide_name=SLIDE_2), pair(3, 'test')]
+    assert found(*pairs) == {PATIENTS: ("patient 'TCGA-A1-A0SK': train/001, test/002",)}
+    within = [pair(1, slide_name=SLIDE_1), pair(2, slide_name=SLIDE_2)]
+    assert found(*within) == {}
+    same = [pair(1, slide_name=SLIDE_1), pair(2, 'test', slide_name=SLIDE_1)]
+    assert set(found(*same)) == {SPLITS}
+
+
 def test_patches_of_one_color_and_slides_of_no_name_are_not_compared():
     nothing = {'cell_digest': None, 'tissue_digest': None, 'slide_name': ''}
     pairs = [pair(1, **nothing), pair(2, **nothing), pair(3, 'test', **nothing)]
@@ -126,8 +158,8 @@ def lines(*pairs):
 def test_every_check_has_its_line():
     got = lines(pair(1))
     assert set(got) == {
-        SPLITS, UNNAMED, CELLS_ACROSS, TISSUE_ACROSS, PAIRS_WITHIN, CELLS_WITHIN, TISSUE_WITHIN,
-        BLANK, OUTSIDE, OVERHANG, UNKNOWN, EMPTY, SIZES,
+        SPLITS, PATIENTS, UNNAMED, CELLS_ACROSS, TISSUE_ACROSS, PAIRS_WITHIN, CELLS_WITHIN,
+        TISSUE_WITHIN, OTHER_CELLS, OTHER_MASKS, BLANK, OUTSIDE, OVERHANG, UNKNOWN, EMPTY, SIZES,
     }  # fmt: skip
     assert all(line.startswith('ok ') and line.endswith(': none') for line in got.values())
 

@@ -163,6 +163,22 @@ def test_images_of_one_color_have_no_digest():
     assert statistics_counts.digest(flat) is not None
 
 
+def test_annotations_are_compared_in_any_order():
+    triples = [(3, 3, 1), (4, 3, 2), (0, 7, 2)]
+    alone = count(record()).cells_digest
+    assert count(record(cells=cells(*reversed(triples)))).cells_digest == alone
+    others = [[(3, 3, 2), *triples[1:]], [(3, 3.5, 1), *triples[1:]], triples[1:], []]
+    digests = {count(record(cells=cells(*other))).cells_digest for other in others}
+    assert len(digests - {alone}) == 4
+
+
+def test_masks_of_one_class_are_compared_too():
+    masks = [record()['tissue_mask'], *(np.full((8, 8, 1), v, np.uint8) for v in (0, 1, UNK))]
+    digests = [count(record(tissue_mask=mask.copy())).mask_digest for mask in masks + masks]
+    assert digests[:4] == digests[4:]
+    assert len(set(digests)) == 4
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [

@@ -2,10 +2,10 @@
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 
 from ocelot_jax.datasets import release as ocelot_release
+from ocelot_jax.datasets.patients import patient
 from ocelot_jax.datasets.tiger import plan
 
 _SEED = 2023
@@ -17,18 +17,6 @@ _PATTERNS = (
     (_TRAIN, _VALIDATION, _TEST, _TRAIN, _TRAIN),
     (_TEST, _VALIDATION, _TRAIN, _TRAIN, _TRAIN),
 )
-
-_PATIENT = re.compile(
-    r'TCGA-[^-]+-[^-]+'  # TCGA-A1-A0SK of TCGA-A1-A0SK-01Z-00-DX1.A44D70FA-...
-    r'|TC_[^_]+_P\d+'  # TC_S01_P000054 of TC_S01_P000054_C0001_B101
-    r'|\d+(?=[BS]$)'  # 114 of 114S: B for a biopsy, S for a surgical specimen
-)
-
-
-def patient(slide: str) -> str:
-    """Tell the patient by the name of the slide; the whole name where it has no known form."""
-    match = _PATIENT.match(slide)
-    return match[0] if match else slide
 
 
 def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]]:

@@ -157,18 +157,3 @@ def test_three_patients_are_in_three_splits(tcga, others):
     divided = splits.assign_splits(regions(TCGA[:tcga] + OTHERS[:others]))
     assert len(divided) == min(tcga + others, 3)
     assert list(divided)[:1] == ['train'][: tcga + others]
-
-
-@pytest.mark.parametrize(
-    ('slide', 'patient'),
-    [
-        ('TCGA-A1-A0SK-01Z-00-DX1.A44D70FA-4D96-43F4-9DD7-A61535786297', 'TCGA-A1-A0SK'),
-        ('TC_S01_P000054_C0001_B101', 'TC_S01_P000054'),
-        ('114S', '114'),
-        ('100B', '100'),
-        ('100B_2', '100B_2'),
-        ('slide 7', 'slide 7'),
-    ],
-)
-def test_patient(slide, patient):
-    assert splits.patient(slide) == patient
