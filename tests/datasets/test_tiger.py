@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from apache_beam.runners.portability import fn_api_runner
 from ocelot_jax.datasets import builder, pair_folder
 from ocelot_jax.datasets.tiger import plan, records, release, tiger_dataset_builder
 from ocelot_jax.datasets.tiger.tiger_dataset_builder_test import TigerTest as TigerTest
@@ -283,7 +284,9 @@ def test_both_formats_hold_the_same(tiger, built_splits):
 
 def test_beam_builds_the_same_records(tiger, built_splits):
     path = tiger[1]
-    config = tfds.download.DownloadConfig(manual_dir=path / 'manual', beam_runner='DirectRunner')
+    # what `DirectRunner` falls back to where it cannot download another runner
+    runner = fn_api_runner.FnApiRunner()
+    config = tfds.download.DownloadConfig(manual_dir=path / 'manual', beam_runner=runner)
     tiger_dataset_builder.Builder(data_dir=path / 'beam').download_and_prepare(
         download_config=config, file_format='array_record'
     )
