@@ -221,11 +221,15 @@ def prepared(tmp_path, capsys):
     return text
 
 
-def test_nothing_is_half_built(root, tmp_path, capsys):
-    (root / CELLS_MASK).unlink()
+@pytest.mark.parametrize(
+    'case', ['entry without image', 'small mask', 'box right of the image', 'no bracket']
+)
+def test_nothing_is_half_built(case, root, tmp_path, capsys):
+    change, name, fragments = BAD[case]
+    change(root)
     text = prepared(tmp_path, capsys)
-    assert str(root / CELLS_MASK) in text
-    assert 'missing' in text
+    for fragment in (str(root / name), *fragments):
+        assert fragment in text
 
 
 def test_no_pairs_is_told(tmp_path, capsys):
