@@ -3,16 +3,15 @@
 Run by `test_configs.py` in processes with different numbers of devices.
 """
 
-import importlib
 import json
 import sys
 
 import flax.jax_utils
 import jax
+import narrow
 import numpy as np
 
 from ocelot_jax import inference, input_pipeline, network, train
-from ocelot_jax.models import ENCODERS, resnet
 
 # what the network does not depend on; configurations that are then equal take one step together
 SAME = {
@@ -37,20 +36,32 @@ SAME = {
 
 
 def read_config(name, source):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = narrow.get_config(name)
     config.update_from_flattened_dict(SAME | {'data.source': source})
-    config.model.encoder_name = 'resnet10'
     for value in config.augment:
         config.augment[value] = 0.0
     return config
 
 
+def draw_variables(model):
+    """Weights by NumPy: to initialise a network takes as long to compile as to apply it."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        if path[-1].key in ('scale', 'var'):
+            return np.ones(leaf.shape, np.float32)
+        fan_in = np.prod(leaf.shape[:-1]) if path[-1].key == 'kernel' else 100
+        return rng.standard_normal(leaf.shape, np.float32) / np.float32(np.sqrt(fan_in))
+
+    return jax.tree_util.tree_map_with_path(draw, network.abstract_variables(model))
+
+
 def take_step(config):
     pairs = input_pipeline.open_source(config.data, 'train')
-    example, mpp = pairs[0], float(pairs[0]['cell_mpp'])
+    mpp = float(pairs[0]['cell_mpp'])
     model = network.create_model(config, train.AXIS)
     tx = train.create_optimizer(config, 1)
-    state = train.create_state(network.init_variables(model, 0, example), tx, averaged=False)
+    state = train.create_state(draw_variables(model), tx, averaged=False)
     before = jax.device_get(state.variables['params'])
     [batch] = input_pipeline.eval_batches(pairs, batch_size=2, max_cells=16)
     step = train.create_train_step(config, model, tx, mpp)
@@ -75,7 +86,6 @@ def take_step(config):
 
 
 def main(source, *names):
-    ENCODERS['resnet10'] = resnet.Variant((1, 1, 1, 1))
     known = {}
     for name in names:
         config = read_config(name, source)

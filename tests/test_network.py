@@ -5,6 +5,7 @@ import itertools
 import re
 
 import jax
+import narrow
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -63,7 +64,7 @@ def test_the_sweep_holds_64_networks():
     widths = set()
     for point in points:
         config = base.get_config()
-        config.model.encoder_name = 'resnet18'
+        config.model.encoder_name = narrow.ENCODER
         config.update_from_flattened_dict(point)
         network.check_model(config.model)
         directions = tuple(point.values())

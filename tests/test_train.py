@@ -12,16 +12,16 @@ import time
 
 import jax
 import jax.numpy as jnp
+import narrow
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from conftest import ROOT, make_release
 from PIL import Image
 
-from configs import cell_only
 from ocelot_jax import train
 
-EPOCHS = 5
+EPOCHS = 4
 STEPS = 4
 
 
@@ -38,14 +38,14 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp('compiled')
 
 
-def command(folder, workdir, config='cell_only', **overrides):
+def command(folder, workdir, **overrides):
     values = {
+        'model.context': 'none',
         'data.source': folder,
         'data.batch_size': 2,
         'data.max_cells': 16,
         'num_epochs': EPOCHS,
         'detection.max_cells': 64,
-        'model.encoder_name': 'resnet18',
         'optimizer.average_decay': 0.9,
         **overrides,
     }
@@ -53,7 +53,7 @@ def command(folder, workdir, config='cell_only', **overrides):
         sys.executable,
         '-m',
         'ocelot_jax.main',
-        f'--config=configs/{config}.py',
+        '--config=tests/narrow.py',
         f'--workdir={workdir}',
         *(f'--config.{name}={value}' for name, value in values.items()),
     ]
@@ -63,9 +63,7 @@ def environment(cache, devices=1):
     return os.environ | {
         'JAX_COMPILATION_CACHE_DIR': str(cache),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-        # tiny data: compiling well takes longer than computing badly
-        'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices} '
-        '--xla_backend_optimization_level=0',
+        'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices} {narrow.XLA_FLAGS}',
     }
 
 
@@ -198,6 +196,7 @@ def test_sigterm_saves_within_the_epoch_and_the_run_goes_on(folder, cache, refer
 def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
     """Same global batch, dropout off; batch statistics and Dice sums span the devices."""
     overrides = {
+        'model.context': 'prediction',
         'data.batch_size': 8,
         'num_epochs': 3,
         'model.cell_dropout': 0.0,
@@ -207,7 +206,7 @@ def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):
     }
     processes = {
         devices: subprocess.Popen(
-            command(folder, tmp_path / str(devices), 'pred_inter2', **overrides),
+            command(folder, tmp_path / str(devices), **overrides),
             cwd=ROOT,
             env=environment(cache, devices),
             stdout=subprocess.DEVNULL,
@@ -239,7 +238,7 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
         return state.replace(step=state.step + 1), {'loss': jnp.array([loss])}
 
     monkeypatch.setattr(train, 'create_train_step', lambda *arguments: step)
-    config = cell_only.get_config()
+    config = narrow.get_config('cell_only')
     config.data.source = str(folder)
     config.data.batch_size = 2
     config.data.max_cells = 16

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import narrow
 import numpy as np
 import pytest
 
@@ -35,7 +36,8 @@ WIDENED = {
 
 def make_model(name, **kwargs):
     context, seam = MODELS[name]
-    return CellTissue(2, TISSUE_CLASSES, context=context, seam=seam, **kwargs)
+    wanted = {'encoder_name': narrow.ENCODER, 'context': context, 'seam': seam}
+    return CellTissue(2, TISSUE_CLASSES, **wanted, **kwargs)
 
 
 def make_batch(seed=0, size=1):
@@ -95,7 +97,7 @@ def compiled():
             model = make_model(name)
             apply = jax.jit(
                 lambda variables, batch: model.apply(variables, batch, train=False),
-                compiler_options={'xla_backend_optimization_level': 0},
+                compiler_options=narrow.COMPILER_OPTIONS,
             )
             variables = jax.device_put(random_variables(shapes_of_variables(model)))
             made[name] = variables, apply
@@ -300,12 +302,14 @@ def test_each_branch_has_its_dropout_and_the_shared_axis():
 def encoders():
     """Encoders with dropout and the same without, on the same input."""
     x = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)
-    shapes = jax.eval_shape(lambda: ResNetEncoder().init(jax.random.key(0), x, train=False))
+    shapes = jax.eval_shape(
+        lambda: ResNetEncoder(narrow.ENCODER).init(jax.random.key(0), x, train=False)
+    )
     variables = random_variables(shapes)
 
     def low(dropout, train, rngs):
         """Only the first stage: the compiler drops the rest."""
-        model = ResNetEncoder(dropout=dropout)
+        model = ResNetEncoder(narrow.ENCODER, dropout=dropout)
         call = lambda rngs: model.apply(
             variables, x, train=train, rngs=rngs, mutable=['batch_stats']
         )

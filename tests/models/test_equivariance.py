@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import narrow
 import numpy as np
 import pytest
 
@@ -84,7 +85,7 @@ def test_turned_pairs_give_turned_maps(name):
     stacked['center'][-1] = batch['center']
     apply = jax.jit(
         lambda variables, batch: model.apply(variables, batch, train=False),
-        compiler_options={'xla_backend_optimization_level': 0},
+        compiler_options=narrow.COMPILER_OPTIONS,
     )
     outputs = apply(symmetric_variables(model, batch), stacked)
     for output in ('cell_logits', 'tissue_logits'):

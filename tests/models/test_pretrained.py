@@ -1,5 +1,6 @@
 """Weights under other people's names: taken in, widened, written out."""
 
+import functools
 import json
 import struct
 import sys
@@ -24,14 +25,21 @@ def weights(shared):
     return smp_weights(golden['names'], golden['shapes'], 5)
 
 
-def random_state_dict(encoder, num_classes=3, seed=0):
-    """Weights for smp's names, shaped as our network wants them, made without the golden file."""
-    rng = np.random.default_rng(seed)
+@functools.cache
+def branch_shapes(encoder, num_classes):
     model = deeplab.DeepLabV3Plus(num_classes, encoder)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-    draw = lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32)
-    return smp.to_smp(jax.tree.map(draw, shapes))
+    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+
+
+def draw(shapes, seed):
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32), shapes)
+
+
+def random_state_dict(encoder, num_classes=3, seed=0):
+    """Weights for smp's names, shaped as our network wants them, made without the golden file."""
+    return smp.to_smp(draw(branch_shapes(encoder, num_classes), seed))
 
 
 def torchvision_resnet(encoder, seed=0):
@@ -48,10 +56,7 @@ def torchvision_resnet(encoder, seed=0):
 
 def model_and_variables(config):
     model = network.create_model(config)
-    shapes = network.abstract_variables(model)
-    rng = np.random.default_rng(1)
-    draw = lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32)
-    return model, jax.tree.map(draw, shapes)
+    return model, draw(network.abstract_variables(model), seed=1)
 
 
 def flat(variables):
