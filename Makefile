@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/python -m ocelot_jax.evaluate --workdir=runs/demo --split=test --untrained
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -11,6 +11,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {'train': 'train', 'val': 'val', 'validation': 'val', 'test': 'test'}
 # The cell patch covers a quarter of the tissue patch, as in the release.
 CELL_MPP, TISSUE_MPP = 0.2, 0.8
+# The files that take longest, which begin first, lest one worker be left with them in the end.
+DEAREST = ('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance')
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {name: rank for rank, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 @pytest.fixture(scope='session')
