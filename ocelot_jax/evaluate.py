@@ -2,12 +2,13 @@
 
 Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.json` and
 `scores.csv`, with the cells found (`predictions.json`, in the challenge's format) and a page of
-overlays (`overlays.png`).
+overlays (`overlays.png`). Several runs, `--workdir=RUN1,RUN2`, vote; what they and
+`--test_time_augmentation` come to is written to `<split>-ensemble` and `<split>-tta` of the first.
 """
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,12 @@ from absl import flags
 from ocelot_jax import (
     atomic,
     challenge,
-    checkpoint,
     cli,
     inference,
     input_pipeline,
     network,
     overlay,
-    runs,
+    trained,
 )
 from ocelot_jax.datasets.pair_folder import as_record, split_name
 
@@ -36,15 +36,20 @@ Table = dict[str, dict[str, float]]
 
 
 def evaluate_run(
-    workdir: Path, split: str | None = None, source: str | None = None, untrained: bool = False
+    workdirs: Sequence[Path],
+    split: str | None = None,
+    source: str | None = None,
+    untrained: bool = False,
+    test_time_augmentation: bool = False,
 ) -> Table:
     """Scores the best epoch of a run on a split, and writes and prints what came out.
 
     Args:
-        workdir: the run's directory.
+        workdirs: the run's directory, or those of several that vote.
         split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
         source: other data than the run's own, named as `config.data.source` names it.
         untrained: whether to score the network before training as well.
+        test_time_augmentation: see `trained.load`.
 
     Returns:
         Row names ('population', each organ, and maybe 'untrained') to scores by name. Several
@@ -54,33 +59,36 @@ def evaluate_run(
         FileNotFoundError: the directory holds no run.
         ValueError: the run has no finished epoch, or the data is wrong.
     """
-    config = runs.load_config(workdir)
+    model = trained.load(workdirs, test_time_augmentation)
+    config = model.config
     if source is not None:
         config.data.source = source
     split = split or input_pipeline.splits(config.data)[-1]
     pairs = input_pipeline.open_source(config.data, split)
     example = as_record(pairs[0])
-    predict = inference.create_predictor(config, float(example['cell_mpp']))
-
-    model = network.create_model(config)
-    step, best = checkpoint.restore_best(workdir, network.empty_variables(model))
+    predict = inference.create_predictor(config, float(example['cell_mpp']), model.ensemble)
 
     def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
         return inference.predictions(predict, flax.jax_utils.replicate(variables), pairs, config)
 
     kept: list[inference.Prediction] = []
-    evaluation = inference.evaluate(_keep(found(best), kept), len(pairs), config)
+    evaluation = inference.evaluate(_keep(found(model.variables), kept), len(pairs), config)
     organs = np.array([as_record(pairs[i])['organ'] for i in range(len(pairs))])
     table = tabulate(evaluation, organs, config)
     if untrained:
-        initial = network.init_variables(model, config.seed, example)
+        initial = network.init_variables(network.create_model(config), config.seed, example)
+        initial = inference.stack([initial]) if model.ensemble else initial
         before = inference.evaluate(found(initial), len(pairs), config)
         table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
     if jax.process_index() == 0:
-        folder = workdir / 'evaluation' / split_name(split)
+        kind = '-ensemble' * model.ensemble + '-tta' * test_time_augmentation
+        folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(table, folder)
-        print(f'{workdir}, step {step}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
+        names = ' and '.join(
+            f'{workdir}, step {step}' for workdir, step in zip(workdirs, model.steps, strict=True)
+        )
+        print(f'{names}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
         if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
             write_predictions(kept, folder / 'predictions.json', config)
             write_overlays(kept, pairs, folder / 'overlays.png', config)
@@ -191,16 +199,23 @@ def _format(value: float | None) -> str:
 
 
 def _define_flags() -> None:
-    flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+    flags.DEFINE_list('workdir', None, 'Directory of the run, or of several.', required=True)
     flags.DEFINE_string('split', None, 'train, val or test; by default test, or val without one.')
     flags.DEFINE_string('source', None, "Other data than the run's own, as config.data.source.")
+    flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
 
 
 def main() -> None:
     """Scores the run that the flags name."""
     values = flags.FLAGS
-    evaluate_run(Path(values.workdir), values.split, values.source, values.untrained)
+    evaluate_run(
+        [Path(workdir) for workdir in values.workdir],
+        values.split,
+        values.source,
+        values.untrained,
+        values.test_time_augmentation,
+    )
 
 
 if __name__ == '__main__':

@@ -38,7 +38,7 @@ def main() -> None:
         jax.distributed.initialize()
     cli.keep_compilations(workdir.parent)
     train.train_and_evaluate(config, workdir)
-    evaluate.evaluate_run(workdir)
+    evaluate.evaluate_run([workdir])
 
 
 if __name__ == '__main__':

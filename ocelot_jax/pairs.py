@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ocelot_jax import atomic, challenge, inference, reading
+from ocelot_jax import atomic, challenge, images, inference, overlay, reading
 from ocelot_jax.datasets import pair_folder, release
 from ocelot_jax.runs import Patches
 
 Record = dict[str, Any]
+
+_OVERLAYS = 8
+# as large as the distance within which the score matches cells
+_RADIUS_UM = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Found:
         labels: [n] int32, 1..K.
         scores: [n] float32.
         tissue: [h,w] uint8, most likely class of the tissue patch; None without a tissue branch.
+        image: [H,W,3] uint8, the cell patch, of the first few pairs; None of the others.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Found:
     labels: np.ndarray
     scores: np.ndarray
     tissue: np.ndarray | None
+    image: np.ndarray | None
 
 
 def one_pair(
@@ -64,8 +70,8 @@ def one_pair(
         mpps: um per pixel of the cell patch and of the tissue patch.
     """
     record = {
-        'cell_image': read_image(cell),
-        'tissue_image': read_image(tissue),
+        'cell_image': images.read_rgb(cell),
+        'tissue_image': images.read_rgb(tissue),
         'center': np.array(center, np.float32),
         'cell_mpp': np.float32(mpps[0]),
         'tissue_mpp': np.float32(mpps[1]),
@@ -91,7 +97,7 @@ def challenge_pairs(folder: Path) -> Pairs:
         ValueError: a file is missing or bad, or they do not fit together.
     """
     paths = {kind: _only_tiff(folder / f'images/{kind}_patches') for kind in ('cell', 'tissue')}
-    stacks = {kind: _unstack(read_image(path), path) for kind, path in paths.items()}
+    stacks = {kind: _unstack(images.read_rgb(path), path) for kind, path in paths.items()}
     path = folder / 'metadata.json'
     try:
         metadata = json.loads(path.read_text())
@@ -181,17 +187,25 @@ def predict_pairs(
                     labels=np.asarray(cells.labels[row, :count]),
                     scores=np.asarray(cells.scores[row, :count]),
                     tissue=None if tissue is None else tissue[row],
+                    image=batch['cell_image'][row] if index < _OVERLAYS else None,
                 )
             )
     return results
 
 
 def write_pairs(found: Sequence[Found], folder: Path, cell_classes: Sequence[str]) -> None:
-    """Writes `predictions.json` (the challenge's format), `cells.csv` and `tissue/<name>.png`.
+    """Writes `predictions.json` (the challenge's format), `cells.csv`, `tissue/` and `overlays/`.
 
-    The tissue's values are those of OCELOT's annotations: 1, 2, ...
+    The tissue's values are those of OCELOT's annotations: 1, 2, ...; overlays are of the first
+    few pairs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'overlays').mkdir(parents=True, exist_ok=True)
+    for pair in found:
+        if pair.image is not None:
+            cells = overlay.Marks(pair.points, pair.labels)
+            picture = overlay.draw_found(pair.image, cells, _RADIUS_UM / pair.mpp)
+            with atomic.replacing(folder / f'overlays/{pair.name}.png') as path:
+                Image.fromarray(picture).save(path)
     if any(pair.tissue is not None for pair in found):
         (folder / 'tissue').mkdir(exist_ok=True)
         for pair in found:
@@ -212,23 +226,6 @@ def write_challenge(found: Sequence[Found], path: Path, cell_classes: Sequence[s
     """Writes the cells in the challenge's format."""
     cells = [(pair.points, pair.labels, pair.scores) for pair in found]
     challenge.write(path, cells, num_classes=len(cell_classes))
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Reads an image in 8-bit RGB, of any size, [h,w,3] uint8; ValueError where it is none."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # a stack is long
-    try:
-        with Image.open(path) as image:
-            if image.mode != 'RGB':
-                raise ValueError(f'{path}: color mode is {image.mode}; want 8-bit RGB')
-            return np.asarray(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such file; want an image') from None
-    except (OSError, SyntaxError) as error:
-        reason = str(error).split(' <')[0]
-        raise ValueError(f'{path}: cannot be read as an image ({reason})') from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _only_tiff(folder: Path) -> Path:

@@ -4,7 +4,7 @@ What X may be, and what is written to DIR:
 
 | `--input` | output |
 |---|---|
-| a cell patch, with `--tissue=IMAGE --center=x,y` | `predictions.json`, `cells.csv`, `tissue/` |
+| a cell patch, with `--tissue=IMAGE --center=x,y` | see `pairs.write_pairs` |
 | a directory or zip in OCELOT's layout, annotated or not | the same, in a folder per split |
 | the challenge's stacks (`images/cell_patches/*.tif`, ...) | `cell_classification.json` |
 | a slide (OpenSlide's formats) or a large image | a folder, see `slides.outputs` |

@@ -1,7 +1,5 @@
 """Runs that nobody trained, for tests of what is done with trained ones."""
 
-import dataclasses
-
 import numpy as np
 
 from configs import pred_inter2
@@ -34,14 +32,13 @@ def record(patches):
     }
 
 
-def make_run(workdir, config, patches=SMALL, seed=0):
-    """Writes what training would leave: configuration, patches and one finished epoch."""
+def make_run(workdir, config, patches=SMALL):
+    """Writes what training would leave: configuration, patches and weights, all zero."""
     workdir.mkdir(parents=True)
     runs.write_config(workdir, config)
     if patches:
         runs.write_patches(workdir, record(patches))
-    small = dataclasses.replace(patches or SMALL, cell_size=64, tissue_size=64)
-    variables = network.init_variables(network.create_model(config), seed, record(small))
+    variables = network.empty_variables(network.create_model(config))
     with checkpoint.open_manager(workdir) as manager:
         checkpoint.save(
             manager,

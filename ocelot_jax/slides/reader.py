@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
-import tifffile
 from PIL import Image
 
+from ocelot_jax import images
 from ocelot_jax.slides import windows
 
 try:
@@ -252,8 +252,7 @@ def _open_source(path: Path) -> Source:
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file; want a slide or an image')
     suffix = path.suffix.lower()
-    if suffix in ('.tif', '.tiff'):
-        _check_tiff(path)
+    images.check_depth(path)
     if openslide is not None and openslide.OpenSlide.detect_format(path) is not None:
         return _OpenSlideSource(path)
     if suffix in PLAIN:
@@ -262,20 +261,6 @@ def _open_source(path: Path) -> Source:
     raise ValueError(
         f'{path}: no slide that OpenSlide knows{hint}; want one, or {", ".join(PLAIN)}'
     )
-
-
-def _check_tiff(path: Path) -> None:
-    """Refuses what OpenSlide would show in colors that are not there."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            bits, samples = page.bitspersample, page.samplesperpixel
-    except (tifffile.TiffFileError, OSError, IndexError, ValueError, KeyError) as error:
-        raise ValueError(f'{path}: is no whole TIFF ({error})') from None
-    if bits != 8 or samples not in (3, 4):
-        raise ValueError(
-            f'{path}: has {samples} channels of {bits} bits; want 8-bit color, 3 or 4 channels'
-        )
 
 
 def _stated_mpp(path: Path, source: Source) -> float:

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from drawn import darkness, draw_slide, spread_cells, write_pyramid
+from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import small_config
 from one_by_one import grid_rows, predict_all, predict_window
 from scipy.spatial import cKDTree

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from drawn import write_pyramid
+from drawn_slides import write_pyramid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -123,7 +123,7 @@ BAD = {
     'none.png': (save, {}, 'says no um/px; give it as --mpp'),
     'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px are of no microscope'),
     'gray.png': (save, {'mode': 'L'}, 'color mode is L; want 8-bit RGB'),
-    'deep.png': (save, {'mode': 'I;16'}, 'color mode is I;16; want 8-bit RGB'),
+    'deep.png': (save, {'mode': 'I;16'}, 'has channels of 16 bits; want 8-bit color'),
     'deep.tif': (
         write_tiff,
         {'shape': (64, 64, 3), 'dtype': np.uint16, 'photometric': 'rgb'},
