@@ -71,3 +71,42 @@ def test_symmetric_probabilities_turn_with_the_pair(batch, flip, turns):
     np.testing.assert_allclose(of_turned, np.rot90(cell, turns, (1, 2)), atol=1e-5)
     single, _ = inference.probabilities(Reader(), None, batch)
     assert np.abs(np.asarray(single) - np.asarray(cell)).max() > 0.01
+
+
+def sharing(batch):
+    """Four cell patches, two in each tissue patch: sharing it, and with one each."""
+    rng = np.random.default_rng(1)
+    cells = ('cell_image', 'center', 'cell_mpp', 'tissue_mpp')
+    more = {name: np.repeat(batch[name], 2, 0) for name in cells}
+    more['cell_image'] = rng.random(more['cell_image'].shape, np.float32)
+    more['center'] = rng.random(more['center'].shape, np.float32)
+    shared = {**more, 'tissue_image': batch['tissue_image']}
+    return shared, {**more, 'tissue_image': np.repeat(batch['tissue_image'], 2, 0)}
+
+
+@pytest.mark.parametrize('compute', [inference.probabilities, inference.symmetric_probabilities])
+def test_a_shared_tissue_patch_is_as_one_of_each(batch, compute):
+    shared, apart = sharing(batch)
+    cell, tissue = compute(Reader(), None, shared)
+    expected_cell, expected_tissue = compute(Reader(), None, apart)
+    np.testing.assert_allclose(cell, expected_cell, atol=1e-6)
+    assert tissue.shape[0] == 2
+    np.testing.assert_allclose(np.repeat(tissue, 2, 0), expected_tissue, atol=1e-6)
+
+
+class Weighted(Reader):
+    """A reader whose variables matter."""
+
+    def apply(self, variables, batch, train):
+        outputs = super().apply(variables, batch, train)
+        return jax.tree.map(lambda x: x * variables['weight'], outputs)
+
+
+def test_several_networks_give_the_mean_of_what_each_says(batch, monkeypatch):
+    monkeypatch.setattr(inference.network, 'create_model', lambda config: Weighted())
+    config = inference.ml_collections.ConfigDict({'test_time_augmentation': False})
+    members = [{'weight': np.float32(w)} for w in (0.1, 1.0, 3.0)]
+    engine = inference.create_engine(config, inference.stack(members), ensemble=True)
+    each = [inference.probabilities(Weighted(), member, batch) for member in members]
+    for found, *expected in zip(engine(batch), *each, strict=True):
+        np.testing.assert_allclose(found, np.mean(expected, 0), atol=1e-6)
