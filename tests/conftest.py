@@ -1,10 +1,12 @@
 """Fixtures of all tests: the shared data, and small data sets in OCELOT's layout."""
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 import pytest
+import slide_results
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -102,3 +104,17 @@ def _entry(folder, pair_id, rng):
 def release_folder(tmp_path) -> pathlib.Path:
     """A fresh data set as `make_release` writes it."""
     return make_release(tmp_path / 'release')
+
+
+@pytest.fixture(scope='session')
+def slide():
+    """What was found on a drawn slide."""
+    return slide_results.make()
+
+
+@pytest.fixture(scope='session')
+def base(slide):
+    """The slide with 500 cells."""
+    return dataclasses.replace(
+        slide, points=slide.points[:500], labels=slide.labels[:500], scores=slide.scores[:500]
+    )

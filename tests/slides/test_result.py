@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import results
+import slide_results as results
 
 
 @pytest.mark.parametrize(

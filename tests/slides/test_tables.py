@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-import results
+import slide_results as results
 
 from ocelot_jax.slides import tables
 
