@@ -1,0 +1,138 @@
+"""A graph that grows node by node, and its values, with which one can calculate."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+# what ONNX Runtime of 2023 and OpenVINO of 2023 read
+_OPSET, _IR_VERSION = 18, 9
+
+Operand = Union['Value', np.ndarray, float, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """What a node computes.
+
+    Attributes:
+        graph: the graph it is of.
+        name: its name there.
+        size: (height, width), if it is a map.
+    """
+
+    graph: 'Graph'
+    name: str
+    size: tuple[int, int] | None = None
+
+    def __add__(self, other: Operand) -> 'Value':
+        return self.graph.add('Add', self, other)
+
+    def __sub__(self, other: Operand) -> 'Value':
+        return self.graph.add('Sub', self, other)
+
+    def __rsub__(self, other: Operand) -> 'Value':
+        return self.graph.add('Sub', other, self)
+
+    def __mul__(self, other: Operand) -> 'Value':
+        return self.graph.add('Mul', self, other)
+
+    def __truediv__(self, other: Operand) -> 'Value':
+        return self.graph.add('Div', self, other)
+
+    def __rtruediv__(self, other: Operand) -> 'Value':
+        return self.graph.add('Div', other, self)
+
+    def __matmul__(self, other: Operand) -> 'Value':
+        return self.graph.add('MatMul', self, other)
+
+    # NumPy leaves these operators to us
+    __array_ufunc__ = None
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rmatmul__(self, other: Operand) -> 'Value':
+        return self.graph.add('MatMul', other, self)
+
+
+class Graph:
+    """Collects nodes, in the order in which they are computed."""
+
+    def __init__(self):
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._uses: collections.Counter[str] = collections.Counter()
+
+    def input(self, name: str, dtype: Any, shape: Sequence[int | str]) -> Value:
+        """Adds an input; sides of `shape` that are names may have any length."""
+        self._inputs.append(_info(name, dtype, shape))
+        return Value(self, name)
+
+    def output(self, value: Value, name: str, shape: Sequence[int | str]) -> None:
+        """Makes a float32 value an output of that name."""
+        self._nodes.append(helper.make_node('Identity', [value.name], [name], name))
+        self._outputs.append(_info(name, np.float32, shape))
+
+    def constant(self, array: np.ndarray | float | int, name: str = 'constant') -> Value:
+        """Adds a constant; floating-point ones are float32."""
+        array = np.asarray(array)
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        name = self._unique(name)
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return Value(self, name)
+
+    def add(
+        self,
+        op: str,
+        *operands: Operand,
+        name: str = '',
+        size: tuple[int, int] | None = None,
+        **attributes: Any,
+    ) -> Value:
+        """Adds a node with one result.
+
+        Args:
+            op: ONNX's name of the operation.
+            operands: values, or what is to become constants.
+            name: of the node and its result; by default that of the operation.
+            size: of the resulting map, by default the one that the operands have.
+            attributes: of the operation.
+        """
+        values = [x if isinstance(x, Value) else self.constant(x) for x in operands]
+        name = self._unique(name or op.lower())
+        inputs = [value.name for value in values]
+        self._nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
+        return Value(self, name, size or next((v.size for v in values if v.size), None))
+
+    def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
+        """Joins maps by their channels, or others along another axis."""
+        return self.add('Concat', *values, axis=axis)
+
+    def to_model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
+        """The finished model."""
+        graph = helper.make_graph(
+            self._nodes, 'ocelot_jax', self._inputs, self._outputs, self._constants
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid('', _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name='ocelot_jax',
+        )
+        helper.set_model_props(model, dict(metadata))
+        return model
+
+    def _unique(self, name: str) -> str:
+        self._uses[name] += 1
+        return name if self._uses[name] == 1 else f'{name}_{self._uses[name]}'
+
+
+def _info(name: str, dtype: Any, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return helper.make_tensor_value_info(name, element, shape)
