@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from benchmarks import workload
-from ocelot_jax import inference, input_pipeline, network
+from ocelot_jax import cli, inference, input_pipeline, network
 
 
 def main() -> None:
@@ -70,4 +70,5 @@ def median_seconds(call: Callable[[], Any], runs: int) -> float:
 
 
 if __name__ == '__main__':
+    cli.use_huge_pages()  # as training does
     main()
