@@ -4,6 +4,7 @@ Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.jso
 `scores.csv`, with the cells found (`predictions.json`, in the challenge's format) and a page of
 overlays (`overlays.png`). Several runs, `--workdir=RUN1,RUN2`, vote; what they and
 `--test_time_augmentation` come to is written to `<split>-ensemble` and `<split>-tta` of the first.
+So is what another `--engine` than XLA comes to, to `<split>-<engine>`.
 """
 
 import csv
@@ -22,6 +23,7 @@ from ocelot_jax import (
     atomic,
     challenge,
     cli,
+    engines,
     inference,
     input_pipeline,
     network,
@@ -41,6 +43,7 @@ def evaluate_run(
     source: str | None = None,
     untrained: bool = False,
     test_time_augmentation: bool = False,
+    engine: str = 'xla',
 ) -> Table:
     """Scores the best epoch of a run on a split, and writes and prints what came out.
 
@@ -50,6 +53,7 @@ def evaluate_run(
         source: other data than the run's own, named as `config.data.source` names it.
         untrained: whether to score the network before training as well.
         test_time_augmentation: see `trained.load`.
+        engine: what computes the network, one of `engines.ENGINES`.
 
     Returns:
         Row names ('population', each organ, and maybe 'untrained') to scores by name. Several
@@ -66,10 +70,16 @@ def evaluate_run(
     split = split or input_pipeline.splits(config.data)[-1]
     pairs = input_pipeline.open_source(config.data, split)
     example = as_record(pairs[0])
-    predict = inference.create_predictor(config, float(example['cell_mpp']), model.ensemble)
+    cell_mpp = float(example['cell_mpp'])
+    if engine == 'xla':
+        predict = inference.create_predictor(config, cell_mpp, model.ensemble)
+        prepare = flax.jax_utils.replicate
+    else:
+        predict = inference.create_engine_predictor(config, cell_mpp)
+        prepare = lambda variables: engines.create(engine, config, variables, model.ensemble)
 
     def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
-        return inference.predictions(predict, flax.jax_utils.replicate(variables), pairs, config)
+        return inference.predictions(predict, prepare(variables), pairs, config)
 
     kept: list[inference.Prediction] = []
     evaluation = inference.evaluate(_keep(found(model.variables), kept), len(pairs), config)
@@ -82,6 +92,7 @@ def evaluate_run(
         table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
     if jax.process_index() == 0:
         kind = '-ensemble' * model.ensemble + '-tta' * test_time_augmentation
+        kind += f'-{engine}' * (engine != 'xla')
         folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(table, folder)
@@ -203,6 +214,7 @@ def _define_flags() -> None:
     flags.DEFINE_string('split', None, 'train, val or test; by default test, or val without one.')
     flags.DEFINE_string('source', None, "Other data than the run's own, as config.data.source.")
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
+    flags.DEFINE_enum('engine', 'xla', engines.ENGINES, 'What computes the network.')
     flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
 
 
@@ -215,6 +227,7 @@ def main() -> None:
         values.source,
         values.untrained,
         values.test_time_augmentation,
+        values.engine,
     )
 
 

@@ -264,6 +264,20 @@ def create_predictor(
     return predict
 
 
+def create_engine_predictor(config: ml_collections.ConfigDict, cell_mpp: float) -> Predictor:
+    """As `create_predictor`, but what it makes wants an `Engine` in the variables' place."""
+    detect = Detector(config, cell_mpp)
+
+    def predict(engine: Engine, batch: Batch) -> tuple[detection.Cells, np.ndarray | None]:
+        probs, tissue = engine(batch)
+        cells = jax.tree.map(np.asarray, detect(probs))
+        if tissue is None or not config.tissue_loss_weight:
+            return cells, None
+        return cells, np.asarray(tissue).argmax(-1).astype(np.uint8)
+
+    return predict
+
+
 def predictions(
     predict: Predictor, variables: Any, source: Any, config: ml_collections.ConfigDict
 ) -> Iterator[Prediction]:

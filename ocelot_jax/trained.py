@@ -9,7 +9,7 @@ from typing import Any
 
 import ml_collections
 
-from ocelot_jax import checkpoint, inference, network, runs
+from ocelot_jax import checkpoint, engines, inference, network, runs
 from ocelot_jax.datasets import pair_folder
 
 
@@ -35,9 +35,9 @@ class Trained:
     def ensemble(self) -> bool:
         return len(self.workdirs) > 1
 
-    def create_engine(self) -> inference.Engine:
-        """The jitted networks."""
-        return inference.create_engine(self.config, self.variables, self.ensemble)
+    def create_engine(self, name: str = 'xla') -> inference.Engine:
+        """What computes the networks, one of `engines.ENGINES`."""
+        return engines.create(name, self.config, self.variables, self.ensemble)
 
     def describe(self) -> dict[str, Any]:
         """What tells these runs from others, as JSON holds it."""
