@@ -7,6 +7,9 @@ import numpy as np
 
 from ocelot_jax.onnx_graph.graph import Value
 
+WEIGHTS = 'alignment/weights'
+"""How the names of the matrices of weights begin."""
+
 
 class Place(NamedTuple):
     """Where the cell patch lies in the tissue patch.
@@ -79,4 +82,4 @@ def _weights(step: Value, start: Value, old: int, new: int) -> Value:
         graph.add('GreaterOrEqual', sample, -0.5),
         graph.add('LessOrEqual', sample, old - 0.5),
     )
-    return weights * graph.add('Cast', inside, to=1)
+    return graph.add('Mul', weights, graph.add('Cast', inside, to=1), name=WEIGHTS)
