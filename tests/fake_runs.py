@@ -1,8 +1,8 @@
 """Runs that nobody trained, for tests of what is done with trained ones."""
 
+import narrow
 import numpy as np
 
-from configs import pred_inter2
 from ocelot_jax import checkpoint, network, runs
 
 SMALL = runs.Patches(64, 0.5, 64, 2.0)
@@ -10,8 +10,7 @@ SMALL = runs.Patches(64, 0.5, 64, 2.0)
 
 def small_config(**changes):
     """Pred-to-inter-2 as small as it goes; `changes` are fields, dots as double underscores."""
-    config = pred_inter2.get_config()
-    config.model.encoder_name = 'resnet10'
+    config = narrow.get_config()
     config.detection.sigma_um = 0.5
     config.detection.min_distance_um = 1.5
     config.detection.max_cells = 256

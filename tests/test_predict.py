@@ -18,18 +18,10 @@ from fake_runs import make_run, small_config
 from PIL import Image
 
 from ocelot_jax import predict, runs, trained
-from ocelot_jax.models import ENCODERS, resnet
 from ocelot_jax.predict import Options
 from ocelot_jax.slides import collection, outputs
 
 RELEASE = runs.Patches(64, 0.2, 64, 0.8)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def small_encoder():
-    ENCODERS['resnet10'] = resnet.Variant((1, 1, 1, 1))
-    yield
-    del ENCODERS['resnet10']
 
 
 @pytest.fixture(scope='module')

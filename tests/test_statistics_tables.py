@@ -32,6 +32,8 @@ def pair(number, split='train', **changes):
             'overhang': 0.0,
             'cell_digest': f'cell {number}'.encode(),
             'tissue_digest': f'tissue {number}'.encode(),
+            'cells_digest': b'cells',
+            'mask_digest': b'mask',
         }
         | changes
     )

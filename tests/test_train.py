@@ -155,7 +155,8 @@ def test_a_run_of_another_configuration_is_left_alone(folder, cache, reference):
     before = sorted((reference / 'checkpoints').iterdir())
     done = run(command(folder, reference, num_epochs=EPOCHS + 1), cache)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
+    [line] = [line for line in done.stderr.splitlines() if line.startswith('error:')]
+    assert line == (
         f'error: {reference}/config.json: holds a run of another configuration: '
         f'config.num_epochs is {EPOCHS} there and {EPOCHS + 1} here; '
         'choose another --workdir or the same values'

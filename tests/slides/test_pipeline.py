@@ -9,7 +9,6 @@ from one_by_one import grid_rows, predict_all, predict_window
 from scipy.spatial import cKDTree
 
 from ocelot_jax import inference, network, runs
-from ocelot_jax.models import ENCODERS, resnet
 from ocelot_jax.slides import foreground, pipeline
 from ocelot_jax.slides.reader import Slide
 
@@ -197,7 +196,6 @@ def test_samples_are_windows_of_the_slide(path, tmp_path):
 @pytest.fixture(scope='module')
 def network_engine():
     """A network that nobody trained, and the same as JAX's own function of one pair."""
-    ENCODERS['resnet10'] = resnet.Variant((1, 1, 1, 1))
     config = small_config()
     model = network.create_model(config)
     rng = np.random.default_rng(0)
@@ -212,8 +210,7 @@ def network_engine():
     shapes = network.abstract_variables(model)
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
     single = jax.jit(lambda batch: inference.probabilities(model, variables, batch))
-    yield inference.create_engine(config, variables, ensemble=False), single
-    del ENCODERS['resnet10']
+    return inference.create_engine(config, variables, ensemble=False), single
 
 
 def test_the_network_itself_finds_what_it_finds_in_single_windows(network_engine, cells, tmp_path):
