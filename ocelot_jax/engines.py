@@ -12,6 +12,7 @@ All but the first need the `[export]` extra.
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -66,6 +67,8 @@ def require(package: str, what: str) -> ModuleType:
     Raises:
         ValueError: it is not installed; `what` needs it.
     """
+    # OpenVINO's import would report to its makers, from a fork that JAX's threads may not survive
+    sys.modules.setdefault('openvino_telemetry', None)
     try:
         return importlib.import_module(package)
     except ImportError:

@@ -21,8 +21,6 @@ from ocelot_jax import atomic, engines, inference, network, runs, trained
 _TOLERANCE = 1e-4
 _PAIRS = 2
 
-Probabilities = Mapping[str, np.ndarray]
-
 
 def export(workdir: Path, file: Path, patches: runs.Patches | None = None) -> float:
     """Writes the best epoch of a run as an ONNX graph, and checks it against JAX.
@@ -79,10 +77,11 @@ def compare(
         batch: pairs, as `input_pipeline` gives them.
     """
     compute = jax.jit(functools.partial(inference.probabilities, model))
-    expected = [maps for maps in compute(variables, dict(batch)) if maps is not None]
+    expected = [x for x in compute(variables, dict(batch)) if x is not None]
     session = engines.open_onnxruntime(file.read_bytes())
     found = session.run({name: batch[name] for name in session.inputs})
-    return max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+    # NumPy's maximum keeps what is not a number
+    return float(np.max([np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]))
 
 
 def random_pairs(patches: runs.Patches) -> dict[str, np.ndarray]:

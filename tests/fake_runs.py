@@ -31,13 +31,14 @@ def record(patches):
     }
 
 
-def make_run(workdir, config, patches=SMALL):
-    """Writes what training would leave: configuration, patches and weights, all zero."""
+def make_run(workdir, config, patches=SMALL, variables=None):
+    """Writes what training would leave: configuration, patches and weights, zero where None."""
     workdir.mkdir(parents=True)
     runs.write_config(workdir, config)
     if patches:
         runs.write_patches(workdir, record(patches))
-    variables = network.empty_variables(network.create_model(config))
+    if variables is None:
+        variables = network.empty_variables(network.create_model(config))
     with checkpoint.open_manager(workdir) as manager:
         checkpoint.save(
             manager,
