@@ -7,7 +7,7 @@ from configs import pred_inter2
 
 def get_config() -> ConfigDict:
     config = pred_inter2.get_config()
-    config.num_epochs = 4
+    config.num_epochs = 3
     config.data.source = 'ocelot_synthetic/small'
     config.data.batch_size = 4
     config.data.max_cells = 64
