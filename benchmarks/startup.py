@@ -19,7 +19,7 @@ from pathlib import Path
 def main() -> None:
     """Measures both starts."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--config', default='configs/crc_pred_inter2.py')
+    parser.add_argument('--config', default='configs/crc.py')
     parser.add_argument('--data', required=True, help='as config.data.source')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

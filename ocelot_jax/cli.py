@@ -50,8 +50,9 @@ def _parse(argv: list[str]) -> list[str]:
         name = str(error).strip('"\'')
         given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
         _die(f'{given}: there is no such field in the configuration' if given else error)
-    except (TypeError, ValueError, OSError) as error:
-        _die(f'--config: {error}')
+    except (ImportError, TypeError, ValueError, OSError) as error:
+        # ml_collections puts a traceback before what a configuration raises
+        _die(f'--config: {str(error).strip().splitlines()[-1]}')
     if left[1:]:
         _die(f'argument {left[1]!r} is no flag; flags begin with --')
     return left

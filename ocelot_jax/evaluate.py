@@ -1,10 +1,11 @@
 """Scores a run's best epoch: `python -m ocelot_jax.evaluate --workdir=RUN --split=test`.
 
 Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.json` and
-`scores.csv`, with the cells found (`predictions.json`, in the challenge's format) and a page of
-overlays (`overlays.png`). Several runs, `--workdir=RUN1,RUN2`, vote; what they and
-`--test_time_augmentation` come to is written to `<split>-ensemble` and `<split>-tta` of the first.
-So is what another `--engine` than XLA comes to, to `<split>-<engine>`.
+`scores.csv`, with the cells found (`predictions.json`, in the challenge's format), what reports
+are made of (see `records`) and a page of overlays (`overlays.png`). Several runs,
+`--workdir=RUN1,RUN2`, vote; what they and `--test_time_augmentation` come to is written to
+`<split>-ensemble` and `<split>-tta` of the first. So is what another `--engine` than XLA comes
+to, to `<split>-<engine>`.
 """
 
 import csv
@@ -28,6 +29,7 @@ from ocelot_jax import (
     input_pipeline,
     network,
     overlay,
+    records,
     trained,
 )
 from ocelot_jax.datasets.pair_folder import as_record, split_name
@@ -102,6 +104,7 @@ def evaluate_run(
         print(f'{names}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
         if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
             write_predictions(kept, folder / 'predictions.json', config)
+            records.write_records(kept, pairs, folder, config)
             write_overlays(kept, pairs, folder / 'overlays.png', config)
             print(folder / 'overlays.png')
     return table

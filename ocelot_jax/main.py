@@ -26,14 +26,16 @@ def main() -> None:
 
     from ocelot_jax import describe, evaluate, train
 
-    file = Path(config_flags.get_config_filename(flags.FLAGS['config']))
-    if not file.exists():
+    # what follows the colon in configs/crc.py:cell_only is its get_config's argument
+    file, _, argument = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')
+    if not Path(file).exists():
         raise FileNotFoundError(f'--config: {file} is not there; want a file of configs/')
     config = _CONFIG.value
     if _DESCRIBE.value:
         print(describe.describe(config))
         return
-    workdir = Path(_WORKDIR.value or f'runs/{file.stem}')
+    name = '_'.join(filter(None, (Path(file).stem, argument)))
+    workdir = Path(_WORKDIR.value or f'runs/{name}')
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
     cli.keep_compilations(workdir.parent)
