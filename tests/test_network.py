@@ -56,14 +56,13 @@ def test_names_what_there_is_not(values, message):
 
 def test_the_sweep_holds_64_networks():
     sweep = candidates.get_sweep()
-    base = importlib.import_module(sweep['base'].removesuffix('.py').replace('/', '.'))
-    assert base is feature_sharing
+    assert sweep['configs'] == ('configs/feature_sharing.py',)
     axes = [[(field, value) for value in values] for field, values in sweep['axes'].items()]
     points = [dict(point) for point in itertools.product(*axes)]
     assert len({tuple(point.values()) for point in points}) == 64
     widths = set()
     for point in points:
-        config = base.get_config()
+        config = feature_sharing.get_config()
         config.model.encoder_name = narrow.ENCODER
         config.update_from_flattened_dict(point)
         network.check_model(config.model)

@@ -17,9 +17,9 @@ from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import make_run, small_config
 from PIL import Image
 
-from ocelot_jax import predict, runs, trained
+from ocelot_jax import claims, predict, runs, trained
 from ocelot_jax.predict import Options
-from ocelot_jax.slides import collection, outputs
+from ocelot_jax.slides import outputs
 
 RELEASE = runs.Patches(64, 0.2, 64, 0.8)
 
@@ -264,7 +264,7 @@ def test_a_bad_slide_does_not_stop_the_others(run, slides, tmp_path, capsys):
 
 
 def test_a_slide_that_another_process_is_at_is_left_to_it(run, slides, tmp_path, capsys):
-    with collection._claimed(tmp_path / '.a.partial') as mine:
+    with claims.claimed(tmp_path / '.a.partial') as mine:
         assert mine
         predict.predict([run], slides, tmp_path)
     assert "1 of 2 slides are another process's: a.tif" in capsys.readouterr().out

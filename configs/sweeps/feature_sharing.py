@@ -6,9 +6,10 @@ DIRECTIONS = ('none', 'c2t', 't2c', 'both')
 
 
 def get_sweep() -> dict[str, Any]:
-    """The configuration to start from, and the values that each of its fields takes."""
+    """What `ocelot_jax.sweep.Sweep` holds."""
     seams = ('encoder', 'aspp', 'decoder')
     return {
-        'base': 'configs/feature_sharing.py',
+        'configs': ('configs/feature_sharing.py',),
         'axes': {f'model.sharing.{seam}': DIRECTIONS for seam in seams},
+        'repeats': 5,
     }

@@ -5,15 +5,14 @@ until then all is in `<output>/.<name>.partial`. Whoever holds the lock there wo
 the lock goes with its process, however that ends.
 """
 
-import contextlib
-import fcntl
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ocelot_jax import claims
 from ocelot_jax.slides import outputs, pipeline, reader
 from ocelot_jax.slides.reader import Slide
 
@@ -69,9 +68,11 @@ def predict_slides(
     failures, busy = [], []
     for path in paths:
         try:
-            with _claimed(output / f'.{path.stem}.partial') as mine:
+            work = output / f'.{path.stem}.partial'
+            with claims.claimed(work) as mine:
                 if mine:
                     _predict(path, method, output, identity, mpp, everywhere)
+                    shutil.rmtree(work)
                 else:
                     busy.append(path.name)
         except (OSError, ValueError) as error:
@@ -154,20 +155,6 @@ def _check_done(target: Path, record: dict[str, Any]) -> None:
         raise ValueError(
             f'{target}: is there and holds something else; want another --output, or none there'
         )
-
-
-@contextlib.contextmanager
-def _claimed(work: Path) -> Iterator[bool]:
-    """Whether this process may use a folder of work; it goes when the block ends well."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / 'lock').open('w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-        shutil.rmtree(work)
 
 
 def _duration(seconds: float) -> str:
