@@ -11,7 +11,8 @@ What X may be, and what is written to DIR:
 | a directory of slides | a folder per slide |
 
 Several runs, `--workdir=RUN1,RUN2`, vote. Killed, the same command goes on with a slide where it
-was; started several times at once, also on several hosts, it shares a directory of slides.
+was. Started several times at once, it shares a directory of slides: processes that see the same
+output leave each other's slides alone, and with `--distributed` each host takes a part of its own.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from ocelot_jax import cli, inference, network, pairs, runs, trained
+from ocelot_jax import cli, engines, inference, network, pairs, runs, trained
 from ocelot_jax.datasets import pair_folder
 from ocelot_jax.slides import collection, pipeline
 
@@ -48,6 +49,7 @@ class Options:
         split: the one split of a directory in OCELOT's layout to predict.
         everywhere: whether to look at all of a slide, not only where tissue seems to be.
         test_time_augmentation: whether to predict by means over eight symmetries.
+        engine: what computes the network, one of `engines.ENGINES`.
         patches: what the run was trained on, where it does not tell.
         batch_size: tissue patches computed at a time; None for what suits the device.
         dry_run: whether to tell what would be done, and do nothing.
@@ -60,6 +62,7 @@ class Options:
     split: str | None = None
     everywhere: bool = False
     test_time_augmentation: bool = False
+    engine: str = 'xla'
     patches: runs.Patches | None = None
     batch_size: int | None = None
     dry_run: bool = False
@@ -89,7 +92,7 @@ def predict(
             f'{workdirs[0]}: is told the true tissue (config.model.context is label), which '
             'nobody knows here; want a run of another kind'
         )
-    engine = model.create_engine()
+    engine = model.create_engine(options.engine)
     devices = jax.local_device_count()
     size = options.batch_size or devices * (1 if jax.default_backend() == 'cpu' else 4)
     if size % devices:
@@ -198,11 +201,13 @@ def _predict_slides(
         batch_size=batch_size,
     )
     paths = collection.find_slides(source) if source.is_dir() else [source]
+    paths = paths[jax.process_index() :: jax.process_count()]
     shared = {'mpp': options.mpp, 'everywhere': options.everywhere}
     if options.dry_run:
         collection.estimate_slides(paths, method, **shared)
     else:
-        collection.predict_slides(paths, method, output, model.describe(), **shared)
+        identity = model.describe() | {'engine': options.engine}
+        collection.predict_slides(paths, method, output, identity, **shared)
 
 
 def _warn_of_mpp(mpp: float, model: trained.Trained, options: Options) -> None:
@@ -255,14 +260,18 @@ def _define_flags() -> None:
     flags.DEFINE_string('split', None, "The one split of data in OCELOT's layout to predict.")
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
+    flags.DEFINE_enum('engine', 'xla', engines.ENGINES, 'What computes the network.')
     flags.DEFINE_string('patches', None, 'SIDE,UM,SIDE,UM: cell and tissue patches of the run.')
     flags.DEFINE_integer('batch_size', None, 'Tissue patches at a time.', lower_bound=1)
+    flags.DEFINE_bool('distributed', False, 'Whether other hosts run this too.')
     flags.DEFINE_bool('dry_run', False, 'Tell what would be done, and how long it would take.')
 
 
 def main() -> None:
     """Predicts what the flags name."""
     values = flags.FLAGS
+    if values.distributed:
+        jax.distributed.initialize()
     center = _parse_numbers('center', values.center, 'x,y')
     patches = _parse_numbers('patches', values.patches, 'SIDE,UM,SIDE,UM')
     options: dict[str, Any] = {

@@ -72,10 +72,7 @@ def load(workdirs: Sequence[Path], test_time_augmentation: bool = False) -> Trai
         *(checkpoint.restore_best(workdir, empty) for workdir in workdirs), strict=True
     )
     variables = inference.stack(members) if len(members) > 1 else members[0]
-    digests = tuple(
-        hashlib.sha256(c.to_json(sort_keys=True).encode()).hexdigest() for c in configs
-    )
-    return Trained(tuple(workdirs), config, variables, steps, digests)
+    return Trained(tuple(workdirs), config, variables, steps, tuple(map(_digest, configs)))
 
 
 def patches_of(trained: Trained) -> runs.Patches:

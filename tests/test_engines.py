@@ -20,7 +20,7 @@ from random_networks import (
     random_variables,
 )
 
-from ocelot_jax import engines, evaluate, inference, input_pipeline, network, trained
+from ocelot_jax import engines, evaluate, inference, input_pipeline, network, predict, trained
 from ocelot_jax.models import alignment
 from ocelot_jax.onnx_graph import alignment as graph_alignment
 from ocelot_jax.onnx_graph import to_onnx
@@ -228,6 +228,19 @@ def test_trained_runs_make_engines(pred_to_inter2, tmp_path):
     run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
     engine = trained.load([run]).create_engine('openvino')
     assert_close(engine(pred_to_inter2.batch), pred_to_inter2.probabilities)
+
+
+def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
+    run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
+    release = make_release(tmp_path / 'release', {'val': 2})
+    found = []
+    for engine in ('xla', 'onnxruntime'):
+        predict.predict([run], release, tmp_path / engine, predict.Options(engine=engine))
+        file = tmp_path / engine / 'validation/predictions.json'
+        points = json.loads(file.read_text())['points']
+        found.append([(cell['name'], cell['point']) for cell in points])
+    assert found[0] == found[1]
+    assert len(found[0]) > 4
 
 
 def test_unknown_engines_are_refused(pred_to_inter2):

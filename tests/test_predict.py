@@ -7,12 +7,14 @@ import os
 import re
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from conftest import make_release
+from conftest import ROOT, make_release
 from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import make_run, small_config
 from PIL import Image
@@ -38,7 +40,7 @@ def engine(monkeypatch):
         engine = staticmethod(darkness)
         batches = 0
 
-    def create(self):
+    def create(self, name):
         def engine(batch):
             Seen.batches += 1
             return Seen.engine(batch)
@@ -268,7 +270,39 @@ def test_a_slide_that_another_process_is_at_is_left_to_it(run, slides, tmp_path,
         assert mine
         predict.predict([run], slides, tmp_path)
     assert "1 of 2 slides are another process's: a.tif" in capsys.readouterr().out
-    assert [p.name for p in tmp_path.iterdir()] == ['b']
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] != '.'] == ['b']
+
+
+def test_hosts_each_take_slides_of_their_own(run, slides, tmp_path):
+    """Two processes that know of each other as SLURM would tell them."""
+    code = (
+        'import narrow\n'
+        'from ocelot_jax import cli, predict\n'
+        'predict._define_flags()\n'
+        'cli.run(predict.main)\n'
+    )
+    flags = [f'--workdir={run}', f'--input={slides}', f'--output={tmp_path}', '--distributed']
+    slurm = {'SLURM_JOB_ID': str(os.getpid()), 'SLURM_STEP_ID': '0', 'SLURM_NTASKS': '2'}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, '-c', code, *flags],
+            env=os.environ
+            | slurm
+            | {'SLURM_STEP_NODELIST': 'localhost'}
+            | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
+            | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}'},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    outs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outs
+    for out, own, other in zip(outs, 'ab', 'ba', strict=True):
+        assert f'{tmp_path / own}: ' in out
+        assert f'{tmp_path / other}: ' not in out
+    assert {p.name for p in tmp_path.iterdir()} == {'a', 'b'}
 
 
 def test_two_slides_of_one_name(run, slides, tmp_path):
