@@ -2,18 +2,25 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
     """Parses flags and calls `main`; wrong input ends with one line and status 1.
 
     `--verbosity=0` shows what the libraries note, `--verbosity=1` an error's traceback.
+
+    Args:
+        main: called with the positional arguments as strings.
+        positionals: what they are called, such as 'DIR'; as many must be given.
     """
-    app.run(lambda argv: _guarded(main), flags_parser=_parse)
+    app.run(
+        lambda argv: _guarded(lambda: main(*argv[1:])),
+        flags_parser=lambda argv: _parse(argv, positionals),
+    )
 
 
 def use_huge_pages() -> None:
@@ -40,7 +47,7 @@ def keep_compilations(folder: Path) -> None:
         jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
     try:
         left = flags.FLAGS(argv)
     except flags.Error as error:
@@ -53,8 +60,14 @@ def _parse(argv: list[str]) -> list[str]:
     except (ImportError, TypeError, ValueError, OSError) as error:
         # ml_collections puts a traceback before what a configuration raises
         _die(f'--config: {str(error).strip().splitlines()[-1]}')
-    if left[1:]:
-        _die(f'argument {left[1]!r} is no flag; flags begin with --')
+    given = left[1:]
+    if len(given) < len(positionals):
+        _die(
+            f'{positionals[len(given)]} is missing; want {" ".join(positionals)} beside the flags'
+        )
+    if len(given) > len(positionals):
+        beyond = f' and not one of {" ".join(positionals)}' if positionals else ''
+        _die(f'argument {given[len(positionals)]!r} is no flag{beyond}; flags begin with --')
     return left
 
 

@@ -124,6 +124,25 @@ def match_cells(
     return Match(counts, pred_to_true, true_to_pred)
 
 
+def precision_recall_f1(
+    tp: np.ndarray, fp: np.ndarray, gt: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the official precision, recall and F1 of counts, element by element.
+
+    Args:
+        tp: true positives, any shape.
+        fp: false positives.
+        gt: ground-truth cells.
+
+    Returns:
+        Three arrays of that shape, in 0..1; 0 where there is nothing to divide by.
+
+    """
+    precision = tp / (tp + fp + _EPSILON)
+    recall = tp / (gt + _EPSILON)
+    return precision, recall, 2 * precision * recall / (precision + recall + _EPSILON)
+
+
 def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
     """Compute the official score and its parts.
 
@@ -136,9 +155,7 @@ def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
         neither predictions nor ground truth has F1 0 and counts in the mean, as officially.
 
     """
-    precision = counts.tp / (counts.tp + counts.fp + _EPSILON)
-    recall = counts.tp / (counts.gt + _EPSILON)
-    f1 = 2 * precision * recall / (precision + recall + _EPSILON)
+    precision, recall, f1 = precision_recall_f1(counts.tp, counts.fp, counts.gt)
     scores = {'mF1': float(f1.mean())}
     for i, name in enumerate(class_names):
         scores[f'F1/{name}'] = float(f1[i])

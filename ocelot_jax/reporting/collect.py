@@ -1,0 +1,245 @@
+"""Finds runs, groups them by settings, and picks the settings that stand for an experiment."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+
+from ocelot_jax import runs
+from ocelot_jax.reporting import records
+from ocelot_jax.reporting.experiments import data_set_of, experiment_of
+from ocelot_jax.reporting.intervals import Estimate, estimate
+from ocelot_jax.reporting.paper_scores import POPULATION
+
+SPLITS = ('val', 'test')
+_CONFIG, _METRICS = 'config.json', 'metrics.csv'
+_LEFT_BY_RUNS = (_METRICS, 'evaluation', 'checkpoints')
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained and evaluated run.
+
+    Attributes:
+        path: its directory.
+        config: as `configs/default.py`.
+        data: name of its data set.
+        experiment: name of its experiment.
+        settings: its configuration without what tells repeats apart, as JSON.
+        scores: by split the table of `scores.json`. Where validation was not evaluated by
+            itself, it is the best epoch of `metrics.csv`.
+
+    """
+
+    path: Path
+    config: ml_collections.ConfigDict
+    data: str
+    experiment: str
+    settings: str
+    scores: dict[str, records.Table]
+
+    @property
+    def seed(self) -> int:
+        """The seed of the repeat."""
+        return self.config.seed
+
+    @property
+    def cell_classes(self) -> tuple[str, ...]:
+        """Names of the cell classes 1..K."""
+        return tuple(self.config.data.cell_classes)
+
+    @property
+    def validation(self) -> float:
+        """Validation mF1; NaN where none is known."""
+        return self.scores.get('val', {}).get(POPULATION, {}).get('mF1', np.nan)
+
+    def file(self, split: str, name: str) -> Path:
+        """Name a file of the evaluation on a split."""
+        return self.path / 'evaluation' / split / name
+
+    def pairs(self, split: str) -> records.PairRecords:
+        """Read the counts of each pair of a split."""
+        return records.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
+
+    def cells(self, split: str) -> records.CellRecords:
+        """Read the cells of a split."""
+        return records.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Read the scores and losses of each epoch."""
+        return records.read_metrics(self.path / _METRICS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The repeats of one configuration.
+
+    Attributes:
+        runs: one of each seed, by seed.
+
+    """
+
+    runs: tuple[Run, ...]
+
+    @property
+    def data(self) -> str:
+        """Name of the data set."""
+        return self.runs[0].data
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment."""
+        return self.runs[0].experiment
+
+    @property
+    def validation(self) -> float:
+        """Mean validation mF1, over the repeats that have one; NaN where none has."""
+        known = [run.validation for run in self.runs if np.isfinite(run.validation)]
+        return float(np.mean(known)) if known else np.nan
+
+    def estimate(self, split: str, rows: str = POPULATION, metric: str = 'mF1') -> Estimate | None:
+        """Average a score over the repeats that have it; None where none has."""
+        held = [run.scores.get(split, {}).get(rows, {}).get(metric) for run in self.runs]
+        return estimate([value for value in held if value is not None and np.isfinite(value)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """What was found below a directory.
+
+    Attributes:
+        groups: all settings.
+        chosen: by data set and experiment the settings that stand for it.
+        left_out: directories of runs that do not count, and why.
+
+    """
+
+    groups: tuple[Settings, ...]
+    chosen: dict[tuple[str, str], Settings]
+    left_out: dict[Path, str]
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that count."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
+    def data_sets(self) -> list[str]:
+        """The data sets of the runs, by name."""
+        return sorted({group.data for group in self.groups})
+
+    def experiments(self, data: str) -> dict[str, Settings]:
+        """Find the chosen settings of a data set, by experiment."""
+        return {name: held for (of, name), held in self.chosen.items() if of == data}
+
+    def estimate(
+        self,
+        data: str,
+        experiment: str,
+        split: str,
+        rows: str = POPULATION,
+        metric: str = 'mF1',
+    ) -> Estimate | None:
+        """Average a score of an experiment over its repeats; None where there is none."""
+        settings = self.chosen.get((data, experiment))
+        return settings.estimate(split, rows, metric) if settings else None
+
+
+def collect(root: Path) -> Collection:
+    """Find all runs below a directory that have an evaluation, and sort them.
+
+    Runs are repeats of one another where their configurations differ in the seed alone. For an
+    experiment stand the settings with the most repeats (in a sweep only the best point is
+    repeated), and of those with equally many the ones of highest mean validation mF1.
+
+    Args:
+        root: the directory, or a run's own.
+
+    Returns:
+        What was found.
+
+    Raises:
+        FileNotFoundError: there is no such directory, or no run with an evaluation in it.
+        ValueError: a run's files are not what they should be.
+
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f'{root}: no such directory; want one with runs below it')
+    left_out: dict[Path, str] = {}
+    groups: dict[tuple[str, str], dict[int, Run]] = {}
+    for path in _directories(root):
+        run = _read(path)
+        if not run.scores:
+            left_out[path] = 'no evaluation'
+            continue
+        repeats = groups.setdefault((run.data, run.settings), {})
+        if run.seed in repeats:
+            left_out[path] = f'the same settings and seed as {repeats[run.seed].path}'
+        else:
+            repeats[run.seed] = run
+    if not groups:
+        raise FileNotFoundError(
+            f'{root}: no run with evaluation/val or evaluation/test below it '
+            f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
+        )
+    settings = tuple(
+        Settings(tuple(repeats[seed] for seed in sorted(repeats))) for repeats in groups.values()
+    )
+    return Collection(settings, _choose(settings), left_out)
+
+
+def _choose(groups: Iterable[Settings]) -> dict[tuple[str, str], Settings]:
+    chosen: dict[tuple[str, str], Settings] = {}
+    rank = lambda held: (len(held.runs), np.nan_to_num(held.validation, nan=-1.0))
+    for group in groups:
+        key = group.data, group.experiment
+        if key not in chosen or rank(group) > rank(chosen[key]):
+            chosen[key] = group
+    return chosen
+
+
+def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Find the directories of runs, through links too; none lies in another."""
+    resolved = path.resolve()
+    if resolved in above:  # a link back to where we came from
+        return
+    if (path / _CONFIG).is_file() and any((path / name).exists() for name in _LEFT_BY_RUNS):
+        yield path
+        return
+    for child in sorted(path.iterdir()):
+        if child.is_dir():
+            yield from _directories(child, above | {resolved})
+
+
+def _read(path: Path) -> Run:
+    config = runs.load_config(path)
+    try:
+        data = data_set_of(config.data.source)
+        experiment = experiment_of(config)
+        plain = config.to_dict()
+        plain['data']['source'] = data
+        # one run's own, or all of those that were started together
+        for name in ('seed', 'seeds'):
+            plain.pop(name, None)
+        scores = {
+            split: records.read_scores(file)
+            for split in SPLITS
+            if (file := path / 'evaluation' / split / 'scores.json').exists()
+        }
+        if scores and 'val' not in scores and (path / _METRICS).exists():
+            scores['val'] = {POPULATION: _best_epoch(path / _METRICS)}
+        return Run(path, config, data, experiment, json.dumps(plain, sort_keys=True), scores)
+    except (AttributeError, KeyError) as error:
+        name = str(error).strip('"\'')
+        raise ValueError(f'{path / _CONFIG}: has no field {name}; want a run of ours') from error
+
+
+def _best_epoch(path: Path) -> dict[str, float]:
+    metrics = records.read_metrics(path)
+    if not np.isfinite(metrics['mF1']).any():
+        return {}
+    best = int(np.nanargmax(metrics['mF1']))
+    return {name: float(values[best]) for name, values in metrics.items()}

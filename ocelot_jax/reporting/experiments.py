@@ -1,0 +1,118 @@
+"""Which row of the paper a configuration is, and which data set it is trained on."""
+
+from pathlib import Path
+
+import ml_collections
+
+CELL_ONLY = 'Cell-only'
+LEAKING = 'Tissue-label leaking'
+PRED_INTER_2 = 'Pred-to-inter-2'
+FEATURE_SHARING = 'Feature-sharing'
+UNET = 'Cell-only, U-Net'
+MFOVCE = 'MFoVCE-Net'
+
+# In the order of Table 5.
+TABLE_5 = (
+    CELL_ONLY,
+    'Pred-to-input',
+    'Pred-to-inter-1',
+    PRED_INTER_2,
+    'Pred-to-output',
+    FEATURE_SHARING,
+    LEAKING,
+)
+LABEL_ONLY = 'tissue label only'
+FOV_ONLY = 'large FoV only'
+
+_SEAMS = {
+    'input': 'Pred-to-input',
+    'encoder': 'Pred-to-inter-1',
+    'aspp': PRED_INTER_2,
+    'decoder': 'Pred-to-output',
+}
+_DATA_SETS = {'ocelot': 'OCELOT', 'tiger': 'TIGER', 'carp': 'CARP'}
+
+
+def limited(experiment: str, to: str) -> str:
+    """Name an experiment of Table 7 that goes without one of its two components.
+
+    Args:
+        experiment: with both.
+        to: the component that is left, `LABEL_ONLY` or `FOV_ONLY`.
+
+    """
+    return f'{experiment}, {to}'
+
+
+def experiment_of(config: ml_collections.ConfigDict) -> str:
+    """Name the experiment that a configuration is.
+
+    Args:
+        config: as `configs/default.py`.
+
+    Returns:
+        The name of the paper's row (Tables 5, 7, C.1); where the paper has none, a name made
+        in the same way.
+
+    Raises:
+        ValueError: `model.context` is unknown.
+
+    """
+    model = config.model
+    if model.context == 'none':
+        return _alone(config)
+    if model.context == 'features':
+        name = FEATURE_SHARING
+    elif model.context == 'label':
+        name = LEAKING if model.seam == 'input' else f'{LEAKING} at {model.seam}'
+    elif model.context == 'prediction':
+        name = _SEAMS.get(model.seam, f'Pred-to-{model.seam}')
+    else:
+        raise ValueError(
+            f'config.model.context is {model.context!r}; want none, label, prediction or features'
+        )
+    if model.architecture != 'deeplabv3plus':
+        name += f', {_architecture(model.architecture)}'
+    if not _has_large_fov(config):
+        name = limited(name, LABEL_ONLY)
+    if not config.tissue_loss_weight and model.context != 'label':
+        name = limited(name, FOV_ONLY)
+    return name
+
+
+def _alone(config: ml_collections.ConfigDict) -> str:
+    """Name an experiment whose cell branch is told nothing of the tissue."""
+    architecture = config.model.architecture
+    if architecture == 'mfovce':
+        return MFOVCE if _has_large_fov(config) else f'{MFOVCE}, small FoV only'
+    if architecture == 'deeplabv3plus':
+        return CELL_ONLY
+    return f'{CELL_ONLY}, {_architecture(architecture)}'
+
+
+def _has_large_fov(config: ml_collections.ConfigDict) -> bool:
+    return config.data.get('large_fov', True)
+
+
+def _architecture(name: str) -> str:
+    return {'unet': 'U-Net', 'mfovce': MFOVCE}.get(name, name)
+
+
+def data_set_of(source: str) -> str:
+    """Name the data set that a configuration's `data.source` is.
+
+    Args:
+        source: a TFDS name, or the path of a directory or zip.
+
+    Returns:
+        The paper's name where it has one, 'OCELOT', 'TIGER' or 'CARP', for its release too; else
+        the TFDS name without version, or the directory's or zip's name.
+
+    """
+    if source.endswith('.zip'):
+        name = Path(source).stem
+    elif source.startswith(('/', './', '../')):
+        name = Path(source).name
+    else:
+        name = source.partition(':')[0]
+    return _DATA_SETS.get('ocelot' if name.startswith('ocelot2023') else name, name)

@@ -1,0 +1,160 @@
+"""Tables as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ocelot_jax import atomic
+from ocelot_jax.reporting.intervals import Estimate
+from ocelot_jax.reporting.paper_scores import Key
+from ocelot_jax.reporting.tables import YES, Cell, Table
+
+PAPER = 'paper'
+_LATEX = {
+    '\\': r'\textbackslash{}',
+    '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}',
+    '†': r'$\dagger$',
+    '±': r'$\pm$',
+    '’': "'",
+    **{symbol: f'\\{symbol}' for symbol in '&%$#_{}'},
+    YES: r'\checkmark{}',
+}
+
+
+def write(table: Table, folder: Path) -> list[Path]:
+    """Write a table in its three forms, such as `table_5.md`, `.csv` and `.tex`.
+
+    Args:
+        table: the table.
+        folder: the directory to write to; it must exist.
+
+    Returns:
+        The files.
+
+    """
+    forms = {'.md': to_markdown, '.csv': to_csv, '.tex': to_latex}
+    paths = []
+    for suffix, render in forms.items():
+        path = folder / f'{table.file_stem}{suffix}'
+        with atomic.replacing(path) as temporary:
+            temporary.write_text(render(table), 'utf-8')
+        paths.append(path)
+    return paths
+
+
+def shown(held: Estimate | None, applies: bool = True) -> str:
+    """Print a score in percent as the paper does: '71.23±0.96', '71.23' of one run, '-'."""
+    if held is None:
+        return '-' if applies else 'N/A'
+    interval = '' if held.half_width is None else f'±{100 * held.half_width:.2f}'
+    return f'{100 * held.mean:.2f}{interval}'
+
+
+def to_markdown(table: Table) -> str:
+    """Give a table as Markdown; below each row the paper's, where it has one."""
+    forms = {0: '{}', 1: '**{}**', 2: '<u>{}</u>'}
+    mark = lambda text, rank: forms[rank].format(text)
+    head = [*table.label_heads, *(' '.join(heads) for heads in table.heads)]
+    rule = [*('---' for _ in table.label_heads), *('---:' for _ in table.heads)]
+    lines = [head, rule, *_lines(table, mark, lambda text: f'*{text}*')]
+    escaped = (' | '.join(text.replace('|', r'\|') for text in line) for line in lines)
+    body = '\n'.join(f'| {line} |' for line in escaped)
+    notes = '\n'.join(f'- {note}' for note in table.notes)
+    return f'**Table {table.name}.** {table.title}\n\n{body}\n\n{notes}\n'
+
+
+def to_csv(table: Table) -> str:
+    """Give a table as CSV, a line for each number; in percent, what is not there is empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator='\n')
+    numbers = ('mean', 'half_width')
+    writer.writerow([*Key._fields, *numbers, 'repeats', *(f'paper_{name}' for name in numbers)])
+    for cell in (cell for row in table.rows for cell in row.cells):
+        repeats = cell.ours.count if cell.ours else ''
+        writer.writerow([*cell.key, *_percents(cell.ours), repeats, *_percents(cell.paper)])
+    return stream.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    r"""Give a table as LaTeX, for \usepackage{amssymb,booktabs}."""
+    forms = {0: '{}', 1: r'\textbf{{{}}}', 2: r'\underline{{{}}}'}
+    mark = lambda text, rank: forms[rank].format(text)
+    quiet = lambda text: rf'\textit{{{text}}}'
+    lines = [' & '.join(line) for line in _lines(table, mark, quiet, escape)]
+    columns = 'l' * len(table.label_heads) + 'c' * len(table.heads)
+    caption = escape(' '.join([f'{table.title}.', *table.notes]))
+    return '\n'.join(
+        [
+            r'% needs \usepackage{amssymb,booktabs}',
+            r'\begin{table*}',
+            r'\centering',
+            rf'\begin{{tabular}}{{{columns}}}',
+            r'\toprule',
+            *_latex_heads(table),
+            r'\midrule',
+            *(rf'{line} \\' for line in lines),
+            r'\bottomrule',
+            r'\end{tabular}',
+            rf'\caption{{{caption}}}',
+            r'\end{table*}',
+            '',
+        ]
+    )
+
+
+def escape(text: str) -> str:
+    """Write text so that LaTeX prints it as it is."""
+    return ''.join(_LATEX.get(symbol, symbol) for symbol in text)
+
+
+def _lines(
+    table: Table,
+    mark: Callable[[str, int], str],
+    quiet: Callable[[str], str],
+    escaped: Callable[[str], str] = str,
+) -> list[list[str]]:
+    """Give the table's body: a line of ours, and one of the paper's where it has any."""
+    lines = []
+    for row in table.rows:
+        labels = [escaped(label) for label in row.labels]
+        lines.append(
+            [*labels, *(mark(escaped(shown(c.ours, c.applies)), c.rank) for c in row.cells)]
+        )
+        if any(cell.paper for cell in row.cells):
+            blank = [''] * (len(labels) - 1)
+            numbers = (mark(escaped(_paper(cell)), cell.paper_rank) for cell in row.cells)
+            lines.append([quiet(PAPER), *blank, *numbers])
+    return lines
+
+
+def _paper(cell: Cell) -> str:
+    return shown(cell.paper, cell.applies) if cell.paper or not cell.applies else ''
+
+
+def _percents(held: Estimate | None) -> list[str]:
+    values = [held.mean, held.half_width] if held else [None, None]
+    return ['' if value is None else f'{100 * value:.4f}' for value in values]
+
+
+def _latex_heads(table: Table) -> list[str]:
+    """Give the heads: each level but the last above rules as wide as its heads span."""
+    labels = len(table.label_heads)
+    lines = []
+    for level in range(len(table.heads[0]) - 1):
+        spans = spanned(table.heads, level)
+        cells = [rf'\multicolumn{{{width}}}{{c}}{{{escape(name)}}}' for name, width in spans]
+        lines.append(rf'{" & ".join([*[""] * labels, *cells])} \\')
+        ends = itertools.accumulate((width for _, width in spans), initial=labels)
+        rules = (rf'\cmidrule(lr){{{a + 1}-{b}}}' for a, b in itertools.pairwise(ends))
+        lines.append(' '.join(rules))
+    names = [*table.label_heads, *(heads[-1] for heads in table.heads)]
+    return [*lines, rf'{" & ".join(map(escape, names))} \\']
+
+
+def spanned(heads: Sequence[tuple[str, ...]], level: int) -> list[tuple[str, int]]:
+    """Join neighbours with equal heads down to a level: the head, and how many it spans."""
+    groups = itertools.groupby(heads, lambda held: held[: level + 1])
+    return [(name[-1], len(list(members))) for name, members in groups]

@@ -1,0 +1,299 @@
+"""The paper's Tables 5, 6, 7, C.1 and D.1, of runs and of the paper."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from ocelot_jax.reporting import experiments, paper_scores
+from ocelot_jax.reporting.collect import SPLITS, Collection
+from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
+from ocelot_jax.reporting.intervals import Estimate
+from ocelot_jax.reporting.paper_scores import POPULATION, Key
+
+YES, NO = '✓', '-'
+_SPLIT_TITLES = {'val': 'Val', 'test': 'Test'}
+# Where the paper's head is another word than the data's.
+_ORGAN_TITLES = {'head-and-neck': 'head-neck'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        key: what it is of.
+        ours: of the runs; None where there are none.
+        paper: the paper's; None where it has none.
+        applies: whether there can be such a number.
+        rank: 1 where ours is the best of its column, 2 the second best, else 0.
+        paper_rank: the same of the paper's.
+
+    """
+
+    key: Key
+    ours: Estimate | None
+    paper: Estimate | None
+    applies: bool = True
+    rank: int = 0
+    paper_rank: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of a table: an experiment.
+
+    Attributes:
+        labels: what it is called, by `Table.label_heads`.
+        cells: one for each column.
+
+    """
+
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table in the paper's form.
+
+    Attributes:
+        name: as in the paper, such as 'C.1'.
+        title: what it shows.
+        label_heads: heads of the labels' columns.
+        heads: of each column its heads, from the outermost: ('OCELOT', 'Val').
+        rows: from the top.
+        notes: what one must know to read it.
+
+    """
+
+    name: str
+    title: str
+    label_heads: tuple[str, ...]
+    heads: tuple[tuple[str, ...], ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def file_stem(self) -> str:
+        """What its files are called: 'table_c1'."""
+        return f'table_{self.name.lower().replace(".", "")}'
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether any number is of runs."""
+        return any(cell.ours for row in self.rows for cell in row.cells)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A column: its heads, and which score of a row's experiment stands in it."""
+
+    heads: tuple[str, ...]
+    data: str
+    split: str
+    rows: str = POPULATION
+    metric: str = 'mF1'
+    # of rows that are several experiments, which one
+    experiment: int = 0
+
+
+def make_tables(found: Collection) -> list[Table]:
+    """Fill in the paper's tables.
+
+    Args:
+        found: the runs.
+
+    Returns:
+        Tables 5, 6, 7, C.1 and D.1. Data sets that the paper does not have follow its own as
+        further columns, experiments that it does not have as further rows of Table 5.
+
+    """
+    return [_table_5(found), _table_6(found), _table_7(found), _table_c1(found), _table_d1(found)]
+
+
+def _table_5(found: Collection) -> Table:
+    columns = [
+        _Column((data, _SPLIT_TITLES[split]), data, split)
+        for data in _with_others(found, paper_scores.DATA_SETS, None)
+        for split in SPLITS
+    ]
+    in_tables = {key.experiment for key in paper_scores.SCORES}
+    others = sorted({name for _, name in found.chosen} - in_tables)
+    rows = {(name,): (name,) for name in (*experiments.TABLE_5, *others)}
+    return _fill(found, '5', 'Cell detection mean F1 scores per model', ('Method',), columns, rows)
+
+
+def _table_6(found: Collection) -> Table:
+    columns = []
+    notes = []
+    for data in _with_others(found, ('OCELOT',), experiments.TABLE_5):
+        split, pairs = _pairs_by_organ(found, data)
+        organs = [*paper_scores.ORGANS] if data == 'OCELOT' else []
+        organs += [name for name in sorted(pairs) if name not in organs and name != POPULATION]
+        if data != 'OCELOT' and len(organs) < 2:
+            continue
+        columns += [
+            _Column(
+                (f'{data} {_SPLIT_TITLES[split]}', _ORGAN_TITLES.get(rows, rows)),
+                data,
+                split,
+                rows,
+            )
+            for rows in (POPULATION, *organs)
+        ]
+        if pairs:
+            counts = ', '.join(f'{name} {count}' for name, count in pairs.items())
+            notes.append(f'Pairs of {data} {_SPLIT_TITLES[split]}: {counts}.')
+    counts = ', '.join(f'{name} {count}' for name, count in paper_scores.ORGANS.items())
+    notes.append(
+        f'Pairs of the paper: {POPULATION} {sum(paper_scores.ORGANS.values())}, {counts}.'
+    )
+    rows = {(name,): (name,) for name in experiments.TABLE_5}
+    title = 'Per-organ cell detection mean F1 scores'
+    return _fill(found, '6', title, ('Method',), columns, rows, notes)
+
+
+def _table_7(found: Collection) -> Table:
+    both = (experiments.PRED_INTER_2, experiments.FEATURE_SHARING)
+    rows = _ablation(both)
+    columns = [
+        _Column((data, name, _SPLIT_TITLES[split]), data, split, experiment=number)
+        for data in _with_others(found, ('OCELOT',), _names(rows))
+        for number, name in enumerate(both)
+        for split in SPLITS
+    ]
+    heads = ('Tissue label', 'Large FoV')
+    return _fill(found, '7', 'Dataset ablation study, mean F1 scores', heads, columns, rows)
+
+
+def _table_c1(found: Collection) -> Table:
+    rows = {
+        ('Cell-only', 'DeepLabV3+'): (experiments.CELL_ONLY,),
+        ('Cell-only', 'U-Net'): (experiments.UNET,),
+        ('Cell-only†', 'MFoVCE-Net'): (experiments.MFOVCE,),
+        ('Pred-to-inter-2', 'DeepLabV3+'): (experiments.PRED_INTER_2,),
+    }
+    columns = [
+        _Column((data, _SPLIT_TITLES[split]), data, split)
+        for data in _with_others(found, ('OCELOT',), _names(rows))
+        for split in SPLITS
+    ]
+    notes = ('† A large field of view is an input, too.',)
+    title = 'More cell detection baselines, mean F1 scores'
+    return _fill(found, 'C.1', title, ('Method', 'Architecture'), columns, rows, notes)
+
+
+def _table_d1(found: Collection) -> Table:
+    rows = _ablation((experiments.FEATURE_SHARING,))
+    columns = [
+        _Column((data, f'{kind} ({metric})', _SPLIT_TITLES[split]), data, split, metric=metric)
+        for data in _with_others(found, ('OCELOT',), _names(rows))
+        for kind, metric in (('Cell', 'mF1'), ('Tissue', 'mIoU'))
+        for split in SPLITS
+    ]
+    title = 'Ablation study on the tissue segmentation performance, Feature-sharing'
+    return _fill(found, 'D.1', title, ('Tissue label', 'Large FoV'), columns, rows)
+
+
+def _ablation(names: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Of each row of the ablation study, by its two marks, the experiment of each model."""
+    return {
+        (NO, NO): (experiments.CELL_ONLY,) * len(names),
+        (YES, NO): tuple(limited(name, LABEL_ONLY) for name in names),
+        (NO, YES): tuple(limited(name, FOV_ONLY) for name in names),
+        (YES, YES): tuple(names),
+    }
+
+
+def _names(rows: dict[tuple[str, ...], tuple[str, ...]]) -> set[str]:
+    return {name for names in rows.values() for name in names}
+
+
+def _with_others(found: Collection, own: Sequence[str], wanted: Iterable[str] | None) -> list[str]:
+    """Add to a table's own data sets those that hold runs of its rows (of any, where None)."""
+    held = {data for data, name in found.chosen if wanted is None or name in wanted}
+    return [*own, *sorted(held - set(own))]
+
+
+def _pairs_by_organ(found: Collection, data: str) -> tuple[str, dict[str, int]]:
+    """Find which split of a data set tells of organs, test if there, and its numbers of pairs."""
+    held = found.experiments(data).values()
+    for split in reversed(SPLITS):
+        for run in (run for settings in held for run in settings.runs):
+            table = run.scores.get(split, {})
+            if len(table) > 1:
+                return split, {
+                    name: int(row['pairs']) for name, row in table.items() if 'pairs' in row
+                }
+    return 'test', {}
+
+
+def _fill(
+    found: Collection,
+    name: str,
+    title: str,
+    label_heads: tuple[str, ...],
+    columns: Sequence[_Column],
+    rows: dict[tuple[str, ...], tuple[str, ...]],
+    notes: Sequence[str] = (),
+) -> Table:
+    """Look up every number, and rank those of each column."""
+    by_row = [
+        [_look_up(found, name, column, of[column.experiment % len(of)]) for column in columns]
+        for of in rows.values()
+    ]
+    by_column = [_ranked(column) for column in zip(*by_row, strict=True)]
+    filled = tuple(
+        Row(labels, cells)
+        for labels, cells in zip(rows, zip(*by_column, strict=True), strict=True)
+    )
+    told = [*notes, *([paper_scores.NOTES[name]] if name in paper_scores.NOTES else [])]
+    table = Table(name, title, label_heads, tuple(c.heads for c in columns), filled, ())
+    return dataclasses.replace(table, notes=(*_repeats(table), *told))
+
+
+def _look_up(found: Collection, table: str, column: _Column, experiment: str) -> Cell:
+    key = Key(table, experiment, column.data, column.split, column.rows, column.metric)
+    ours = found.estimate(*key[1:])
+    learns_tissue = experiment not in (
+        experiments.CELL_ONLY,
+        limited(experiments.FEATURE_SHARING, FOV_ONLY),
+    )
+    applies = column.metric == 'mF1' or learns_tissue
+    return Cell(key, ours if applies else None, paper_scores.SCORES.get(key), applies)
+
+
+def _ranked(cells: Sequence[Cell]) -> list[Cell]:
+    """Rank a column's numbers as printed; the model that is told the tissue stays out of it."""
+    places = []
+    for field in ('ours', 'paper'):
+        shown = [
+            None
+            if (held := getattr(cell, field)) is None or cell.key.experiment == experiments.LEAKING
+            else round(100 * held.mean, 2)
+            for cell in cells
+        ]
+        best = sorted({value for value in shown if value is not None}, reverse=True)[:2]
+        ranks = {value: rank for rank, value in enumerate(best, start=1)}
+        places.append([ranks.get(value, 0) if len(best) > 1 else 0 for value in shown])
+    return [
+        dataclasses.replace(cell, rank=ours, paper_rank=paper)
+        for cell, ours, paper in zip(cells, *places, strict=True)
+    ]
+
+
+def _repeats(table: Table) -> list[str]:
+    """Tell over how many repeats the means are."""
+    counts = {
+        (cell.key.data, cell.key.experiment): cell.ours.count
+        for row in table.rows
+        for cell in row.cells
+        if cell.ours
+    }
+    if not counts:
+        return ['No runs; the numbers are the paper’s.']
+    if len(distinct := set(counts.values())) == 1:
+        [count] = distinct
+        told = 'one run each, so no interval' if count == 1 else f'{count} repeats each'
+        return [f'Runs: {told}.']
+    parts = [f'{data} {name} {count}' for (data, name), count in counts.items()]
+    return [f'Repeats: {", ".join(parts)}.']
