@@ -100,9 +100,11 @@ class Settings:
         known = [run.validation for run in self.runs if np.isfinite(run.validation)]
         return float(np.mean(known)) if known else np.nan
 
-    def estimate(self, split: str, rows: str = POPULATION, metric: str = 'mF1') -> Estimate | None:
+    def estimate(
+        self, split: str, subset: str = POPULATION, metric: str = 'mF1'
+    ) -> Estimate | None:
         """Average a score over the repeats that have it; None where none has."""
-        held = [run.scores.get(split, {}).get(rows, {}).get(metric) for run in self.runs]
+        held = [run.scores.get(split, {}).get(subset, {}).get(metric) for run in self.runs]
         return estimate([value for value in held if value is not None and np.isfinite(value)])
 
 
@@ -140,12 +142,12 @@ class Collection:
         data: str,
         experiment: str,
         split: str,
-        rows: str = POPULATION,
+        subset: str = POPULATION,
         metric: str = 'mF1',
     ) -> Estimate | None:
         """Average a score of an experiment over its repeats; None where there is none."""
         settings = self.chosen.get((data, experiment))
-        return settings.estimate(split, rows, metric) if settings else None
+        return settings.estimate(split, subset, metric) if settings else None
 
 
 def collect(root: Path) -> Collection:

@@ -33,7 +33,7 @@ class Key(NamedTuple):
         experiment: as `experiments.experiment_of` names it.
         data: the data set.
         split: 'val' or 'test'.
-        rows: 'population', or an organ.
+        subset: 'population', or an organ.
         metric: 'mF1' or 'mIoU'.
 
     """
@@ -42,7 +42,7 @@ class Key(NamedTuple):
     experiment: str
     data: str
     split: str
-    rows: str = POPULATION
+    subset: str = POPULATION
     metric: str = 'mF1'
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocelot_jax import atomic
 from ocelot_jax.reporting.intervals import Estimate
-from ocelot_jax.reporting.paper_scores import Key
+from ocelot_jax.reporting.paper_scores import DATA_SETS, Key
 from ocelot_jax.reporting.tables import YES, Cell, Table
 
 PAPER = 'paper'
@@ -18,7 +18,6 @@ _LATEX = {
     '^': r'\textasciicircum{}',
     '†': r'$\dagger$',
     '±': r'$\pm$',
-    '’': "'",
     **{symbol: f'\\{symbol}' for symbol in '&%$#_{}'},
     YES: r'\checkmark{}',
 }
@@ -131,7 +130,8 @@ def _lines(
 
 
 def _paper(cell: Cell) -> str:
-    return shown(cell.paper, cell.applies) if cell.paper or not cell.applies else ''
+    in_paper = cell.key.data in DATA_SETS
+    return shown(cell.paper, cell.applies) if in_paper else ''
 
 
 def _percents(held: Estimate | None) -> list[str]:

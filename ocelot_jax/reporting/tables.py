@@ -1,6 +1,7 @@
 """The paper's Tables 5, 6, 7, C.1 and D.1, of runs and of the paper."""
 
 import dataclasses
+import statistics
 from collections.abc import Iterable, Sequence
 
 from ocelot_jax.reporting import experiments, paper_scores
@@ -90,7 +91,7 @@ class _Column:
     heads: tuple[str, ...]
     data: str
     split: str
-    rows: str = POPULATION
+    subset: str = POPULATION
     metric: str = 'mF1'
     # of rows that are several experiments, which one
     experiment: int = 0
@@ -133,12 +134,12 @@ def _table_6(found: Collection) -> Table:
             continue
         columns += [
             _Column(
-                (f'{data} {_SPLIT_TITLES[split]}', _ORGAN_TITLES.get(rows, rows)),
+                (f'{data} {_SPLIT_TITLES[split]}', _ORGAN_TITLES.get(subset, subset)),
                 data,
                 split,
-                rows,
+                subset,
             )
-            for rows in (POPULATION, *organs)
+            for subset in (POPULATION, *organs)
         ]
         if pairs:
             counts = ', '.join(f'{name} {count}' for name, count in pairs.items())
@@ -252,8 +253,8 @@ def _fill(
 
 
 def _look_up(found: Collection, table: str, column: _Column, experiment: str) -> Cell:
-    key = Key(table, experiment, column.data, column.split, column.rows, column.metric)
-    ours = found.estimate(*key[1:])
+    key = Key(table, experiment, column.data, column.split, column.subset, column.metric)
+    ours = found.estimate(column.data, experiment, *key[3:])
     learns_tissue = experiment not in (
         experiments.CELL_ONLY,
         limited(experiments.FEATURE_SHARING, FOV_ONLY),
@@ -282,18 +283,15 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _repeats(table: Table) -> list[str]:
-    """Tell over how many repeats the means are."""
-    counts = {
-        (cell.key.data, cell.key.experiment): cell.ours.count
-        for row in table.rows
-        for cell in row.cells
-        if cell.ours
-    }
+    """Tell over how many repeats the means are, by data set."""
+    counts: dict[str, dict[str, int]] = {}
+    for cell in (cell for row in table.rows for cell in row.cells if cell.ours):
+        counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count
     if not counts:
-        return ['No runs; the numbers are the paper’s.']
-    if len(distinct := set(counts.values())) == 1:
-        [count] = distinct
-        told = 'one run each, so no interval' if count == 1 else f'{count} repeats each'
-        return [f'Runs: {told}.']
-    parts = [f'{data} {name} {count}' for (data, name), count in counts.items()]
-    return [f'Repeats: {", ".join(parts)}.']
+        return ['No runs; the numbers are those of the paper.']
+    parts = []
+    for data, held in counts.items():
+        usual = statistics.mode(held.values())
+        others = [f'{name} {count}' for name, count in held.items() if count != usual]
+        parts.append(f'{data} {usual}' + (f' (but {"; ".join(others)})' if others else ''))
+    return [f'Repeats, one for each seed: {", ".join(parts)}.']

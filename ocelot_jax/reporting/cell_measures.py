@@ -1,0 +1,84 @@
+"""What the cells of a split tell beyond one score: precision by recall, calibration, confusion."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """How often cells of a confidence are true ones.
+
+    Attributes:
+        confidence: [b] mean confidence of the cells in each bin that holds any.
+        share: [b] share of them that are matched.
+        count: [b] how many they are.
+        error: expected calibration error: the mean distance of the two, weighted by `count`
+            (Guo et al. 2017).
+
+    """
+
+    confidence: np.ndarray
+    share: np.ndarray
+    count: np.ndarray
+    error: float
+
+
+def precision_recall(
+    scores: np.ndarray, matched: np.ndarray, num_true: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute precision and recall at each confidence that a threshold may take.
+
+    Cells are matched by falling confidence, so those above a threshold are matched the same
+    with or without the rest.
+
+    Args:
+        scores: [n], confidences of the cells found.
+        matched: [n] bool, which are true positives.
+        num_true: number of true cells.
+
+    Returns:
+        Recall and precision [m], by falling threshold, one for each distinct confidence.
+
+    """
+    order = np.argsort(-scores, kind='stable')
+    hits = np.cumsum(matched[order])
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))[: len(order)]
+    return hits[last] / max(num_true, 1), hits[last] / (last + 1)
+
+
+def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reliability:
+    """Compare confidences with how often they are right, in bins of equal width over 0..1.
+
+    Args:
+        scores: [n] in 0..1.
+        matched: [n] bool.
+        bins: their number.
+
+    """
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    held = count > 0
+    total = lambda values: np.bincount(place, values, minlength=bins)[held]
+    count = count[held]
+    confidence, share = total(scores) / count, total(matched.astype(float)) / count
+    error = float(np.sum(count * np.abs(confidence - share)) / max(count.sum(), 1))
+    return Reliability(confidence, share, count, error)
+
+
+def confusion(found: np.ndarray, true: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count cells by their true class and the class found.
+
+    A true cell at which several cells were found counts with each of them.
+
+    Args:
+        found: [n] integers, 1..K, or 0 where no cell was found.
+        true: [n] integers, 1..K, or 0 where no cell is.
+        num_classes: K.
+
+    Returns:
+        [1 + K, 1 + K] int64, rows true, columns found.
+
+    """
+    size = num_classes + 1
+    return np.bincount(true * size + found, minlength=size * size).reshape(size, size)

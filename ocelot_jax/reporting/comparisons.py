@@ -1,0 +1,238 @@
+"""Runs on the same patches: their counts side by side, and whether they differ."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ocelot_jax.reporting import bootstrap, experiments, paper_scores
+from ocelot_jax.reporting.bootstrap import Difference
+from ocelot_jax.reporting.collect import Collection, Run
+from ocelot_jax.reporting.intervals import Estimate
+from ocelot_jax.reporting.records import PairRecords
+
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A first experiment beside a second one.
+
+    Attributes:
+        first: its name.
+        second: the other's.
+        paper: first less second in the paper's table, as a fraction; None where it has none.
+        found: first less second of the runs; None where it cannot be told.
+
+    """
+
+    first: str
+    second: str
+    paper: float | None
+    found: Difference | None
+
+    @property
+    def verdict(self) -> str:
+        """What the runs say of the paper's difference."""
+        if self.found is None:
+            return 'not compared'
+        if not self.found.is_clear:
+            return 'cannot be told apart'
+        if self.paper is None:
+            return 'differ'
+        return 'as in the paper' if self.found.value * self.paper > 0 else 'against the paper'
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an experiment stands.
+
+    Attributes:
+        name: of the experiment.
+        rank: among those that were run, 1 the best.
+        paper_rank: among the same in the paper.
+        ours: mean of the runs.
+        paper: mean in the paper, on its data set.
+
+    """
+
+    name: str
+    rank: int
+    paper_rank: int
+    ours: Estimate
+    paper: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The order of the experiments of Table 5 on one data set.
+
+    Attributes:
+        data: the data set.
+        split: the one that decides: test where any run has it, else val.
+        paper_data: the data set of the paper whose order stands beside.
+        places: of the experiments that were run, in the order found.
+        in_order: how many pairs of experiments stand as in the paper.
+        pairs: how many pairs there are.
+        against_cell_only: each other experiment against Cell-only.
+        neighbours: each experiment against the next in the paper's order.
+        notes: why something could not be compared.
+
+    """
+
+    data: str
+    split: str
+    paper_data: str
+    places: tuple[Place, ...]
+    in_order: int
+    pairs: int
+    against_cell_only: tuple[Comparison, ...]
+    neighbours: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+
+def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
+    """Put the counts of several runs side by side.
+
+    Args:
+        held: of each of M runs its file of pairs, and what it holds.
+
+    Returns:
+        [M, N, 3, K] int64, the counts of each run in the first one's order of pairs, and [N],
+        the slide of each pair.
+
+    Raises:
+        ValueError: two runs differ in their pairs, slides or true cells.
+
+    """
+    path, first = held[0]
+    order = np.argsort(first.ids)
+    aligned = []
+    for other_path, other in held:
+        if other.counts.shape[2:] != first.counts.shape[2:]:
+            raise ValueError(
+                f'{other_path}: has {other.counts.shape[2]} cell classes, {path} has '
+                f'{first.counts.shape[2]}; want runs of one data set'
+            )
+        missing = sorted(set(first.ids) ^ set(other.ids))
+        if missing:
+            lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
+            raise ValueError(
+                f'{lacks}: has no pair_id {missing[0]!r}, which {has} has; want runs of one data '
+                'set and split'
+            )
+        places = np.empty(len(order), int)
+        places[order] = np.argsort(other.ids)
+        counts = other.counts[places]
+        differ = (other.slides[places] != first.slides) | (
+            (counts[:, 2] != first.counts[:, 2]).any(axis=-1)
+        )
+        if differ.any():
+            raise ValueError(
+                f'{other_path}: pair {first.ids[differ][0]!r} has another slide or other true '
+                f'cells than in {path}; want runs of one data set and split'
+            )
+        aligned.append(counts)
+    return np.stack(aligned), first.slides
+
+
+def read_pairs(runs: Sequence[Run], split: str) -> list[tuple[Path, PairRecords]]:
+    """Read the pairs of several runs, each with the name of its file."""
+    return [(run.file(split, 'pairs.csv'), run.pairs(split)) for run in runs]
+
+
+def average(counts: np.ndarray) -> np.ndarray:
+    """Average the counts of repeats, pair by pair.
+
+    The score of averaged counts is that of all repeats' cells pooled. What then varies in a
+    bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
+
+    Args:
+        counts: [M, N, 3, K], of M repeats.
+
+    Returns:
+        [N, 3, K] float64.
+
+    """
+    return counts.mean(axis=0)
+
+
+def find_order(found: Collection, data: str) -> Order | None:
+    """Set the order of the experiments on a data set beside the paper's.
+
+    Args:
+        found: all runs.
+        data: the data set; where the paper does not have it, its order on OCELOT stands beside.
+
+    Returns:
+        The order; None where fewer than two experiments of Table 5 were run.
+
+    """
+    held = {n: s for n, s in found.experiments(data).items() if n in experiments.TABLE_5}
+    split = 'test' if any(s.estimate('test') for s in held.values()) else 'val'
+    ours = {name: e for name, s in held.items() if (e := s.estimate(split))}
+    if len(ours) < 2:
+        return None
+    paper_data = data if data in paper_scores.DATA_SETS else 'OCELOT'
+    paper = {
+        name: paper_scores.SCORES[paper_scores.Key('5', name, paper_data, split)] for name in ours
+    }
+    ranking = sorted(ours, key=lambda name: -ours[name].mean)
+    paper_ranking = sorted(ours, key=lambda name: -paper[name].mean)
+    places = tuple(
+        Place(name, rank, paper_ranking.index(name) + 1, ours[name], paper[name])
+        for rank, name in enumerate(ranking, start=1)
+    )
+    agreeing = [
+        (ours[a].mean - ours[b].mean) * (paper[a].mean - paper[b].mean) > 0
+        for a, b in itertools.combinations(paper_ranking, 2)
+    ]
+    wanted = [
+        (name, experiments.CELL_ONLY) for name in paper_ranking if experiments.CELL_ONLY in ours
+    ]
+    against = [pair for pair in wanted if pair[0] != pair[1]]
+    neighbours = list(itertools.pairwise(paper_ranking))
+    differences, notes = _differences(found, data, split, [*ours], {*against, *neighbours})
+    compared = lambda pairs: tuple(
+        Comparison(a, b, paper[a].mean - paper[b].mean, differences.get((a, b))) for a, b in pairs
+    )
+    return Order(
+        data, split, paper_data, places, sum(agreeing), len(agreeing),
+        compared(against), compared(neighbours), tuple(notes),
+    )  # fmt: skip
+
+
+def _differences(
+    found: Collection,
+    data: str,
+    split: str,
+    names: Sequence[str],
+    wanted: set[tuple[str, str]],
+) -> tuple[dict[tuple[str, str], Difference], list[str]]:
+    """Compare pairs of experiments on one draw of patches; tell what keeps any out."""
+    notes, counts, slides, first = [], {}, None, None
+    for name in names:
+        runs = [r for r in found.chosen[data, name].runs if r.file(split, 'scores.json').exists()]
+        try:
+            held = read_pairs(runs, split)
+            first = first or held[0]
+            stacked, slides = same_pairs([first, *held])
+        except FileNotFoundError as error:
+            notes.append(f'{name} is not compared: {error.filename} is not there.')
+        except ValueError as error:
+            notes.append(f'{name} is not compared: {error}.')
+        else:
+            counts[name] = average(stacked[1:])
+    if len(counts) < 2:
+        return {}, notes
+    together = np.stack([*counts.values()], axis=1)
+    resampled = bootstrap.resample(together, slides, np.random.default_rng(_SEED))
+    values = dict(zip(counts, bootstrap.scores(together.sum(axis=0))[:, 0], strict=True))
+    draws = dict(zip(counts, bootstrap.scores(resampled)[..., 0].T, strict=True))
+    return {
+        (a, b): bootstrap.difference(values[a] - values[b], draws[a] - draws[b])
+        for a, b in wanted
+        if a in counts and b in counts
+    }, notes
