@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from scipy import optimize
 
 from ocelot_jax import overlay
 from ocelot_jax.reporting import svg
@@ -241,13 +242,8 @@ def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """
     gaps = np.concatenate([[0], np.cumsum((sizes[1:] + sizes[:-1]) / 2)])
     # Least squares under "no overlap" is isotonic regression of what is left without the gaps.
-    blocks: list[list[float]] = []
-    for value in wanted - gaps:
-        blocks.append([value])
-        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-            blocks[-2:] = [blocks[-2] + blocks[-1]]
-    places = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + gaps
-    return places + min(0, 1 - places[-1]) if len(places) else places
+    places = optimize.isotonic_regression(wanted - gaps).x + gaps
+    return places + min(0, 1 - places[-1])
 
 
 def _broken(name: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -50,6 +51,11 @@ class Run:
     def cell_classes(self) -> tuple[str, ...]:
         """Names of the cell classes 1..K."""
         return tuple(self.config.data.cell_classes)
+
+    @property
+    def plain_settings(self) -> dict[str, Any]:
+        """The settings as nested dictionaries."""
+        return json.loads(self.settings)
 
     @property
     def validation(self) -> float:

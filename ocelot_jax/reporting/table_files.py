@@ -124,12 +124,13 @@ def _lines(
         )
         if any(cell.paper for cell in row.cells):
             blank = [''] * (len(labels) - 1)
-            numbers = (mark(escaped(_paper(cell)), cell.paper_rank) for cell in row.cells)
+            numbers = (mark(escaped(paper_score(cell)), cell.paper_rank) for cell in row.cells)
             lines.append([quiet(PAPER), *blank, *numbers])
     return lines
 
 
-def _paper(cell: Cell) -> str:
+def paper_score(cell: Cell) -> str:
+    """Print the score of the paper; nothing where it has not such a column."""
     in_paper = cell.key.data in DATA_SETS
     return shown(cell.paper, cell.applies) if in_paper else ''
 

@@ -1,0 +1,216 @@
+"""Patches with the cells found on them, as in Figures 7 and E.1 of the paper."""
+
+import base64
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ocelot_jax import input_pipeline, metrics, overlay
+from ocelot_jax.datasets.pair_folder import as_record
+from ocelot_jax.reporting import records
+from ocelot_jax.reporting.collect import Run
+from ocelot_jax.reporting.records import PairRecords
+
+_WIDTH = 1000  # Pixels.
+_QUALITY = 82
+_FEW_CELLS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        title: what it shows, shortly.
+        source: a data URI.
+        width: in pixels.
+        height: in pixels.
+        alt: what it shows, in words.
+
+    """
+
+    title: str
+    source: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A patch as one or two experiments see it.
+
+    Attributes:
+        title: which it is, and why it is here.
+        pictures: one of each experiment.
+
+    """
+
+    title: str
+    pictures: tuple[Picture, ...]
+
+
+class Drawer:
+    """Draws a run's cells on the patches of a split.
+
+    Args:
+        run: an evaluated run.
+        split: 'val' or 'test'.
+
+    Raises:
+        FileNotFoundError: the data, or the run's records, are not there.
+        ValueError: they are not what they should be.
+
+    """
+
+    def __init__(self, run: Run, split: str):
+        self._run = run
+        self.pairs = run.pairs(split)
+        self._cells = run.cells(split)
+        path = run.file(split, 'tissue.npz')
+        self._tissue = records.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
+        self._source = input_pipeline.open_source(run.config.data, split)
+        if len(self._source) != len(self.pairs.ids):
+            raise ValueError(
+                f'{run.config.data.source}: holds {len(self._source)} pairs of {split}; '
+                f'{run.file(split, "pairs.csv")} has {len(self.pairs.ids)}'
+            )
+
+    def draw(self, index: int) -> Picture:
+        """Draw a pair by its line in `pairs.csv`: tissue left, cells right."""
+        pair = as_record(self._source[index])
+        pair_id = str(self.pairs.ids[index])
+        if pair['pair_id'] != pair_id:
+            raise ValueError(
+                f'{self._run.config.data.source}: pair {index} is {pair["pair_id"]!r}; the run '
+                f'has {pair_id!r} there: want the data that it was evaluated on'
+            )
+        config = self._run.config
+        distance = config.match_distance_um / float(pair['cell_mpp'])
+        verdict = self._judge(pair_id, pair, distance)
+        cell_um = float(pair['cell_mpp']) * pair['cell_image'].shape[1]
+        tissue_um = float(pair['tissue_mpp']) * pair['tissue_image'].shape[1]
+        drawn = overlay.draw_pair(
+            title=f'{pair_id} {pair["organ"]}',
+            cell_image=pair['cell_image'],
+            tissue_image=pair['tissue_image'],
+            tissue_mask=pair['tissue_mask'][..., 0],
+            tissue_pred=None if self._tissue is None else self._tissue[index],
+            center=pair['center'],
+            fov_ratio=cell_um / tissue_um,
+            verdict=verdict,
+            radius=distance,
+            cell_classes=tuple(config.data.cell_classes),
+        )
+        kinds = ('matched', 'missed', 'false')
+        told = ', '.join(f'{len(getattr(verdict, kind).labels)} {kind}' for kind in kinds)
+        name = self._run.experiment
+        alt = f'Pair {pair_id}, {name}: its tissue patch, and its cell patch with cells {told}'
+        return _embed(drawn, f'{name}: {told}', alt)
+
+    def draw_legend(self) -> Picture:
+        """Draw what the marks mean."""
+        data = self._run.config.data
+        drawn = overlay.draw_legend(tuple(data.cell_classes), tuple(data.tissue_classes))
+        alt = 'Legend: circles are matched cells, dashed ones missed, crosses false'
+        return _embed(drawn, 'Legend', alt)
+
+    def _judge(self, pair_id: str, pair: dict[str, Any], distance: float) -> overlay.Verdict:
+        cells = self._cells
+        here = (cells.pair_ids == pair_id) & (cells.found > 0)
+        points, labels = cells.points[here], cells.found[here]
+        true_points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
+        true_labels = np.asarray(pair['cells']['label'])
+        match = metrics.match_cells(
+            points,
+            labels,
+            cells.scores[here],
+            true_points,
+            true_labels,
+            distance=distance,
+            num_classes=len(self._run.cell_classes),
+        )
+        return overlay.judge(match, points, labels, true_points, true_labels)
+
+
+def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example]:
+    """Show the patches on which a second run is most ahead of a first, and most behind it.
+
+    Args:
+        first: a run.
+        second: of the same pairs.
+        split: 'val' or 'test'.
+        count: how many of each kind.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Drawer` does.
+
+    """
+    drawers = Drawer(first, split), Drawer(second, split)
+    mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
+    if not np.array_equal(drawers[0].pairs.ids, drawers[1].pairs.ids):
+        raise ValueError(
+            f'{first.file(split, "pairs.csv")} and {second.file(split, "pairs.csv")}: want the '
+            'same pairs in the same order'
+        )
+    fewer = mistakes[0] - mistakes[1]
+    order = np.argsort(-fewer, kind='stable')
+    chosen = [int(i) for i in order if fewer[i] > 0][:count]
+    chosen += [int(i) for i in order[::-1] if fewer[i] < 0][:count]
+    return [
+        Example(
+            f'Pair {drawers[0].pairs.ids[i]}: {abs(fewer[i])} mistakes '
+            f'{"fewer" if fewer[i] > 0 else "more"} by {second.experiment}',
+            tuple(drawer.draw(i) for drawer in drawers),
+        )
+        for i in chosen
+    ]
+
+
+def extremes(run: Run, split: str, count: int = 2) -> tuple[list[Example], Picture]:
+    """Show the patches on which a run does best and worst, and the legend of all pictures.
+
+    Args:
+        run: a run.
+        split: 'val' or 'test'.
+        count: how many of each kind; of patches with five true cells or more.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Drawer` does.
+
+    """
+    drawer = Drawer(run, split)
+    true = drawer.pairs.counts[:, 2].sum(axis=1)
+    found = drawer.pairs.counts[:, :2].sum(axis=(1, 2))
+    f1 = 2 * drawer.pairs.counts[:, 0].sum(axis=1) / np.maximum(true + found, 1)
+    order = [int(i) for i in np.argsort(f1, kind='stable') if true[i] >= _FEW_CELLS]
+    chosen = {i: 'Best' for i in order[::-1][:count]}
+    chosen |= {i: 'Worst' for i in order[:count] if i not in chosen}
+    examples = [
+        Example(
+            f'{kind}: pair {drawer.pairs.ids[i]}, F1 {100 * f1[i]:.0f}% over all classes',
+            (drawer.draw(i),),
+        )
+        for i, kind in chosen.items()
+    ]
+    return examples, drawer.draw_legend()
+
+
+def _mistakes(pairs: PairRecords) -> np.ndarray:
+    """Count false and missed cells of each pair."""
+    true_positives, false_positives, true = np.moveaxis(pairs.counts.sum(axis=-1), 1, 0)
+    return false_positives + true - true_positives
+
+
+def _embed(picture: np.ndarray, title: str, alt: str) -> Picture:
+    height, width = picture.shape[:2]
+    small = Image.fromarray(picture)
+    if width > _WIDTH:
+        small = small.resize((_WIDTH, round(height * _WIDTH / width)), Image.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, 'JPEG', quality=_QUALITY)
+    source = 'data:image/jpeg;base64,' + base64.b64encode(stream.getvalue()).decode()
+    return Picture(title, source, *small.size, alt)

@@ -1,0 +1,64 @@
+"""The report as one HTML file that needs no other."""
+
+import importlib.resources
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import markupsafe
+
+from ocelot_jax import atomic
+from ocelot_jax.reporting import svg, table_files
+from ocelot_jax.reporting.candidates import Candidates
+from ocelot_jax.reporting.collect import Collection
+from ocelot_jax.reporting.sections import Section
+from ocelot_jax.reporting.tables import Table
+
+
+def write(
+    root: Path,
+    found: Collection,
+    tables: Sequence[Table],
+    sections: Sequence[Section],
+    candidates: Sequence[Candidates],
+    path: str | os.PathLike,
+):
+    """Write the page; it appears whole or not at all.
+
+    Args:
+        root: the directory that was searched.
+        found: the runs in it.
+        tables: the paper's, filled in.
+        sections: one of each data set.
+        candidates: of each experiment.
+        path: the HTML to write; its folder must exist.
+
+    Raises:
+        OSError: if it cannot be written.
+
+    """
+    text = _template().render(
+        root=root,
+        found=found,
+        tables=tables,
+        sections=sections,
+        candidates=candidates,
+    )
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(text, 'utf-8')
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters['shown'] = table_files.shown
+    environment.filters['points'] = lambda v: f'{100 * v:+.1f}'.replace('-', '−')
+    environment.filters['p_value'] = lambda v: '< 0.001' if v < 0.001 else f'{v:.3f}'
+    environment.filters['markup'] = markupsafe.Markup
+    environment.globals['spanned'] = table_files.spanned
+    environment.globals['paper_score'] = table_files.paper_score
+    environment.globals['color'] = lambda name: f'var({svg.variable_of(name)})'
+    source = importlib.resources.files('ocelot_jax.reporting') / 'page.html'
+    return environment.from_string(source.read_text('utf-8'))
