@@ -15,7 +15,7 @@ class Candidate:
     """One configuration, with all its repeats.
 
     Attributes:
-        values: of the fields in which the candidates differ.
+        values: of the fields in which the experiment's candidates differ, by name.
         seeds: of its repeats.
         validation: mean validation mF1; None where it is not known.
         chosen: whether it stands for the experiment.
@@ -23,7 +23,7 @@ class Candidate:
 
     """
 
-    values: tuple[str, ...]
+    values: dict[str, str]
     seeds: tuple[int, ...]
     validation: Estimate | None
     chosen: bool
@@ -37,7 +37,6 @@ class Candidates:
     Attributes:
         data: the data set.
         experiment: the experiment.
-        fields: names of the fields in which they differ.
         shown: the best by validation mF1, the chosen one first.
         left: how many more there are.
 
@@ -45,7 +44,6 @@ class Candidates:
 
     data: str
     experiment: str
-    fields: tuple[str, ...]
     shown: tuple[Candidate, ...]
     left: int
 
@@ -71,7 +69,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
         )
         shown = [
             Candidate(
-                tuple(flat[id(settings)].get(name, '') for name in fields),
+                {name: flat[id(settings)].get(name, '') for name in fields},
                 tuple(run.seed for run in settings.runs),
                 settings.estimate('val'),
                 settings is chosen,
@@ -80,7 +78,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
             for settings in ranked[:_SHOWN]
         ]
         left = len(held) - len(shown)
-        listed.append(Candidates(data, experiment, tuple(fields), tuple(shown), left))
+        listed.append(Candidates(data, experiment, tuple(shown), left))
     return listed
 
 

@@ -14,9 +14,9 @@ from ocelot_jax.reporting.intervals import Estimate
 from ocelot_jax.reporting.svg import INK, MISSED, QUIET
 
 _LINES = 3.1  # Inches of height.
-_BAR = 0.27  # Of a bar, inches.
+_BAR = 0.3  # Of a bar, inches.
 _FRAME = 0.55  # Around bars.
-_LABEL_GAP = 0.052  # Between labels, of the axes' height.
+_LABEL_GAP = 0.056  # Between labels, of the axes' height.
 _NARROW = 0.06  # A share of a bar that is too narrow for its number.
 
 # x and y of a line
@@ -55,16 +55,24 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
     ends = []
     for place, bar in enumerate(bars):
         mean, half = 100 * bar.ours.mean, 100 * (bar.ours.half_width or 0)
-        axes.barh(place, mean, 0.66, color=svg.color_of(bar.experiment))
+        solid = svg.dashes_of(bar.experiment) == '-'
+        color = svg.color_of(bar.experiment)
+        axes.barh(place, mean, 0.66, color=color, alpha=1 if solid else 0.55)
         if half:
             axes.errorbar(mean, place, xerr=half, color=INK, capsize=2.5, linewidth=1)
         if bar.paper:
             axes.plot(100 * bar.paper.mean, place, 'D', color='none', mec=INK, mew=1.1, ms=5)
-        ends.append(max(mean + half, 100 * bar.paper.mean + 1 if bar.paper else 0))
+        ends.append(min(100, max(mean + half, 100 * bar.paper.mean + 1 if bar.paper else 0)))
         axes.annotate(
-            f'{mean:.1f}', (ends[-1], place), (4, 0), textcoords='offset points', va='center'
+            f'{mean:.1f}',
+            (ends[-1], place),
+            (4, 0),
+            textcoords='offset points',
+            va='center',
+            color=INK,
+            fontsize=svg.FONT,
         )
-    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars])
+    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars], linespacing=0.9)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
     axes.grid(visible=False, axis='y')
@@ -133,7 +141,8 @@ def draw_precision_recall(lines: Mapping[str, Line], name: str) -> str:
         axes.plot(100 * recall, 100 * precision, linewidth=1.6, **style)
         axes.plot(100 * recall[-1], 100 * precision[-1], 'o', color=style['color'], ms=4)
     ends = {experiment: (100 * r[-1], 100 * p[-1]) for experiment, (r, p) in lines.items()}
-    axes.set(xlim=(0, 100), ylim=(0, 102))
+    lowest = min(precision.min() for precision in _settled(lines))
+    axes.set(xlim=(0, 100), ylim=(max(0, 10 * np.floor(10 * lowest) - 10), 102))
     _finish_lines(axes, ('recall, %', 'precision, %'), ends)
     return svg.render(figure, name)
 
@@ -180,14 +189,21 @@ def draw_stacks(
             axes.barh(place, 100 * height, 0.74, 100 * left, color=_part_color(part))
             if height > _NARROW * longest:
                 text = axes.text(100 * (left + height / 2), place, f'{100 * height:.0f}')
-                text.set(ha='center', va='center', color=_text_color(part), fontsize=8)
+                text.set(ha='center', va='center', color=_text_color(part), fontsize=svg.FONT - 1)
             left += height
-    axes.set_yticks(range(len(shares)), [_broken(experiment) for experiment in shares])
+    axes.set_yticks(
+        range(len(shares)), [_broken(experiment) for experiment in shares], linespacing=0.9
+    )
     axes.set_ylim(len(shares) - 0.4, -0.6)
     axes.set(xlabel=unit, xlim=(0, 100 * (longest or 1)))
     axes.grid(visible=False)
     axes.tick_params(axis='y', length=0)
     return svg.render(figure, name)
+
+
+def _settled(lines: Mapping[str, Line]) -> list[np.ndarray]:
+    """Precision where recall is above a tenth of its end: of few cells it jumps."""
+    return [precision[recall >= recall[-1] / 10] for recall, precision in lines.values()]
 
 
 def _mean(repeats: Sequence[Line]) -> Line:
@@ -222,7 +238,7 @@ def _finish_lines(
             textcoords='axes fraction',
             va='center',
             color=svg.color_of(name),
-            fontsize=8.5,
+            fontsize=svg.FONT - 0.5,
             linespacing=0.95,
             annotation_clip=False,
             arrowprops={
@@ -233,7 +249,7 @@ def _finish_lines(
 
 
 def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Move places apart so that intervals around them do not overlap, as a block inside 0..1.
+    """Move places apart so that intervals around them do not overlap, inside 0..1.
 
     Args:
         wanted: [n] places in rising order.
@@ -242,8 +258,8 @@ def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """
     gaps = np.concatenate([[0], np.cumsum((sizes[1:] + sizes[:-1]) / 2)])
     # Least squares under "no overlap" is isotonic regression of what is left without the gaps.
-    places = optimize.isotonic_regression(wanted - gaps).x + gaps
-    return places + min(0, 1 - places[-1])
+    left = optimize.isotonic_regression(wanted - gaps).x
+    return np.clip(left, 0, 1 - gaps[-1]) + gaps
 
 
 def _broken(name: str) -> str:

@@ -53,6 +53,28 @@ class Example:
     pictures: tuple[Picture, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Legend:
+    """The colors of the pictures.
+
+    Attributes:
+        cells: by cell class.
+        tissue: by tissue class, without the background.
+
+    """
+
+    cells: dict[str, str]
+    tissue: dict[str, str]
+
+    @classmethod
+    def of(cls, run: Run) -> 'Legend':
+        """That of a run's pictures."""
+        data = run.config.data
+        cells = {name: overlay.cell_color(i) for i, name in enumerate(data.cell_classes, 1)}
+        tissue = list(enumerate(data.tissue_classes))[1:]
+        return cls(cells, {name: overlay.tissue_color(i) for i, name in tissue})
+
+
 class Drawer:
     """Draws a run's cells on the patches of a split.
 
@@ -111,13 +133,6 @@ class Drawer:
         alt = f'Pair {pair_id}, {name}: its tissue patch, and its cell patch with cells {told}'
         return _embed(drawn, f'{name}: {told}', alt)
 
-    def draw_legend(self) -> Picture:
-        """Draw what the marks mean."""
-        data = self._run.config.data
-        drawn = overlay.draw_legend(tuple(data.cell_classes), tuple(data.tissue_classes))
-        alt = 'Legend: circles are matched cells, dashed ones missed, crosses false'
-        return _embed(drawn, 'Legend', alt)
-
     def _judge(self, pair_id: str, pair: dict[str, Any], distance: float) -> overlay.Verdict:
         cells = self._cells
         here = (cells.pair_ids == pair_id) & (cells.found > 0)
@@ -170,8 +185,8 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
     ]
 
 
-def extremes(run: Run, split: str, count: int = 2) -> tuple[list[Example], Picture]:
-    """Show the patches on which a run does best and worst, and the legend of all pictures.
+def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
+    """Show the patches on which a run does best and worst.
 
     Args:
         run: a run.
@@ -189,14 +204,13 @@ def extremes(run: Run, split: str, count: int = 2) -> tuple[list[Example], Pictu
     order = [int(i) for i in np.argsort(f1, kind='stable') if true[i] >= _FEW_CELLS]
     chosen = {i: 'Best' for i in order[::-1][:count]}
     chosen |= {i: 'Worst' for i in order[:count] if i not in chosen}
-    examples = [
+    return [
         Example(
             f'{kind}: pair {drawer.pairs.ids[i]}, F1 {100 * f1[i]:.0f}% over all classes',
             (drawer.draw(i),),
         )
         for i, kind in chosen.items()
     ]
-    return examples, drawer.draw_legend()
 
 
 def _mistakes(pairs: PairRecords) -> np.ndarray:

@@ -86,7 +86,7 @@ class Section:
         scores: their scores as bars.
         parts: charts by subject.
         patches: patches by subject.
-        legend: of the patches' marks; None where there are none.
+        legend: of the patches' marks.
 
     """
 
@@ -96,7 +96,7 @@ class Section:
     scores: Part
     parts: tuple[Part, ...]
     patches: tuple[Patches, ...]
-    legend: gallery.Picture | None
+    legend: gallery.Legend
 
 
 def describe(found: Collection, data: str) -> Section:
@@ -119,7 +119,8 @@ def describe(found: Collection, data: str) -> Section:
         *_cells(held, data, split),
         _organs(held, data, split),
     )
-    patches, legend = _patches(held, split)
+    patches = _patches(held, split)
+    legend = gallery.Legend.of(next(iter(held.values())).runs[0])
     scores = _scores(held, data, split)
     return Section(data, split, order, scores, parts, patches, legend)
 
@@ -304,7 +305,7 @@ def _confusion(
     return [*drawn, Chart('Found where no cell is', caption, svg)]
 
 
-def _patches(held: Held, split: str) -> tuple[tuple[Patches, ...], gallery.Picture | None]:
+def _patches(held: Held, split: str) -> tuple[Patches, ...]:
     first, second = experiments.CELL_ONLY, experiments.PRED_INTER_2
     caption = (
         f'Where {second} makes the fewest mistakes (false and missed cells) beside {first}, and '
@@ -323,21 +324,14 @@ def _patches(held: Held, split: str) -> tuple[tuple[Patches, ...], gallery.Pictu
         key=lambda name: -held[name].estimate('val').mean if held[name].estimate('val') else 0,
     )
     if not ranked:
-        return (compared,), None
+        return (compared,)
     best = ranked[0]
-    legend: list[gallery.Picture] = []
-
-    def draw() -> list[gallery.Example]:
-        examples, marks = gallery.extremes(held[best].runs[0], split)
-        legend.append(marks)
-        return examples
-
     caption = (
         f'{best} has the highest validation mF1 of the models that are not told the true tissue. '
         'Its lowest seed; patches of five true cells or more.'
     )
-    shown = _drawn(f'Best and worst patches of {best}', caption, draw)
-    return (compared, shown), legend[0] if legend else None
+    draw = lambda: gallery.extremes(held[best].runs[0], split)
+    return compared, _drawn(f'Best and worst patches of {best}', caption, draw)
 
 
 def _drawn(title: str, caption: str, draw: Callable[[], list[gallery.Example]]) -> Patches:

@@ -12,7 +12,7 @@ from ocelot_jax.reporting import experiments
 
 # Inches. A chart fills a phone, where a point of its text is a little less than a pixel.
 WIDTH = 4.6
-_FONT = 9
+FONT = 9
 
 # Stand-ins that become the page's colors; page.html has the values of both themes.
 INK, QUIET, GRID, MISSED = '#000001', '#000002', '#000003', '#000004'
@@ -86,7 +86,7 @@ def _rc(name: str) -> dict:
     return {
         'svg.fonttype': 'none',
         'svg.hashsalt': name or None,
-        'font.size': _FONT,
+        'font.size': FONT,
         'text.color': INK,
         'axes.edgecolor': QUIET,
         'axes.labelcolor': QUIET,

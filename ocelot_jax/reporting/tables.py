@@ -104,7 +104,7 @@ def make_tables(found: Collection) -> list[Table]:
         found: the runs.
 
     Returns:
-        Tables 5, 6, 7, C.1 and D.1. Data sets that the paper does not have follow its own as
+        Tables 5, 6, 7, C.1 and D.1. Data sets that the paper does not have are
         further columns, experiments that it does not have as further rows of Table 5.
 
     """
@@ -210,9 +210,12 @@ def _names(rows: dict[tuple[str, ...], tuple[str, ...]]) -> set[str]:
 
 
 def _with_others(found: Collection, own: Sequence[str], wanted: Iterable[str] | None) -> list[str]:
-    """Add to a table's own data sets those that hold runs of its rows (of any, where None)."""
+    """Add to a table's own data sets those that hold runs of its rows (of any, where None).
+
+    Those with runs come first, so that they are seen first.
+    """
     held = {data for data, name in found.chosen if wanted is None or name in wanted}
-    return [*own, *sorted(held - set(own))]
+    return sorted([*own, *sorted(held - set(own))], key=lambda data: data not in held)
 
 
 def _pairs_by_organ(found: Collection, data: str) -> tuple[str, dict[str, int]]:
