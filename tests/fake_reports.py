@@ -29,7 +29,7 @@ def records(source, split, cell_classes):
     return [as_record(folder[i]) for i in range(len(folder))]
 
 
-def write_run(path, config, *, quality=0.7, splits=('val',), tissue=False, files=True):
+def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False, files=True):
     """Writes a run.
 
     Args:
@@ -84,20 +84,27 @@ def draw_cells(pair, quality, classes, rng):
         points, labels, scores, true_points, true_labels,
         distance=distance, num_classes=len(classes),
     )  # fmt: skip
-    gaps = np.linalg.norm(points[:, None] - true_points[None], axis=-1)
-    near = gaps <= distance
-    nearest = np.where(near, gaps, np.inf).argmin(axis=1) if len(true_labels) else []
-    taken = match.pred_to_true
-    there = [
-        true_labels[taken[i]] if taken[i] >= 0 else true_labels[nearest[i]] if near[i].any() else 0
-        for i in range(len(points))
-    ]
-    alone = ~near.any(axis=0)
+    true_of = true_cells(points, scores, true_points, match, distance)
+    there = [true_labels[i] if i >= 0 else 0 for i in true_of]
+    alone = np.setdiff1d(np.arange(len(true_labels)), true_of)
     return {
         'counts': (match.counts.tp, match.counts.fp, match.counts.gt),
-        'found': list(zip(points, labels, scores, taken >= 0, there, strict=True)),
+        'found': list(zip(points, labels, scores, match.pred_to_true >= 0, there, strict=True)),
         'missed': list(zip(true_points[alone], true_labels[alone], strict=True)),
     }
+
+
+def true_cells(points, scores, true_points, match, distance):
+    """The true cell at each cell found, whatever its class, each at one; -1 where there is none."""
+    true_of = match.pred_to_true.copy()
+    [rest], [free] = np.nonzero(true_of < 0), np.nonzero(match.true_to_pred < 0)
+    others = metrics.match_cells(
+        points[rest], np.ones(len(rest), int), scores[rest],
+        true_points[free], np.ones(len(free), int),
+        distance=distance, num_classes=1,
+    ).pred_to_true  # fmt: skip
+    true_of[rest[others >= 0]] = free[others[others >= 0]]
+    return true_of
 
 
 def draw_tissue(pair, quality, rng):

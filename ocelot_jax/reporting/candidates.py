@@ -71,7 +71,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
             Candidate(
                 {name: flat[id(settings)].get(name, '') for name in fields},
                 tuple(run.seed for run in settings.runs),
-                settings.estimate('val'),
+                settings.estimate('validation'),
                 settings is chosen,
                 str(settings.runs[0].path),
             )

@@ -69,8 +69,6 @@ def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reli
 def confusion(found: np.ndarray, true: np.ndarray, num_classes: int) -> np.ndarray:
     """Count cells by their true class and the class found.
 
-    A true cell at which several cells were found counts with each of them.
-
     Args:
         found: [n] integers, 1..K, or 0 where no cell was found.
         true: [n] integers, 1..K, or 0 where no cell is.

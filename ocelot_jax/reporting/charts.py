@@ -72,7 +72,7 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
             color=INK,
             fontsize=svg.FONT,
         )
-    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars], linespacing=0.9)
+    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars], linespacing=1.05)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
     axes.grid(visible=False, axis='y')
@@ -239,7 +239,7 @@ def _finish_lines(
             va='center',
             color=svg.color_of(name),
             fontsize=svg.FONT - 0.5,
-            linespacing=0.95,
+            linespacing=1.0,
             annotation_clip=False,
             arrowprops={
                 'arrowstyle': '-', 'color': svg.color_of(name), 'linewidth': 0.5,

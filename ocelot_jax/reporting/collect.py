@@ -15,7 +15,7 @@ from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.intervals import Estimate, estimate
 from ocelot_jax.reporting.paper_scores import POPULATION
 
-SPLITS = ('val', 'test')
+SPLITS = ('validation', 'test')
 _CONFIG, _METRICS = 'config.json', 'metrics.csv'
 _LEFT_BY_RUNS = (_METRICS, 'evaluation', 'checkpoints')
 
@@ -60,7 +60,7 @@ class Run:
     @property
     def validation(self) -> float:
         """Validation mF1; NaN where none is known."""
-        return self.scores.get('val', {}).get(POPULATION, {}).get('mF1', np.nan)
+        return self.scores.get('validation', {}).get(POPULATION, {}).get('mF1', np.nan)
 
     def file(self, split: str, name: str) -> Path:
         """Name a file of the evaluation on a split."""
@@ -190,7 +190,7 @@ def collect(root: Path) -> Collection:
             repeats[run.seed] = run
     if not groups:
         raise FileNotFoundError(
-            f'{root}: no run with evaluation/val or evaluation/test below it '
+            f'{root}: no run with evaluation/validation or evaluation/test below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
     settings = tuple(
@@ -237,8 +237,8 @@ def _read(path: Path) -> Run:
             for split in SPLITS
             if (file := path / 'evaluation' / split / 'scores.json').exists()
         }
-        if scores and 'val' not in scores and (path / _METRICS).exists():
-            scores['val'] = {POPULATION: _best_epoch(path / _METRICS)}
+        if scores and 'validation' not in scores and (path / _METRICS).exists():
+            scores['validation'] = {POPULATION: _best_epoch(path / _METRICS)}
         return Run(path, config, data, experiment, json.dumps(plain, sort_keys=True), scores)
     except (AttributeError, KeyError) as error:
         name = str(error).strip('"\'')

@@ -71,7 +71,7 @@ class Order:
 
     Attributes:
         data: the data set.
-        split: the one that decides: test where any run has it, else val.
+        split: the one that decides: test where any run has it, else validation.
         paper_data: the data set of the paper whose order stands beside.
         places: of the experiments that were run, in the order found.
         in_order: how many pairs of experiments stand as in the paper.
@@ -171,7 +171,7 @@ def find_order(found: Collection, data: str) -> Order | None:
 
     """
     held = {n: s for n, s in found.experiments(data).items() if n in experiments.TABLE_5}
-    split = 'test' if any(s.estimate('test') for s in held.values()) else 'val'
+    split = 'test' if any(s.estimate('test') for s in held.values()) else 'validation'
     ours = {name: e for name, s in held.items() if (e := s.estimate(split))}
     if len(ours) < 2:
         return None

@@ -80,7 +80,7 @@ class Drawer:
 
     Args:
         run: an evaluated run.
-        split: 'val' or 'test'.
+        split: 'validation' or 'test'.
 
     Raises:
         FileNotFoundError: the data, or the run's records, are not there.
@@ -157,7 +157,7 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
     Args:
         first: a run.
         second: of the same pairs.
-        split: 'val' or 'test'.
+        split: 'validation' or 'test'.
         count: how many of each kind.
 
     Raises:
@@ -190,7 +190,7 @@ def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
 
     Args:
         run: a run.
-        split: 'val' or 'test'.
+        split: 'validation' or 'test'.
         count: how many of each kind; of patches with five true cells or more.
 
     Raises:

@@ -32,7 +32,7 @@ class Key(NamedTuple):
         table: of the paper: '5', '6', '7', 'C.1' or 'D.1'.
         experiment: as `experiments.experiment_of` names it.
         data: the data set.
-        split: 'val' or 'test'.
+        split: 'validation' or 'test'.
         subset: 'population', or an organ.
         metric: 'mF1' or 'mIoU'.
 
@@ -108,7 +108,7 @@ def _numbers(text: str) -> Iterator[Estimate]:
 def _by_split(
     table: str, rows: dict[str, str], metric: str = 'mF1', data_sets: tuple[str, ...] = ('OCELOT',)
 ) -> dict[Key, Estimate]:
-    columns = [(data, split) for data in data_sets for split in ('val', 'test')]
+    columns = [(data, split) for data in data_sets for split in ('validation', 'test')]
     return {
         Key(table, name, *column, metric=metric): number
         for name, text in rows.items()

@@ -81,7 +81,7 @@ class Section:
 
     Attributes:
         data: the data set.
-        split: which the cells, organs and patches are of: 'test' where evaluated, else 'val'.
+        split: which the cells, organs and patches are of: 'test' where evaluated, else 'validation'.
         order: of the experiments; None where there are not two.
         scores: their scores as bars.
         parts: charts by subject.
@@ -111,7 +111,9 @@ def describe(found: Collection, data: str) -> Section:
 
     """
     held = dict(sorted(found.experiments(data).items(), key=lambda item: _rank(item[0])))
-    split = 'test' if any(settings.estimate('test') for settings in held.values()) else 'val'
+    split = (
+        'test' if any(settings.estimate('test') for settings in held.values()) else 'validation'
+    )
     order = comparisons.find_order(found, data)
     parts = (
         _training(held, data),
@@ -132,7 +134,7 @@ def _rank(experiment: str) -> tuple[int, str]:
 
 def _scores(held: Held, data: str, split: str) -> Part:
     drawn = []
-    for of in dict.fromkeys(('val', split)):
+    for of in dict.fromkeys(('validation', split)):
         bars = _bars(held, data, of, POPULATION)
         if bars:
             caption = 'Means over repeats with 95% intervals.'
@@ -321,7 +323,9 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
         )
     ranked = sorted(
         (name for name in held if name != experiments.LEAKING and held[name].estimate(split)),
-        key=lambda name: -held[name].estimate('val').mean if held[name].estimate('val') else 0,
+        key=lambda name: (
+            -held[name].estimate('validation').mean if held[name].estimate('validation') else 0
+        ),
     )
     if not ranked:
         return (compared,)

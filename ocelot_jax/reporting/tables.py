@@ -11,7 +11,7 @@ from ocelot_jax.reporting.intervals import Estimate
 from ocelot_jax.reporting.paper_scores import POPULATION, Key
 
 YES, NO = '✓', '-'
-_SPLIT_TITLES = {'val': 'Val', 'test': 'Test'}
+_SPLIT_TITLES = {'validation': 'Val', 'test': 'Test'}
 # Where the paper's head is another word than the data's.
 _ORGAN_TITLES = {'head-and-neck': 'head-neck'}
 
