@@ -95,7 +95,7 @@ def draw_cells(pair, quality, classes, rng):
 
 
 def true_cells(points, scores, true_points, match, distance):
-    """The true cell at each cell found, whatever its class, each at one; -1 where there is none."""
+    """The true cell at each cell found, whatever its class; -1 where there is none left."""
     true_of = match.pred_to_true.copy()
     [rest], [free] = np.nonzero(true_of < 0), np.nonzero(match.true_to_pred < 0)
     others = metrics.match_cells(

@@ -178,10 +178,15 @@ def collect(root: Path) -> Collection:
         raise FileNotFoundError(f'{root}: no such directory; want one with runs below it')
     left_out: dict[Path, str] = {}
     groups: dict[tuple[str, str], dict[int, Run]] = {}
+    first_of: dict[str, Run] = {}
     for path in _directories(root):
         run = _read(path)
         if not run.scores:
             left_out[path] = 'no evaluation'
+            continue
+        first = first_of.setdefault(run.data, run)
+        if run.cell_classes != first.cell_classes:
+            left_out[path] = f'other cell classes than {first.path}'
             continue
         repeats = groups.setdefault((run.data, run.settings), {})
         if run.seed in repeats:
@@ -226,23 +231,30 @@ def _read(path: Path) -> Run:
     config = runs.load_config(path)
     try:
         data = data_set_of(config.data.source)
-        experiment = experiment_of(config)
-        plain = config.to_dict()
-        plain['data']['source'] = data
-        # one run's own, or all of those that were started together
-        for name in ('seed', 'seeds'):
-            plain.pop(name, None)
-        scores = {
-            split: records.read_scores(file)
-            for split in SPLITS
-            if (file := path / 'evaluation' / split / 'scores.json').exists()
-        }
-        if scores and 'validation' not in scores and (path / _METRICS).exists():
-            scores['validation'] = {POPULATION: _best_epoch(path / _METRICS)}
-        return Run(path, config, data, experiment, json.dumps(plain, sort_keys=True), scores)
-    except (AttributeError, KeyError) as error:
-        name = str(error).strip('"\'')
-        raise ValueError(f'{path / _CONFIG}: has no field {name}; want a run of ours') from error
+        identity = config, data, experiment_of(config), _settings(config, data)
+    except (AttributeError, KeyError, TypeError) as error:
+        told = str(error).strip('"\'')
+        raise ValueError(f'{path / _CONFIG}: is no configuration of ours ({told})') from error
+    except ValueError as error:
+        raise ValueError(f'{path / _CONFIG}: {error}') from error
+    scores = {
+        split: records.read_scores(file)
+        for split in SPLITS
+        if (file := path / 'evaluation' / split / 'scores.json').exists()
+    }
+    if scores and 'validation' not in scores and (path / _METRICS).exists():
+        scores['validation'] = {POPULATION: _best_epoch(path / _METRICS)}
+    return Run(path, *identity, scores)
+
+
+def _settings(config: ml_collections.ConfigDict, data: str) -> str:
+    plain = config.to_dict()
+    # wherever the data lie
+    plain['data']['source'] = data
+    del plain['seed']
+    # of all the runs that were started together
+    plain.pop('seeds', None)
+    return json.dumps(plain, sort_keys=True)
 
 
 def _best_epoch(path: Path) -> dict[str, float]:

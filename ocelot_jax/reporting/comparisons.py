@@ -120,7 +120,7 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
         if missing:
             lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
             raise ValueError(
-                f'{lacks}: has no pair_id {missing[0]!r}, which {has} has; want runs of one data '
+                f'{lacks}: has no pair {missing[0]}, which {has} has; want runs of one data '
                 'set and split'
             )
         places = np.empty(len(order), int)
@@ -131,7 +131,7 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
         )
         if differ.any():
             raise ValueError(
-                f'{other_path}: pair {first.ids[differ][0]!r} has another slide or other true '
+                f'{other_path}: pair {first.ids[differ][0]} has another slide or other true '
                 f'cells than in {path}; want runs of one data set and split'
             )
         aligned.append(counts)

@@ -116,7 +116,7 @@ def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
     ids = table.strings('pair_id')
     names, times = np.unique(ids, return_counts=True)
     if (times > 1).any():
-        raise ValueError(f'{path}: pair_id {names[times > 1][0]!r} is there twice; want it once')
+        raise ValueError(f'{path}: pair_id {names[times > 1][0]} is there twice; want it once')
     columns = [table.convert(name, _to_count, 'a whole number from 0 on') for name in counts]
     shape = (len(ids), 3, len(cell_classes))
     stacked = np.array(columns, np.int64).T.reshape(shape)

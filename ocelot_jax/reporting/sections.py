@@ -81,7 +81,8 @@ class Section:
 
     Attributes:
         data: the data set.
-        split: which the cells, organs and patches are of: 'test' where evaluated, else 'validation'.
+        split: which the cells, organs and patches are of: 'test' where it was evaluated, else
+            'validation'.
         order: of the experiments; None where there are not two.
         scores: their scores as bars.
         parts: charts by subject.
@@ -314,7 +315,7 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
         'where it makes the most; the lowest seed of each. As Figures 7 and E.1.'
     )
     title = f'{first} and {second} on the same patches'
-    compared = Patches(title, caption, (), (f'It takes runs of {first} and of {second}.',))
+    compared = Patches(title, caption, (), ('There are not runs of both.',))
     if first in held and second in held:
         compared = _drawn(
             title,
@@ -322,14 +323,16 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
             lambda: gallery.compare(held[first].runs[0], held[second].runs[0], split),
         )
     ranked = sorted(
-        (name for name in held if name != experiments.LEAKING and held[name].estimate(split)),
-        key=lambda name: (
-            -held[name].estimate('validation').mean if held[name].estimate('validation') else 0
+        (
+            (settings.estimate('validation').mean, name)
+            for name, settings in held.items()
+            if name != experiments.LEAKING and settings.estimate('validation')
         ),
+        reverse=True,
     )
     if not ranked:
         return (compared,)
-    best = ranked[0]
+    best = ranked[0][1]
     caption = (
         f'{best} has the highest validation mF1 of the models that are not told the true tissue. '
         'Its lowest seed; patches of five true cells or more.'
@@ -344,7 +347,7 @@ def _drawn(title: str, caption: str, draw: Callable[[], list[gallery.Example]]) 
     except FileNotFoundError as error:
         told = f'{error.filename} is not there' if error.filename else str(error)
         return Patches(title, caption, (), (f'Not drawn: {told}.',))
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         return Patches(title, caption, (), (f'Not drawn: {error}.',))
     notes = () if examples else ('There is none.',)
     return Patches(title, caption, examples, notes)
