@@ -1,0 +1,142 @@
+"""Directories of runs to repeats and experiments."""
+
+import json
+import shutil
+
+import fake_reports
+import numpy as np
+import pytest
+from conftest import make_release
+
+from ocelot_jax.reporting.collect import collect
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    pairs = {'validation': 3, 'test': 3}
+    return make_release(tmp_path_factory.mktemp('data') / 'pairs', pairs)
+
+
+@pytest.fixture
+def add(tmp_path, source):
+    """Writes a run of a configuration below the directory."""
+
+    def write(where, name='cell_only', seed=0, quality=0.7, splits=('validation',), **changes):
+        config = fake_reports.make_config(name, source, seed, **changes)
+        path = tmp_path / where
+        return fake_reports.write_run(path, config, quality=quality, splits=splits, files=False)
+
+    return write
+
+
+def set_score(path, value, split='validation'):
+    file = path / 'evaluation' / split / 'scores.json'
+    table = json.loads(file.read_text())
+    table['population']['mF1'] = value
+    file.write_text(json.dumps(table))
+
+
+def test_repeats_are_those_that_differ_in_the_seed_alone(tmp_path, add):
+    for seed in (2, 0, 1):
+        set_score(add(f'a/deep/seed{seed}', seed=seed), 0.5 + 0.1 * seed)
+    add('b', optimizer__learning_rate=1e-4)
+    add('c', 'pred_inter2')
+    found = collect(tmp_path)
+    assert sorted(len(group.runs) for group in found.groups) == [1, 1, 3]
+    assert sorted(found.experiments('pairs')) == ['Cell-only', 'Pred-to-inter-2']
+    repeats = found.chosen['pairs', 'Cell-only']
+    assert [run.seed for run in repeats.runs] == [0, 1, 2]
+    assert repeats.validation == pytest.approx(0.6)
+    assert found.estimate('pairs', 'Cell-only', 'validation').mean == pytest.approx(0.6)
+    assert found.estimate('pairs', 'Cell-only', 'test') is None
+    assert found.estimate('pairs', 'Pred-to-input', 'validation') is None
+    assert not found.left_out
+
+
+def test_repeats_come_before_a_single_better_run(tmp_path, add):
+    for seed in (0, 1):
+        set_score(add(f'repeated/{seed}', seed=seed, optimizer__learning_rate=1e-4), 0.6)
+    set_score(add('sweep/best', optimizer__learning_rate=1e-3), 0.9)
+    assert len(collect(tmp_path).chosen['pairs', 'Cell-only'].runs) == 2
+
+
+def test_of_equally_many_the_best_on_validation_is_chosen_whatever_the_test_says(tmp_path, add):
+    both = ('validation', 'test')
+    for rate, on_validation, on_test in ((1e-4, 0.6, 0.9), (2e-4, 0.7, 0.1), (3e-4, 0.65, 0.5)):
+        path = add(f'{rate}', splits=both, optimizer__learning_rate=rate)
+        set_score(path, on_validation)
+        set_score(path, on_test, 'test')
+    found = collect(tmp_path)
+    assert found.estimate('pairs', 'Cell-only', 'test').mean == 0.1
+
+
+def test_data_count_as_the_same_wherever_they_lie(tmp_path, add, source):
+    add('here', seed=0)
+    moved = add('there', seed=1)
+    config = json.loads((moved / 'config.json').read_text())
+    config['data']['source'] = '/elsewhere/pairs'
+    (moved / 'config.json').write_text(json.dumps(config))
+    assert [len(group.runs) for group in collect(tmp_path).groups] == [2]
+
+
+def test_what_does_not_count_is_told(tmp_path, add):
+    first = add('a')
+    again = add('b')
+    other = add('c', seed=1, data__cell_classes=('X', 'Y'))
+    shutil.rmtree(add('d', seed=2) / 'evaluation')
+    found = collect(tmp_path)
+    assert len(found.runs) == 1
+    assert found.left_out == {
+        again: f'the same settings and seed as {first}',
+        other: f'other cell classes than {first}',
+        tmp_path / 'd': 'no evaluation',
+    }
+
+
+def test_ensembles_and_other_engines_are_no_evaluations(tmp_path, add):
+    path = add('a')
+    (path / 'evaluation/validation').rename(path / 'evaluation/validation-tta')
+    with pytest.raises(FileNotFoundError, match=r'no run with evaluation/validation .*1 without'):
+        collect(tmp_path)
+
+
+def test_links_are_followed_once(tmp_path, add):
+    path = add('real/run')
+    (tmp_path / 'view').mkdir()
+    (tmp_path / 'view/run').symlink_to(path)
+    (tmp_path / 'view/back').symlink_to(tmp_path / 'view')
+    assert [run.path for run in collect(tmp_path / 'view').runs] == [tmp_path / 'view/run']
+    assert len(collect(path).runs) == 1
+
+
+def test_validation_is_the_best_epoch_where_only_test_was_evaluated(tmp_path, add):
+    path = add('a', splits=('test',))
+    text = 'epoch,step,mF1,mIoU\n1,8,0.3,0.6\n2,16,0.5,0.4\n3,24,0.4,0.7\n'
+    (path / 'metrics.csv').write_text(text)
+    found = collect(tmp_path)
+    assert found.estimate('pairs', 'Cell-only', 'validation').mean == 0.5
+    assert found.estimate('pairs', 'Cell-only', 'validation', metric='mIoU').mean == 0.4
+    (path / 'metrics.csv').unlink()
+    assert np.isnan(collect(tmp_path).runs[0].validation)
+
+
+@pytest.mark.parametrize(
+    ('text', 'told'),
+    [
+        ('{', r'config\.json: is no JSON'),
+        ('{}', r'config\.json: is no configuration of ours'),
+        ('{"seed": 0, "data": {"source": "x"}}', r'config\.json: is no configuration of ours'),
+    ],
+)
+def test_configurations_of_others(tmp_path, add, text, told):
+    (add('a') / 'config.json').write_text(text)
+    with pytest.raises(ValueError, match=told):
+        collect(tmp_path)
+
+
+def test_an_unknown_context(tmp_path, add):
+    path = add('a')
+    text = (path / 'config.json').read_text()
+    (path / 'config.json').write_text(text.replace('"none"', '"sound"'))
+    with pytest.raises(ValueError, match=r"a/config\.json: config\.model\.context is 'sound'"):
+        collect(tmp_path)
