@@ -62,9 +62,7 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         _die(f'--config: {str(error).strip().splitlines()[-1]}')
     given = left[1:]
     if len(given) < len(positionals):
-        _die(
-            f'{positionals[len(given)]} is missing; want {" ".join(positionals)} beside the flags'
-        )
+        _die(f'{positionals[len(given)]} is missing; want {" ".join(positionals)} and flags')
     if len(given) > len(positionals):
         beyond = f' and not one of {" ".join(positionals)}' if positionals else ''
         _die(f'argument {given[len(positionals)]!r} is no flag{beyond}; flags begin with --')
