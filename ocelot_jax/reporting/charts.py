@@ -59,7 +59,9 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
         color = svg.color_of(bar.experiment)
         axes.barh(place, mean, 0.66, color=color, alpha=1 if solid else 0.55)
         if half:
-            axes.errorbar(mean, place, xerr=half, color=INK, capsize=2.5, linewidth=1)
+            # a score is in 0..100, whatever a few repeats' interval says
+            ends_at = [[min(half, mean)], [min(half, 100 - mean)]]
+            axes.errorbar(mean, place, xerr=ends_at, color=INK, capsize=2.5, linewidth=1)
         if bar.paper:
             axes.plot(100 * bar.paper.mean, place, 'D', color='none', mec=INK, mew=1.1, ms=5)
         ends.append(min(100, max(mean + half, 100 * bar.paper.mean + 1 if bar.paper else 0)))
@@ -72,7 +74,7 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
             color=INK,
             fontsize=svg.FONT,
         )
-    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars], linespacing=1.05)
+    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
     axes.grid(visible=False, axis='y')

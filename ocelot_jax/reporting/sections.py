@@ -201,7 +201,9 @@ def _training(held: Held, data: str) -> Part:
         lines = {name: repeats for name, repeats in lines.items() if repeats}
         if lines:
             svg = charts.draw_curves(lines, ('epoch', label), f'{data} {column}')
-            drawn.append(Chart(title, 'Thin: one seed. Bold: their mean.', svg))
+            drawn.append(
+                Chart(title, 'Thin: one seed. Bold: the mean of those that reach the epoch.', svg)
+            )
     return Part('Training', tuple(drawn), notes)
 
 
