@@ -14,7 +14,7 @@ from absl import flags
 
 from ocelot_jax import cli, runs
 from ocelot_jax.datasets.pair_folder import split_name
-from ocelot_jax.reporting import bootstrap, comparisons, records
+from ocelot_jax.reporting import bootstrap, comparisons, run_files
 from ocelot_jax.reporting.bootstrap import Difference
 
 
@@ -72,13 +72,13 @@ def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
     return classes[0]
 
 
-def _read(file: Path, classes: Sequence[str]) -> records.PairRecords:
+def _read(file: Path, classes: Sequence[str]) -> run_files.PairRecords:
     if not file.exists():
         raise FileNotFoundError(
             f'{file}: not there; evaluate the run first: python -m ocelot_jax.evaluate '
             f'--workdir={file.parents[2]} --split={file.parent.name}'
         )
-    return records.read_pairs(file, classes)
+    return run_files.read_pairs(file, classes)
 
 
 def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Difference]) -> str:

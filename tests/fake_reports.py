@@ -8,9 +8,8 @@ import json
 import numpy as np
 from ocelot_jax.datasets.pair_folder import PairFolder, as_record
 
-from ocelot_jax import metrics, runs
+from ocelot_jax import evaluate, inference, records, runs
 
-DISTANCE_UM = 3.0
 THRESHOLDS = np.arange(0.1, 0.95, 0.1).round(2)
 
 
@@ -24,7 +23,7 @@ def make_config(name, source, seed=0, **changes):
 
 
 @functools.cache
-def records(source, split, cell_classes):
+def read_pairs(source, split, cell_classes):
     folder = PairFolder(source, cell_classes=cell_classes).as_data_source(split)
     return [as_record(folder[i]) for i in range(len(folder))]
 
@@ -43,68 +42,52 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
     path.mkdir(parents=True)
     runs.write_config(path, config)
     rng = np.random.default_rng([config.seed, int(1e4 * quality)])
-    classes = tuple(config.data.cell_classes)
     for split in splits:
         folder = path / 'evaluation' / split
         folder.mkdir(parents=True)
-        pairs = records(config.data.source, split, classes)
+        pairs = read_pairs(config.data.source, split, tuple(config.data.cell_classes))
         slides = {name: rng.normal(0, 0.05) for name in sorted({p['slide_name'] for p in pairs})}
-        drawn = [draw_cells(p, quality + slides[p['slide_name']], classes, rng) for p in pairs]
-        counts = np.array([found['counts'] for found in drawn])
-        masks = np.stack([draw_tissue(pair, quality, rng) for pair in pairs]) if tissue else None
-        write_scores(folder, pairs, counts, masks, classes)
+        found = [
+            predict(i, pair, quality + slides[pair['slide_name']], config, tissue, rng)
+            for i, pair in enumerate(pairs)
+        ]
+        evaluation = inference.evaluate(found, len(pairs), config)
+        organs = np.array([pair['organ'] for pair in pairs])
+        evaluate.write_scores(evaluate.tabulate(evaluation, organs, config), folder)
         if files:
-            write_pairs(folder, pairs, counts, classes)
-            write_cells(folder, pairs, drawn, classes)
-            if tissue:
-                np.savez_compressed(folder / 'tissue.npz', tissue=masks)
-    write_metrics(path, config, quality, classes, tissue, rng)
+            records.write_records(found, pairs, folder, config)
+    write_metrics(path, config, quality, tissue, rng)
     if files:
-        write_tuning(path, quality, rng)
+        write_tuning(path, quality)
     return path
 
 
-def draw_cells(pair, quality, classes, rng):
+def predict(index, pair, quality, config, tissue, rng):
     """Finds some of the cells, some of them in the wrong class, and some where none are."""
-    true_points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1).astype(float)
+    classes = len(config.data.cell_classes)
+    true_points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
     true_labels = np.asarray(pair['cells']['label'])
-    mpp = float(pair['cell_mpp'])
-    side = len(pair['cell_image'])
+    mpp, side = float(pair['cell_mpp']), len(pair['cell_image'])
     found = rng.random(len(true_labels)) < min(0.95, quality + 0.15)
     points = true_points[found] + rng.normal(0, 0.8 / mpp, (found.sum(), 2))
     right = rng.random(found.sum()) < min(0.97, quality + 0.12)
-    labels = np.where(right, true_labels[found], rng.integers(1, len(classes) + 1, found.sum()))
+    labels = np.where(right, true_labels[found], rng.integers(1, classes + 1, found.sum()))
     false = rng.poisson((1 - quality) * 0.6 * len(true_labels) + 0.1)
     points = np.concatenate([points, rng.uniform(0, side - 1, (false, 2))]).clip(0, side - 1)
-    labels = np.concatenate([labels, rng.integers(1, len(classes) + 1, false)])
+    labels = np.concatenate([labels, rng.integers(1, classes + 1, false)])
     good = np.concatenate([right, np.zeros(false, bool)])
-    scores = np.where(good, rng.beta(5, 1.5, len(good)), rng.beta(2.5, 2, len(good))).round(6)
-    distance = DISTANCE_UM / mpp
-    match = metrics.match_cells(
-        points, labels, scores, true_points, true_labels,
-        distance=distance, num_classes=len(classes),
-    )  # fmt: skip
-    true_of = true_cells(points, scores, true_points, match, distance)
-    there = [true_labels[i] if i >= 0 else 0 for i in true_of]
-    alone = np.setdiff1d(np.arange(len(true_labels)), true_of)
-    return {
-        'counts': (match.counts.tp, match.counts.fp, match.counts.gt),
-        'found': list(zip(points, labels, scores, match.pred_to_true >= 0, there, strict=True)),
-        'missed': list(zip(true_points[alone], true_labels[alone], strict=True)),
-    }
-
-
-def true_cells(points, scores, true_points, match, distance):
-    """The true cell at each cell found, whatever its class; -1 where there is none left."""
-    true_of = match.pred_to_true.copy()
-    [rest], [free] = np.nonzero(true_of < 0), np.nonzero(match.true_to_pred < 0)
-    others = metrics.match_cells(
-        points[rest], np.ones(len(rest), int), scores[rest],
-        true_points[free], np.ones(len(free), int),
-        distance=distance, num_classes=1,
-    ).pred_to_true  # fmt: skip
-    true_of[rest[others >= 0]] = free[others[others >= 0]]
-    return true_of
+    scores = np.where(good, rng.beta(5, 1.5, len(good)), rng.beta(2.5, 2, len(good)))
+    return inference.Prediction(
+        index=index,
+        points=points.astype(np.float32),
+        labels=labels,
+        scores=scores.astype(np.float32),
+        tissue=draw_tissue(pair, quality, rng) if tissue else None,
+        true_points=true_points,
+        true_labels=true_labels,
+        true_tissue=pair['tissue_mask'][..., 0],
+        distance=config.match_distance_um / mpp,
+    )
 
 
 def draw_tissue(pair, quality, rng):
@@ -114,21 +97,6 @@ def draw_tissue(pair, quality, rng):
     return np.where(moved == 255, 0, moved).astype(np.uint8)
 
 
-def write_scores(folder, pairs, counts, masks, classes):
-    organs = np.array([pair['organ'] for pair in pairs])
-    rows = {'population': np.ones(len(pairs), bool)}
-    rows |= {str(organ): organs == organ for organ in np.unique(organs)}
-    table = {}
-    for name, chosen in rows.items():
-        table[name] = {'pairs': int(chosen.sum())}
-        table[name] |= metrics.f1_scores(metrics.Counts(*counts[chosen].sum(axis=0)), classes)
-        if masks is not None:
-            true = np.stack([pair['tissue_mask'][..., 0] for pair in pairs])[chosen]
-            confusion = np.asarray(metrics.confusion(masks[chosen], true, 2))
-            table[name] |= metrics.iou_scores(confusion, ('BG', 'CA'))
-    (folder / 'scores.json').write_text(json.dumps(table))
-
-
 def write_csv(path, header, rows):
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
@@ -136,28 +104,8 @@ def write_csv(path, header, rows):
         writer.writerows(rows)
 
 
-def write_pairs(folder, pairs, counts, classes):
-    names = [f'{kind}/{name}' for name in classes for kind in ('TP', 'FP', 'GT')]
-    rows = [
-        [pair['pair_id'], pair['slide_name'], pair['organ'], *of.T.ravel()]
-        for pair, of in zip(pairs, counts, strict=True)
-    ]
-    write_csv(folder / 'pairs.csv', ['pair_id', 'slide', 'organ', *names], rows)
-
-
-def write_cells(folder, pairs, drawn, classes):
-    names = ('', *classes)
-    rows = []
-    for pair, cells in zip(pairs, drawn, strict=True):
-        for (x, y), label, score, matched, true in cells['found']:
-            rows.append([pair['pair_id'], x, y, names[label], score, int(matched), names[true]])
-        for (x, y), true in cells['missed']:
-            rows.append([pair['pair_id'], x, y, '', '', 0, names[true]])
-    header = ['pair_id', 'x', 'y', 'class', 'score', 'matched', 'true']
-    write_csv(folder / 'cells.csv', header, rows)
-
-
-def write_metrics(path, config, quality, classes, tissue, rng):
+def write_metrics(path, config, quality, tissue, rng):
+    classes = config.data.cell_classes
     rows = []
     for epoch in range(1, config.num_epochs + 1):
         grown = 1 - np.exp(-4 * epoch / config.num_epochs)
@@ -170,7 +118,7 @@ def write_metrics(path, config, quality, classes, tissue, rng):
     write_csv(path / 'metrics.csv', names, rows)
 
 
-def write_tuning(path, quality, rng):
+def write_tuning(path, quality):
     best = 0.4
     rows = [
         [sigma, 1.5, threshold, quality - 0.25 * (threshold - best) ** 2 - 0.02 * (sigma != 0.6)]

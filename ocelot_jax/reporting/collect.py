@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from ocelot_jax import runs
-from ocelot_jax.reporting import records
+from ocelot_jax.reporting import run_files
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.intervals import Estimate, estimate
 from ocelot_jax.reporting.paper_scores import POPULATION
@@ -40,7 +40,7 @@ class Run:
     data: str
     experiment: str
     settings: str
-    scores: dict[str, records.Table]
+    scores: dict[str, run_files.Table]
 
     @property
     def seed(self) -> int:
@@ -66,17 +66,17 @@ class Run:
         """Name a file of the evaluation on a split."""
         return self.path / 'evaluation' / split / name
 
-    def pairs(self, split: str) -> records.PairRecords:
+    def pairs(self, split: str) -> run_files.PairRecords:
         """Read the counts of each pair of a split."""
-        return records.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
+        return run_files.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
 
-    def cells(self, split: str) -> records.CellRecords:
+    def cells(self, split: str) -> run_files.CellRecords:
         """Read the cells of a split."""
-        return records.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
+        return run_files.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Read the scores and losses of each epoch."""
-        return records.read_metrics(self.path / _METRICS)
+        return run_files.read_metrics(self.path / _METRICS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +238,7 @@ def _read(path: Path) -> Run:
     except ValueError as error:
         raise ValueError(f'{path / _CONFIG}: {error}') from error
     scores = {
-        split: records.read_scores(file)
+        split: run_files.read_scores(file)
         for split in SPLITS
         if (file := path / 'evaluation' / split / 'scores.json').exists()
     }
@@ -252,13 +252,11 @@ def _settings(config: ml_collections.ConfigDict, data: str) -> str:
     # wherever the data lie
     plain['data']['source'] = data
     del plain['seed']
-    # of all the runs that were started together
-    plain.pop('seeds', None)
     return json.dumps(plain, sort_keys=True)
 
 
 def _best_epoch(path: Path) -> dict[str, float]:
-    metrics = records.read_metrics(path)
+    metrics = run_files.read_metrics(path)
     if not np.isfinite(metrics['mF1']).any():
         return {}
     best = int(np.nanargmax(metrics['mF1']))

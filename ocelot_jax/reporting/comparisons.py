@@ -11,7 +11,7 @@ from ocelot_jax.reporting import bootstrap, experiments, paper_scores
 from ocelot_jax.reporting.bootstrap import Difference
 from ocelot_jax.reporting.collect import Collection, Run
 from ocelot_jax.reporting.intervals import Estimate
-from ocelot_jax.reporting.records import PairRecords
+from ocelot_jax.reporting.run_files import PairRecords
 
 _SEED = 0
 

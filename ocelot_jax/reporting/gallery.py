@@ -10,9 +10,9 @@ from PIL import Image
 
 from ocelot_jax import input_pipeline, metrics, overlay
 from ocelot_jax.datasets.pair_folder import as_record
-from ocelot_jax.reporting import records
+from ocelot_jax.reporting import run_files
 from ocelot_jax.reporting.collect import Run
-from ocelot_jax.reporting.records import PairRecords
+from ocelot_jax.reporting.run_files import PairRecords
 
 _WIDTH = 1000  # Pixels.
 _QUALITY = 82
@@ -93,7 +93,7 @@ class Drawer:
         self.pairs = run.pairs(split)
         self._cells = run.cells(split)
         path = run.file(split, 'tissue.npz')
-        self._tissue = records.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
+        self._tissue = run_files.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
         self._source = input_pipeline.open_source(run.config.data, split)
         if len(self._source) != len(self.pairs.ids):
             raise ValueError(

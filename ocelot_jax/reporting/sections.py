@@ -13,12 +13,12 @@ from ocelot_jax.reporting import (
     experiments,
     gallery,
     paper_scores,
-    records,
+    run_files,
 )
 from ocelot_jax.reporting.collect import Collection, Run, Settings
 from ocelot_jax.reporting.comparisons import Order
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.reporting.records import CellRecords
+from ocelot_jax.reporting.run_files import CellRecords
 
 T = TypeVar('T')
 Held = Mapping[str, Settings]
@@ -223,8 +223,8 @@ def _thresholds(held: Held, data: str) -> Part:
 
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
     """Read mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
-    grid = records.read_tuning(run.path / 'tuning.csv')
-    chosen = records.read_detection(run.path / 'detection.json')
+    grid = run_files.read_tuning(run.path / 'tuning.csv')
+    chosen = run_files.read_detection(run.path / 'detection.json')
     beside = np.logical_and.reduce(
         [np.isclose(grid[name], chosen[name]) for name in ('sigma_um', 'min_distance_um')]
     )

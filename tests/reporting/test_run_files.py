@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_release
 
-from ocelot_jax.reporting import records
+from ocelot_jax.reporting import run_files
 
 CLASSES = ('BC', 'TC')
 
@@ -31,8 +31,8 @@ def change(path, folder, row, column, value):
 
 def test_pairs_and_cells_agree(evaluation):
     """The counts of a pair are those of its cells."""
-    pairs = records.read_pairs(evaluation / 'pairs.csv', CLASSES)
-    cells = records.read_cells(evaluation / 'cells.csv', CLASSES)
+    pairs = run_files.read_pairs(evaluation / 'pairs.csv', CLASSES)
+    cells = run_files.read_cells(evaluation / 'cells.csv', CLASSES)
     assert len(pairs.ids) == 5
     for pair_id, counts in zip(pairs.ids, pairs.counts, strict=True):
         here = cells.pair_ids == pair_id
@@ -47,8 +47,8 @@ def test_pairs_and_cells_agree(evaluation):
 
 def test_classes_are_those_of_the_configuration(evaluation, tmp_path):
     """Columns go by name, in whatever order they stand."""
-    usual = records.read_pairs(evaluation / 'pairs.csv', CLASSES)
-    swapped = records.read_pairs(evaluation / 'pairs.csv', CLASSES[::-1])
+    usual = run_files.read_pairs(evaluation / 'pairs.csv', CLASSES)
+    swapped = run_files.read_pairs(evaluation / 'pairs.csv', CLASSES[::-1])
     assert (usual.counts == swapped.counts[..., ::-1]).all()
     assert usual.counts[:, 2].sum() > 0
 
@@ -70,7 +70,7 @@ def test_classes_are_those_of_the_configuration(evaluation, tmp_path):
 )
 def test_bad_fields_are_told_in_one_line(evaluation, tmp_path, name, row, column, value, told):
     path = change(evaluation / name, tmp_path, row, column, value)
-    read = {'pairs.csv': records.read_pairs, 'cells.csv': records.read_cells}[name]
+    read = {'pairs.csv': run_files.read_pairs, 'cells.csv': run_files.read_cells}[name]
     with pytest.raises(ValueError) as error:
         read(path, CLASSES)
     assert str(error.value).startswith(f'{path}: ')
@@ -85,17 +85,17 @@ def test_files_that_are_cut_off(tmp_path, text, told):
     path = tmp_path / 'metrics.csv'
     path.write_text(text)
     with pytest.raises(ValueError, match=told):
-        records.read_metrics(path)
+        run_files.read_metrics(path)
 
 
 def test_tissue_is_of_the_pairs(evaluation, tmp_path):
-    tissue = records.read_tissue(evaluation / 'tissue.npz', 5)
+    tissue = run_files.read_tissue(evaluation / 'tissue.npz', 5)
     assert tissue.shape == (5, 64, 64)
     with pytest.raises(ValueError, match=r'tissue.npz: tissue is uint8 \[5, 64, 64\]; want uint8'):
-        records.read_tissue(evaluation / 'tissue.npz', 4)
+        run_files.read_tissue(evaluation / 'tissue.npz', 4)
     np.savez(tmp_path / 'tissue.npz', other=tissue)
     with pytest.raises(ValueError, match='holds no array `tissue`'):
-        records.read_tissue(tmp_path / 'tissue.npz', 5)
+        run_files.read_tissue(tmp_path / 'tissue.npz', 5)
 
 
 @pytest.mark.parametrize('text', ['{}', '[]', '{"population": {"mF1": null}}', '{'])
@@ -103,7 +103,7 @@ def test_scores_without_a_score(tmp_path, text):
     path = tmp_path / 'scores.json'
     path.write_text(text)
     with pytest.raises(ValueError, match=r'scores\.json: .*evaluate the run again'):
-        records.read_scores(path)
+        run_files.read_scores(path)
 
 
 @pytest.mark.parametrize('text', ['{"sigma_um": 1}', '[1]', '{"sigma_um": "x"}', ''])
@@ -111,4 +111,4 @@ def test_detection_settings_that_are_none(tmp_path, text):
     path = tmp_path / 'detection.json'
     path.write_text(text)
     with pytest.raises(ValueError, match=r'detection\.json: .*tune the run again'):
-        records.read_detection(path)
+        run_files.read_detection(path)
