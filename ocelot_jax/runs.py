@@ -12,6 +12,7 @@ from ocelot_jax import atomic
 
 _FILE = 'config.json'
 _PATCHES = 'patches.json'
+DETECTION = 'detection.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +62,24 @@ def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
 
 
 def load_config(workdir: Path) -> ml_collections.ConfigDict:
-    """Reads the configuration of a run.
+    """Reads the configuration of a run, as it was trained.
 
     Raises:
         FileNotFoundError: there is no run in the directory.
     """
     return ml_collections.ConfigDict(_read(workdir / _FILE))
+
+
+def write_detection(workdir: Path, settings: Mapping[str, float]) -> None:
+    """Keeps the values of `config.detection` that were tuned on validation (`ocelot_jax.tune`)."""
+    with atomic.replacing(workdir / DETECTION) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + '\n')
+
+
+def load_detection(workdir: Path) -> dict[str, float]:
+    """Reads the values of `config.detection` that were tuned; none where nobody tuned."""
+    path = workdir / DETECTION
+    return _read(path) if path.exists() else {}
 
 
 def write_patches(workdir: Path, record: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from ocelot_jax import atomic, claims, cli, evaluate, input_pipeline, train
+from ocelot_jax import atomic, claims, cli, evaluate, input_pipeline, train, tune
 
 _FAILURE = 'failure.txt'
 
@@ -34,11 +34,13 @@ class Sweep:
         axes: the values that a field takes, by its name, such as 'optimizer.learning_rate';
             the product of all is searched.
         repeats: how many seeds the combination that validates best is trained with.
+        tune_detection: whether to tune the detection of every run, see `ocelot_jax.tune`.
     """
 
     configs: tuple[str, ...]
     axes: Mapping[str, Sequence[Any]]
     repeats: int = 1
+    tune_detection: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,8 @@ def run_sweep(
         config: list(search_points(config, sweep.axes, overrides or {}))
         for config in sweep.configs
     }
-    busy = _run_all(list(itertools.chain(*searches.values())), workdir, shard)
+    found = list(itertools.chain(*searches.values()))
+    busy = _run_all(found, workdir, shard, sweep.tune_detection)
     repeats = []
     for config, points in searches.items():
         done = [point for point in points if is_done(workdir / point.name)]
@@ -86,7 +89,7 @@ def run_sweep(
             print(
                 f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen'
             )
-    busy += _run_all(repeats, workdir, shard)
+    busy += _run_all(repeats, workdir, shard, sweep.tune_detection)
     if busy:
         print(f"{len(busy)} runs are another process's: {', '.join(busy)}")
     failed = sorted(path.parent for path in workdir.rglob(_FAILURE))
@@ -154,7 +157,9 @@ def validation_score(run: Path) -> float:
 _SCORES = Path('evaluation') / 'validation' / 'scores.json'
 
 
-def _run_all(points: Sequence[Point], workdir: Path, shard: tuple[int, int]) -> list[str]:
+def _run_all(
+    points: Sequence[Point], workdir: Path, shard: tuple[int, int], tune_detection: bool
+) -> list[str]:
     """Trains and evaluates this shard's part; names what other processes are at."""
     index, count = shard
     own, busy = points[index::count], []
@@ -165,14 +170,16 @@ def _run_all(points: Sequence[Point], workdir: Path, shard: tuple[int, int]) -> 
                 busy.append(point.name)
             elif not is_done(run):
                 print(f'{number} of {len(own)}: {point.name}', flush=True)
-                _run(point, run)
+                _run(point, run, tune_detection)
     return busy
 
 
-def _run(point: Point, run: Path) -> None:
+def _run(point: Point, run: Path, tune_detection: bool) -> None:
     """Trains a run and scores its best epoch, on the validation split last."""
     try:
         train.train_and_evaluate(point.config, run)
+        if tune_detection:
+            tune.tune_run(run)
         held = input_pipeline.splits(point.config.data)
         for split in sorted({'validation', 'test'} & set(held)):
             evaluate.evaluate_run([run], split)

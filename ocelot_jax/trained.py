@@ -19,10 +19,11 @@ class Trained:
 
     Attributes:
         workdirs: the runs' directories.
-        config: the first run's; the others agree in `model` and in the classes.
+        config: the first run's, with what was tuned since; the others agree in `model` and in the
+            classes.
         variables: of the best epoch; of several runs stacked.
         steps: the best epoch of each run, in optimizer steps.
-        digests: of each run's configuration.
+        digests: of each run's configuration, with what was tuned since.
     """
 
     workdirs: tuple[Path, ...]
@@ -62,6 +63,8 @@ def load(workdirs: Sequence[Path], test_time_augmentation: bool = False) -> Trai
         ValueError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [runs.load_config(workdir) for workdir in workdirs]
+    for workdir, config in zip(workdirs, configs, strict=True):
+        config.detection.update(runs.load_detection(workdir))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         _check_agreement(workdirs[0], configs[0], workdir, other)
     config = configs[0]

@@ -12,7 +12,7 @@ import narrow
 import pytest
 from conftest import ROOT, make_release
 
-from ocelot_jax import claims, evaluate, input_pipeline, sweep, train
+from ocelot_jax import claims, evaluate, input_pipeline, sweep, train, tune
 
 AXES = {'optimizer.learning_rate': (1e-4, 1e-3), 'model.cell_dropout': (0.1, 0.5)}
 CELL_ONLY, UNET = 'configs/cell_only.py', 'configs/crc.py:unet'
@@ -39,6 +39,7 @@ def trained(monkeypatch):
         (folder / 'scores.json').write_text(json.dumps(table))
 
     monkeypatch.setattr(train, 'train_and_evaluate', train_and_evaluate)
+    monkeypatch.setattr(tune, 'tune_run', lambda workdir: (workdir / 'tuned').touch())
     monkeypatch.setattr(evaluate, 'evaluate_run', evaluate_run)
     monkeypatch.setattr(input_pipeline, 'splits', lambda data: ('train', 'validation', 'test'))
     return done
@@ -59,6 +60,13 @@ def test_every_combination_then_the_best_again(trained, tmp_path):
     wanted += [f'{folders[1]}/seed{seed}' for seed in (1, 2)]
     assert names(trained, tmp_path) == wanted
     assert (tmp_path / wanted[-1] / 'evaluation/test/scores.json').exists()
+    assert (tmp_path / wanted[-1] / 'tuned').exists()
+
+
+def test_detection_is_tuned_where_that_is_wanted(trained, tmp_path):
+    sweep.run_sweep(sweep.Sweep((CELL_ONLY,), {}, tune_detection=False), tmp_path)
+    assert trained
+    assert not (trained[0] / 'tuned').exists()
 
 
 def test_each_configuration_by_itself(trained, tmp_path):
