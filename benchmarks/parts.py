@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import flax.jax_utils
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -107,7 +108,7 @@ def measure_detection(
 def measure_evaluation(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
     """Seconds of predicting, matching and scoring every pair of a split, after compilation."""
     model = network.create_model(config)
-    variables = jax.device_put_replicated(workload.random_variables(model), jax.devices()[:1])
+    variables = flax.jax_utils.replicate(workload.random_variables(model), jax.devices()[:1])
     predict = inference.create_predictor(config, workload.CELL_MPP)
     predict(variables, workload.random_batch(config, source[0]['cell_image'].shape[0]))
     start = time.perf_counter()

@@ -42,11 +42,12 @@ def first_step(options: argparse.Namespace, workdir: Path) -> float:
     environment = {k: v for k, v in os.environ.items() if k != 'JAX_COMPILATION_CACHE_DIR'}
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command, stderr=subprocess.PIPE, env=environment, start_new_session=True
     )
     try:
-        for line in process.stderr:  # in text mode a carriage return ends a line, too
-            if 'loss=' in line:
+        # not by lines: the bar's carriage return comes before what it tells
+        while told := process.stderr.read1():
+            if b'loss=' in told:
                 return time.perf_counter() - start
         raise RuntimeError(f'{" ".join(command)} ended without a step')
     finally:

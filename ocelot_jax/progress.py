@@ -76,6 +76,7 @@ class Reporter:
         self, workdir: Path, *, step: int, total_steps: int, batch_size: int, quiet: bool
     ):
         self._batch_size = batch_size
+        self._first = step + 1
         self._log = None if quiet else MetricsLog(workdir, step)
         self._bar = tqdm.tqdm(
             total=total_steps * batch_size,
@@ -91,6 +92,9 @@ class Reporter:
         """Tells of one more step."""
         self._bar.set_postfix(loss=f'{losses["loss"]:.3f}', refresh=False)
         self._bar.update(self._batch_size)
+        if step == self._first:
+            # the compilation is over, which a log file would not tell for a while
+            self._bar.refresh()
         if self._log is not None:
             self._log.write_step(step, losses)
 

@@ -1,6 +1,7 @@
 """Training: the state, the step on every device, the loop over epochs."""
 
 import contextlib
+import functools
 import math
 import signal
 from collections.abc import Callable, Iterator
@@ -103,7 +104,9 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     if config.model.pretrained:
         branches = config.model.pretrained_branches
         variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
-    state = create_state(variables, tx, averaged=config.optimizer.average_decay > 0)
+    averaged = config.optimizer.average_decay > 0
+    # jitted, or each of the thousand arrays would be a small program
+    state = jax.jit(functools.partial(create_state, tx=tx, averaged=averaged))(variables)
 
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(workdir))
@@ -114,8 +117,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
             runs.write_config(workdir, config)
             runs.write_patches(workdir, example)
         step = int(state.step)
-        # as an output of a mapped function, or the step would be compiled again for its own
-        state = jax.pmap(lambda copy: copy, AXIS)(flax.jax_utils.replicate(state))
+        state = replicate(state)
         reporter = stack.enter_context(
             progress.Reporter(
                 workdir,
@@ -169,6 +171,15 @@ def create_state(
     # donated step by step, so the average is a copy of its own
     average = jax.tree.map(jnp.copy, variables) if averaged else None
     return TrainState(step, variables, tx.init(variables['params']), average)
+
+
+def replicate(state: TrainState) -> TrainState:
+    """Copies a state to every local device, with a leading device axis.
+
+    As an output of a mapped function, or the step would be compiled again for its own.
+    """
+    devices = jnp.arange(jax.local_device_count())
+    return jax.pmap(lambda device, state: state, AXIS, in_axes=(0, None))(devices, state)
 
 
 def create_train_step(

@@ -33,6 +33,29 @@ def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
     Returns:
         [B,ceil(H/stride),ceil(W/stride),K].
     """
+    return _convolve(x, kernel, stride, dilation)
+
+
+def _forward(
+    x: Array, kernel: Array, stride: int, dilation: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return _convolve(x, kernel, stride, dilation), (x, kernel)
+
+
+def _backward(
+    stride: int, dilation: int, residuals: tuple[Array, Array], grad: Array
+) -> tuple[Array, Array]:
+    return _differentiate(*residuals, grad, stride, dilation)
+
+
+conv.defvjp(_forward, _backward)
+
+
+# jitted, so that the many convolutions of equal shapes are traced and lowered once
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _convolve(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     native = functools.partial(_native, stride=stride, dilation=dilation)
     cpu = native
     if _suits(x, kernel, stride):
@@ -40,23 +63,15 @@ def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
     return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=native)
 
 
-def _forward(
-    x: Array, kernel: Array, stride: int, dilation: int
-) -> tuple[Array, tuple[Array, Array]]:
-    return conv(x, kernel, stride, dilation), (x, kernel)
-
-
-def _backward(
-    stride: int, dilation: int, residuals: tuple[Array, Array], grad: Array
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _differentiate(
+    x: Array, kernel: Array, grad: Array, stride: int, dilation: int
 ) -> tuple[Array, Array]:
     native = functools.partial(_native_backward, stride=stride, dilation=dilation)
     cpu = native
-    if _suits(*residuals, stride):
+    if _suits(x, kernel, stride):
         cpu = functools.partial(_winograd_backward, dilation=dilation)
-    return jax.lax.platform_dependent(*residuals, grad, cpu=cpu, default=native)
-
-
-conv.defvjp(_forward, _backward)
+    return jax.lax.platform_dependent(x, kernel, grad, cpu=cpu, default=native)
 
 
 def _suits(x: Array, kernel: Array, stride: int) -> bool:
