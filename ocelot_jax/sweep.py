@@ -205,14 +205,24 @@ def _run_file(file: str) -> dict[str, Any]:
         raise FileNotFoundError(f'{file}: is not there; want a file of configs/') from None
 
 
-def _parse_shard(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
+    """Reads 'i/n'.
+
+    Raises:
+        ValueError: it is none, or i is not below n.
+    """
     index, _, count = text.partition('/')
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise ValueError(f'--shard: {text!r}; want i/n with i from 0 to n - 1, as in 0/4')
     return int(index), int(count)
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def parse_override(text: str) -> tuple[str, Any]:
+    """Reads 'field=value', where the value is a Python literal or else a string.
+
+    Raises:
+        ValueError: it is none.
+    """
     name, equals, value = text.partition('=')
     if not equals:
         raise ValueError(f'--override: {text!r}; want field=value, as in data.source=PATH')
@@ -233,9 +243,9 @@ def main() -> None:
     """Runs the sweep that the flags name."""
     values = flags.FLAGS
     workdir = Path(values.workdir)
-    sweep, shard = read_sweep(values.sweep), _parse_shard(values.shard)
+    sweep, shard = read_sweep(values.sweep), parse_shard(values.shard)
     cli.keep_compilations(workdir)
-    run_sweep(sweep, workdir, dict(map(_parse_override, values.override)), shard)
+    run_sweep(sweep, workdir, dict(map(parse_override, values.override)), shard)
 
 
 if __name__ == '__main__':

@@ -141,22 +141,31 @@ def run(*arguments):
     )
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--sweep=configs/sweeps/none.py'], 'none.py: is not there'),
-        (['--sweep=configs/sweeps/crc.py', '--shard=4/4'], "--shard: '4/4'; want i/n"),
-        (['--sweep=configs/sweeps/crc.py', '--override=seed'], "--override: 'seed'; want"),
-        (['--sweep=configs/sweeps/crc.py', '--override=lr=1'], 'configs/crc.py:cell_only: '),
-    ],
-)
-def test_wrong_commands_end_with_one_line(tmp_path, arguments, message):
-    process = run(f'--workdir={tmp_path / "sweep"}', *arguments)
+def test_a_wrong_field_ends_with_one_line(tmp_path):
+    file, override = 'configs/sweeps/crc.py', '--override=lr=1'
+    process = run(f'--workdir={tmp_path / "sweep"}', f'--sweep={file}', override)
     out, _ = process.communicate()
     [line] = [line for line in out.splitlines() if line.startswith('error:')]
     assert process.returncode == 1
-    assert message in line
+    assert 'configs/crc.py:cell_only: ' in line
     assert not (tmp_path / 'sweep').exists()
+
+
+def test_wrong_values_of_flags_are_named():
+    with pytest.raises(FileNotFoundError, match=r'none\.py: is not there; want a file'):
+        sweep.read_sweep('configs/sweeps/none.py')
+    for text in ('4/4', '1', '-1/4', 'a/b'):
+        with pytest.raises(ValueError, match=f"--shard: '{text}'; want i/n"):
+            sweep.parse_shard(text)
+    with pytest.raises(ValueError, match="--override: 'seed'; want field=value"):
+        sweep.parse_override('seed')
+
+
+def test_overrides_are_literals_or_strings():
+    texts = ('seed=3', "data.cell_classes=('A', 'B')", 'data.source=a=b.zip')
+    assert dict(map(sweep.parse_override, texts)) == {
+        **{'seed': 3, 'data.cell_classes': ('A', 'B'), 'data.source': 'a=b.zip'},
+    }
 
 
 def rows(path):
