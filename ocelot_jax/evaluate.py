@@ -97,7 +97,6 @@ def evaluate_run(
         kind += f'-{engine}' * (engine != 'xla')
         folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
         folder.mkdir(parents=True, exist_ok=True)
-        write_scores(table, folder)
         names = ' and '.join(
             f'{workdir}, step {step}' for workdir, step in zip(workdirs, model.steps, strict=True)
         )
@@ -107,6 +106,8 @@ def evaluate_run(
             records.write_records(kept, pairs, folder, config)
             write_overlays(kept, pairs, folder / 'overlays.png', config)
             print(folder / 'overlays.png')
+        # last: where they are, the evaluation is whole
+        write_scores(table, folder)
     return table
 
 

@@ -24,18 +24,18 @@ def main() -> None:
     # here, so that what is mistyped is answered before seconds of loading
     import jax
 
-    from ocelot_jax import describe, evaluate, train
+    from ocelot_jax import describe, evaluate, runs, train
 
+    name = config_flags.get_config_filename(flags.FLAGS['config'])
     # what follows the colon in configs/crc.py:cell_only is its get_config's argument
-    file, _, argument = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')
+    file = name.partition(':')[0]
     if not Path(file).exists():
         raise FileNotFoundError(f'--config: {file} is not there; want a file of configs/')
     config = _CONFIG.value
     if _DESCRIBE.value:
         print(describe.describe(config))
         return
-    name = '_'.join(filter(None, (Path(file).stem, argument)))
-    workdir = Path(_WORKDIR.value or f'runs/{name}')
+    workdir = Path(_WORKDIR.value or f'runs/{runs.config_name(name)}')
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
     cli.keep_compilations(workdir.parent)

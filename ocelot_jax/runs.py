@@ -40,6 +40,12 @@ class Patches:
         return cls(**sizes, **mpps)
 
 
+def config_name(config: str) -> str:
+    """What the runs of a configuration are called: by its file and what follows a colon."""
+    file, _, argument = config.partition(':')
+    return '_'.join(filter(None, (Path(file).stem, argument)))
+
+
 def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
     """Writes the configuration of a new run to `config.json`."""
     with atomic.replacing(workdir / _FILE) as temporary:

@@ -20,7 +20,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from ocelot_jax import atomic, claims, cli, evaluate, input_pipeline, train, tune
+from ocelot_jax import atomic, claims, cli, evaluate, input_pipeline, runs, train, tune
 
 _FAILURE = 'failure.txt'
 
@@ -92,11 +92,13 @@ def run_sweep(
     busy += _run_all(repeats, workdir, shard, sweep.tune_detection)
     if busy:
         print(f"{len(busy)} runs are another process's: {', '.join(busy)}")
-    failed = sorted(path.parent for path in workdir.rglob(_FAILURE))
+    # the best one of a search is the first of its repeats, too
+    names = dict.fromkeys(point.name for point in [*found, *repeats])
+    failed = [name for name in names if (workdir / name / _FAILURE).exists()]
     if failed:
         raise ValueError(
-            f'{len(failed)} runs failed: {", ".join(map(str, failed))}; {_FAILURE} there says '
-            'why, without it the run is tried again'
+            f'{len(failed)} runs failed: {", ".join(failed)}; {_FAILURE} in {workdir} says why, '
+            'without it the run is tried again'
         )
 
 
@@ -117,7 +119,10 @@ def search_points(
             point.update_from_flattened_dict({**overrides, **settings})
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f'{config}: {error}') from error
-        parts = [config_name(config), *(f'{name}={value}' for name, value in settings.items())]
+        parts = [
+            runs.config_name(config),
+            *(f'{name}={value}' for name, value in settings.items()),
+        ]
         yield Point(f'{"/".join(parts)}/seed{point.seed}', point)
 
 
@@ -133,12 +138,6 @@ def read_config(config: str) -> ConfigDict:
     """Reads a configuration's file, with its argument behind a colon."""
     file, _, argument = config.partition(':')
     return _run_file(file)['get_config'](*filter(None, [argument]))
-
-
-def config_name(config: str) -> str:
-    """What the runs of a configuration are called: its file and its argument."""
-    file, _, argument = config.partition(':')
-    return '_'.join(filter(None, (Path(file).stem, argument)))
 
 
 def is_done(run: Path) -> bool:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+import browser
 import numpy as np
 import pytest
 import slide_results
@@ -98,6 +99,15 @@ def _entry(folder, pair_id, rng):
         'cell': corner | {'resized_mpp_x': CELL_MPP, 'resized_mpp_y': CELL_MPP},
         'tissue': corner | {'resized_mpp_x': TISSUE_MPP, 'resized_mpp_y': TISSUE_MPP},
     }
+
+
+@pytest.fixture(scope='module')
+def tab():
+    """A page of a browser, where one is installed."""
+    if browser.find() is None:
+        pytest.skip(f'none of {", ".join(browser.NAMES)} is installed')
+    with browser.started() as page:
+        yield page
 
 
 @pytest.fixture

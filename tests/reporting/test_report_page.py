@@ -5,7 +5,6 @@ import io
 import re
 import shutil
 
-import browser
 import fake_reports
 import numpy as np
 import pytest
@@ -62,14 +61,6 @@ def roots(tmp_path_factory):
 
 def page(roots, kind):
     return roots / kind / 'report' / 'index.html'
-
-
-@pytest.fixture(scope='module')
-def tab():
-    if browser.find() is None:
-        pytest.skip(f'none of {", ".join(browser.NAMES)} is installed')
-    with browser.started() as page:
-        yield page
 
 
 class Outline(html.parser.HTMLParser):

@@ -4,7 +4,6 @@ import dataclasses
 import html.parser
 import io
 
-import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,14 +44,6 @@ def pages(slide, tmp_path_factory):
     for kind, result in kinds.items():
         write(result, folder / f'{kind}.html')
     return folder
-
-
-@pytest.fixture(scope='module')
-def tab():
-    if browser.find() is None:
-        pytest.skip(f'none of {", ".join(browser.NAMES)} is installed')
-    with browser.started() as page:
-        yield page
 
 
 class Outline(html.parser.HTMLParser):
