@@ -8,6 +8,7 @@ import browser
 import numpy as np
 import pytest
 import slide_results
+from hypothesis import settings
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -16,6 +17,11 @@ FOLDERS = {'train': 'train', 'val': 'val', 'validation': 'val', 'test': 'test'}
 CELL_MPP, TISSUE_MPP = 0.2, 0.8
 # The files that take longest, which begin first, lest one worker be left with them in the end.
 DEAREST = ('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance')
+
+# The same examples each time, so that one change's tests do not fail by another's bad luck;
+# `pytest --hypothesis-profile=default` draws new ones.
+settings.register_profile('repeatable', derandomize=True, deadline=None)
+settings.load_profile('repeatable')
 
 
 def pytest_collection_modifyitems(items):

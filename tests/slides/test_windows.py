@@ -73,9 +73,14 @@ def test_windows_stay_within_the_slide(drawn):
     for kind, origins in (('cell', layout.origin), ('tissue', layout.tissue_origin)):
         size, um = getattr(p, f'{kind}_size'), getattr(p, f'{kind}_mpp')
         items = range(layout.num_windows) if kind == 'cell' else everything(layout)
+        wholes = [max(1, math.floor(n * mpp / um + 1e-6)) for n in (width, height)]
+        if kind == 'tissue':  # what is left beyond the last whole cell pixel is not looked at
+            looked_at = layout.tissue_shape[::-1]
+            for whole, n in zip(wholes, looked_at, strict=True):
+                assert 0 <= (whole - n) * um < p.cell_mpp + um
+            wholes = looked_at
         for item in items:
-            for start, length in zip(origins(item), (width, height), strict=True):
-                whole = max(1, math.floor(length * mpp / um + 1e-6))
+            for start, whole in zip(origins(item), wholes, strict=True):
                 if whole >= size:
                     assert 0 <= start <= whole - size
                 else:  # all of the slide is in the one window
@@ -102,7 +107,7 @@ def test_cell_windows_are_where_the_centers_say(drawn):
 @QUICK
 @given(layouts())
 def test_cell_windows_lie_in_the_middle_of_their_tissue_window(drawn):
-    width, height, mpp, layout, _ = drawn
+    *_, layout, _ = drawn
     p = layout.patches
     pixel = 1 / p.tissue_size
     share = p.cell_size * p.cell_mpp / (p.tissue_size * p.tissue_mpp)
@@ -111,8 +116,8 @@ def test_cell_windows_lie_in_the_middle_of_their_tissue_window(drawn):
         origin = layout.tissue_origin(group)
         for window in group.windows:
             center = layout.center(group, window)
-            for c, start, length in zip(center, origin, (width, height), strict=True):
-                room = max(1, math.floor(length * mpp / p.tissue_mpp + 1e-6)) - p.tissue_size
+            for c, start, length in zip(center, origin, layout.tissue_shape[::-1], strict=True):
+                room = length - p.tissue_size
                 if min(0, room) < start < max(0, room):  # the slide's end moved it not
                     assert abs(c - 0.5) <= limit
                 if room >= 0:
