@@ -32,7 +32,7 @@ def measure(remat: bool, size: int, batch_size: int, runs: int) -> dict[str, flo
     config.model.remat = remat
     step, state = workload.create_training(config)
     batch = input_pipeline.shard(workload.random_batch(config, size), 1)
-    memory = step.lower(state, batch).compile().memory_analysis()
+    memory = step.func.lower(*step.args, state, batch).compile().memory_analysis()
     seconds = []
     for _ in range(runs + 1 if runs else 0):
         start = time.perf_counter()

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from configs import pred_inter2
-from ocelot_jax import network, train
+from ocelot_jax import network, train, train_state
 
 CELL_MPP = 0.2
 
@@ -66,8 +66,9 @@ def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., An
     """The training step, mapped over one device, and the state before the first one."""
     model = network.create_model(config, train.AXIS)
     tx = train.create_optimizer(config, 100)
-    state = train.create_state(random_variables(model), tx, averaged=False)
+    variables = random_variables(model)
+    states = [train_state.create(variables, tx=tx, averaged=False) for _ in range(config.seeds)]
     step = train.create_train_step(config, model, tx, CELL_MPP)
-    state = flax.jax_utils.replicate(state, jax.devices()[:1])
+    state = flax.jax_utils.replicate(train_state.join(states), jax.devices()[:1])
     # as an output of a mapped function, or the step would be compiled again for its own
     return step, jax.pmap(lambda copy: copy, train.AXIS, devices=jax.devices()[:1])(state)

@@ -10,6 +10,9 @@ def get_config() -> ConfigDict:
     config = ConfigDict(
         {
             'seed': 0,
+            # how many runs, of this seed and the next ones, are trained as one program; each is
+            # kept as a run by itself
+            'seeds': 1,
             'num_epochs': 300,
             # distance up to which a detection counts as a cell (Sec. 4.2)
             'match_distance_um': 3.0,

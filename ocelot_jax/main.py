@@ -20,7 +20,7 @@ flags.mark_flag_as_required('config')
 
 
 def main() -> None:
-    """Trains, then scores the best epoch."""
+    """Trains, then scores each run's best epoch."""
     # here, so that what is mistyped is answered before seconds of loading
     import jax
 
@@ -39,8 +39,8 @@ def main() -> None:
     if _DISTRIBUTED.value:
         jax.distributed.initialize()
     cli.keep_compilations(workdir.parent)
-    train.train_and_evaluate(config, workdir)
-    evaluate.evaluate_run([workdir])
+    for run in train.train_and_evaluate(config, workdir):
+        evaluate.evaluate_run([run])
 
 
 if __name__ == '__main__':

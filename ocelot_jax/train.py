@@ -1,15 +1,13 @@
-"""Training: the state, the step on every device, the loop over epochs."""
+"""Training: the step on every device, the loop over epochs."""
 
 import contextlib
 import functools
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.jax_utils
-import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -19,7 +17,6 @@ from jax.experimental import multihost_utils
 
 from ocelot_jax import (
     augment,
-    checkpoint,
     detection,
     inference,
     input_pipeline,
@@ -27,55 +24,33 @@ from ocelot_jax import (
     network,
     optimizer,
     progress,
-    runs,
+    seeds,
     targets,
+    train_state,
 )
 from ocelot_jax.models import pretrained
-
-AXIS = 'batch'
-"""The mapped axis: gradients, batch statistics and losses are taken over all its devices."""
+from ocelot_jax.train_state import AXIS, TrainState
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
-
-
-@flax.struct.dataclass
-class TrainState:
-    """Everything that a step changes.
-
-    Attributes:
-        step: number of steps done.
-        variables: the model's parameters and batch statistics.
-        opt_state: the optimizer's.
-        average: running average of `variables`; None where the configuration wants none.
-    """
-
-    step: jax.Array
-    variables: dict[str, Any]
-    opt_state: optax.OptState
-    average: dict[str, Any] | None
-
-    @property
-    def evaluated(self) -> dict[str, Any]:
-        """The variables that are evaluated and kept."""
-        return self.variables if self.average is None else self.average
 
 
 class NonFiniteLossError(RuntimeError):
     """The loss became NaN or infinite."""
 
 
-def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metrics:
-    """Trains a run to its last epoch, from its latest checkpoint or from the start.
+def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list[Path]:
+    """Trains to the last epoch, from the latest checkpoint or from the start.
 
     SIGTERM saves a checkpoint and ends the process with status 0; the same call goes on there.
 
     Args:
         config: as `configs/default.py`.
-        workdir: the run's directory; checkpoints and metrics are kept there.
+        workdir: the run's directory, where checkpoints and metrics are kept; where
+            `config.seeds` wants several runs, that of their directories `seed0`, `seed1`, ...
 
     Returns:
-        The validation scores of the best epoch.
+        The directory of each run.
 
     Raises:
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
@@ -83,14 +58,6 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     """
     source = input_pipeline.open_source(config.data, 'train')
     validation = input_pipeline.open_source(config.data, 'validation')
-    batches = input_pipeline.train_batches(
-        source,
-        batch_size=config.data.batch_size,
-        seed=config.seed,
-        max_cells=config.data.max_cells,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
     example = source[0]
     cell_mpp = float(example['cell_mpp'])
     epoch_steps = input_pipeline.steps_per_epoch(source, config.data.batch_size)
@@ -100,27 +67,14 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, cell_mpp)
     predict = inference.create_predictor(config, cell_mpp)
-    variables = network.init_variables(model, config.seed, example)
-    if config.model.pretrained:
-        branches = config.model.pretrained_branches
-        variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
-    averaged = config.optimizer.average_decay > 0
-    # jitted, or each of the thousand arrays would be a small program
-    state = jax.jit(functools.partial(create_state, tx=tx, averaged=averaged))(variables)
 
     with contextlib.ExitStack() as stack:
-        manager = stack.enter_context(checkpoint.open_manager(workdir))
-        if manager.latest_step() is not None:
-            runs.check_config(workdir, config)
-            state = restore(manager, manager.latest_step(), state, batches)
-        elif jax.process_index() == 0:
-            runs.write_config(workdir, config)
-            runs.write_patches(workdir, example)
-        step = int(state.step)
-        state = replicate(state)
+        group = stack.enter_context(seeds.open_runs(config, workdir, source))
+        step, state = start(group, model, tx, example)
+        workdirs = [run.workdir for run in group]
         reporter = stack.enter_context(
             progress.Reporter(
-                workdir,
+                workdirs,
                 step=step,
                 total_steps=total_steps,
                 batch_size=config.data.batch_size,
@@ -128,6 +82,8 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
             )
         )
         interrupted = stack.enter_context(sigterm_flag())
+        streams = [run.batches for run in group]
+        batches = input_pipeline.device_batches(streams, jax.local_device_count())
 
         while step < total_steps:
             epoch = step // epoch_steps + 1
@@ -137,18 +93,55 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> Metr
             )
             step += len(history)
             if len(history) < len(steps):
-                save(manager, step, state, batches)
-                manager.wait_until_finished()
+                seeds.save(group, step, state, [None] * len(group))
                 raise SystemExit(0)
-            predictions = inference.predictions(predict, state.evaluated, validation, config)
-            evaluation = inference.evaluate(predictions, len(validation), config)
-            scores = inference.scores(evaluation, config)
-            means = {name: np.mean([m[name] for m in history]) for name in history[0]}
+            scores = [
+                validate(predict, single, validation, config)
+                for single in train_state.split(state, len(group))
+            ]
             # told before it is saved: a run killed between the two tells it once more
-            reporter.epoch(epoch, step, means | scores)
-            save(manager, step, state, batches, scores)
-        manager.wait_until_finished()
-        return manager.metrics(checkpoint.best_step(manager))
+            losses = mean_losses(history)
+            reporter.epoch(epoch, step, [a | b for a, b in zip(losses, scores, strict=True)])
+            seeds.save(group, step, state, scores)
+        return workdirs
+
+
+def start(
+    group: Sequence[seeds.Run],
+    model: network.Model,
+    tx: optax.GradientTransformation,
+    example: input_pipeline.Record,
+) -> tuple[int, TrainState]:
+    """The step where runs begin or go on, and their joint, replicated state there."""
+    states = [first_state(run.config, model, tx, example) for run in group]
+    step, states = seeds.restore(group, states)
+    return step, train_state.replicate(train_state.join(states))
+
+
+def first_state(
+    config: ml_collections.ConfigDict,
+    model: network.Model,
+    tx: optax.GradientTransformation,
+    example: input_pipeline.Record,
+) -> TrainState:
+    """The state of a run before its first step, its weights drawn or pretrained."""
+    variables = network.init_variables(model, config.seed, example)
+    if config.model.pretrained:
+        branches = config.model.pretrained_branches
+        variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
+    averaged = config.optimizer.average_decay > 0
+    return train_state.create(variables, tx=tx, averaged=averaged)
+
+
+def validate(
+    predict: inference.Predictor,
+    state: TrainState,
+    pairs: input_pipeline.Source,
+    config: ml_collections.ConfigDict,
+) -> Metrics:
+    """Scores of a replicated state on the validation split."""
+    predictions = inference.predictions(predict, state.evaluated, pairs, config)
+    return inference.scores(inference.evaluate(predictions, len(pairs), config), config)
 
 
 def create_optimizer(
@@ -161,25 +154,6 @@ def create_optimizer(
         round(config.optimizer.warmup_epochs * epoch_steps),
     )
     return optimizer.create(schedule, config.optimizer.cell_lr_multiplier)
-
-
-def create_state(
-    variables: dict[str, Any], tx: optax.GradientTransformation, averaged: bool
-) -> TrainState:
-    """The state before the first step, with a running average of the variables or without."""
-    step = jnp.zeros((), jnp.int32)
-    # donated step by step, so the average is a copy of its own
-    average = jax.tree.map(jnp.copy, variables) if averaged else None
-    return TrainState(step, variables, tx.init(variables['params']), average)
-
-
-def replicate(state: TrainState) -> TrainState:
-    """Copies a state to every local device, with a leading device axis.
-
-    As an output of a mapped function, or the step would be compiled again for its own.
-    """
-    devices = jnp.arange(jax.local_device_count())
-    return jax.pmap(lambda device, state: state, AXIS, in_axes=(0, None))(devices, state)
 
 
 def create_train_step(
@@ -197,7 +171,8 @@ def create_train_step(
         cell_mpp: micrometres per pixel of the cell patches, typically; each has its own.
 
     Returns:
-        `step(state, batch)` to the next state and the losses; all with a leading device axis.
+        `step(state, batch)` to the next state and the losses; all with a leading device axis,
+        and behind it one of seeds where `config.seeds` is more than 1.
     """
     radius_um = config.target.disk_radius_um
     max_radius = math.ceil(1.25 * detection.to_pixels(radius_um, cell_mpp))
@@ -228,8 +203,10 @@ def create_train_step(
             loss += config.tissue_loss_weight * parts['tissue_loss']
         return loss, ({'loss': loss, **parts}, updates['batch_stats'])
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    def step(
+        seed: jax.Array, state: TrainState, batch: Batch
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
         augment_key, dropout_key = jax.random.split(key)
         # augmentation depends on the example alone, dropout on the device
         batch = augment.augment(augment_key, batch, **config.augment)
@@ -248,7 +225,14 @@ def create_train_step(
             average = optax.incremental_update(variables, average, 1 - decay)
         return TrainState(state.step + 1, variables, opt_state, average), metrics
 
-    return jax.pmap(step, AXIS, donate_argnums=0)
+    # arguments, not constants, so that all seeds' runs share the compiled program
+    all_seeds = config.seed + np.arange(config.seeds)
+    if config.seeds == 1:
+        [all_seeds] = all_seeds
+    else:
+        step = jax.vmap(step)
+    mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0), donate_argnums=1)
+    return functools.partial(mapped, all_seeds)
 
 
 def train_epoch(
@@ -256,21 +240,21 @@ def train_epoch(
     state: TrainState,
     batches: Iterator[Batch],
     steps: range,
-    report: Callable[[int, Metrics], None],
+    report: Callable[[int, list[Metrics]], None],
     interrupted: Callable[[int], bool],
-) -> tuple[TrainState, list[Metrics]]:
+) -> tuple[TrainState, list[list[Metrics]]]:
     """Trains for `steps`, or fewer if interrupted.
 
     Args:
         train_step: from `create_train_step`.
         state: replicated over the local devices; consumed.
-        batches: this process's part of each batch.
+        batches: this process's part of each batch, for its devices.
         steps: numbers of the steps to do.
-        report: called with the number of steps done and the step's losses.
+        report: called with the number of steps done and the step's losses of each run.
         interrupted: called with the number of steps done; true ends the epoch.
 
     Returns:
-        The new state and the losses of each step.
+        The new state and the losses of each step, of each run.
 
     Raises:
         NonFiniteLossError: at the first step with a loss that is no number.
@@ -278,8 +262,7 @@ def train_epoch(
     history = []
     pending = None
     for step in steps:
-        batch = input_pipeline.shard(next(batches), jax.local_device_count())
-        state, metrics = train_step(state, batch)
+        state, metrics = train_step(state, next(batches))
         # reading the previous step's losses keeps the device busy with this one
         if pending is not None:
             history.append(read_losses(pending, step, report))
@@ -291,50 +274,38 @@ def train_epoch(
 
 
 def read_losses(
-    metrics: dict[str, jax.Array], step: int, report: Callable[[int, Metrics], None]
-) -> Metrics:
-    """Brings a step's losses to the host, reports them, and stops the run if they are none."""
-    values = {name: float(value[0]) for name, value in metrics.items()}
-    if not all(map(math.isfinite, values.values())):
-        raise NonFiniteLossError(
-            f'step {step}: {progress.describe(values)}; the last good checkpoint is kept, '
-            'a lower config.optimizer.learning_rate may help'
-        )
-    report(step, values)
-    return values
+    metrics: dict[str, jax.Array], step: int, report: Callable[[int, list[Metrics]], None]
+) -> list[Metrics]:
+    """Brings a step's losses to the host, reports them, and stops the runs if they are none.
+
+    Args:
+        metrics: [D] or, of several runs, [D,N]; alike on all devices.
+        step: number of steps done.
+        report: as of `train_epoch`.
+
+    Returns:
+        The losses of each run.
+    """
+    on_host = {name: np.atleast_1d(value[0]).tolist() for name, value in metrics.items()}
+    losses = [
+        dict(zip(on_host, values, strict=True)) for values in zip(*on_host.values(), strict=True)
+    ]
+    for values in losses:
+        if not all(map(math.isfinite, values.values())):
+            raise NonFiniteLossError(
+                f'step {step}: {progress.describe(values)}; the last good checkpoint is kept, '
+                'a lower config.optimizer.learning_rate may help'
+            )
+    report(step, losses)
+    return losses
 
 
-def save(
-    manager: Any,
-    step: int,
-    state: TrainState,
-    batches: Any,
-    scores: Metrics | None = None,
-) -> None:
-    """Saves one copy of the replicated state, and where the batches are."""
-    state = flax.jax_utils.unreplicate(state)
-    checkpoint.save(
-        manager,
-        step,
-        variables=state.evaluated,
-        training=state.replace(**{_evaluated_field(state): None}),
-        data=batches.get_state(),
-        metrics=scores,
-    )
-
-
-def restore(manager: Any, step: int, state: TrainState, batches: Any) -> TrainState:
-    """Restores what `save` saved into a state like `state`, and sets `batches` to go on there."""
-    evaluated = checkpoint.restore(manager, step, 'variables', state.evaluated)
-    field = _evaluated_field(state)
-    training = checkpoint.restore(manager, step, 'training', state.replace(**{field: None}))
-    batches.set_state(checkpoint.restore_data(manager, step))
-    return training.replace(**{field: evaluated})
-
-
-def _evaluated_field(state: TrainState) -> str:
-    """Which field `TrainState.evaluated` is, and so is saved apart from the others."""
-    return 'variables' if state.average is None else 'average'
+def mean_losses(history: list[list[Metrics]]) -> list[Metrics]:
+    """Means over steps, of each run."""
+    return [
+        {name: np.mean([losses[name] for losses in steps]) for name in steps[0]}
+        for steps in zip(*history, strict=True)
+    ]
 
 
 @contextlib.contextmanager

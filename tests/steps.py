@@ -11,7 +11,7 @@ import jax
 import narrow
 import numpy as np
 
-from ocelot_jax import inference, input_pipeline, network, train
+from ocelot_jax import inference, input_pipeline, network, train, train_state
 
 # what the network does not depend on; configurations that are then equal take one step together
 SAME = {
@@ -61,7 +61,7 @@ def take_step(config):
     mpp = float(pairs[0]['cell_mpp'])
     model = network.create_model(config, train.AXIS)
     tx = train.create_optimizer(config, 1)
-    state = train.create_state(draw_variables(model), tx, averaged=False)
+    state = train_state.create(draw_variables(model), tx=tx, averaged=False)
     before = jax.device_get(state.variables['params'])
     [batch] = input_pipeline.eval_batches(pairs, batch_size=2, max_cells=16)
     step = train.create_train_step(config, model, tx, mpp)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,58 @@ def test_sigterm_saves_within_the_epoch_and_the_run_goes_on(folder, cache, refer
     done = run(command(folder, workdir), cache)
     assert done.returncode == 0, done.stderr
     assert_same_run(workdir, reference)
+
+
+@pytest.fixture(scope='module')
+def together(folder, cache, tmp_path_factory):
+    """Two seeds trained as one program, the first one that of `reference`."""
+    workdir = tmp_path_factory.mktemp('together') / 'runs'
+    done = run(command(folder, workdir, seeds=2), cache)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def test_a_seed_learns_beside_others_what_it_learns_alone(reference, together):
+    first, second = (rows(together / name) for name in ('seed0', 'seed1'))
+    alone = rows(reference)
+    assert [row['step'] for row in first] == [row['step'] for row in alone]
+    losses = [[float(row['loss']) for row in logged] for logged in (first, second, alone)]
+    # the same weights, pairs, augmentation and dropout, but sums of another order, which Adam's
+    # first updates blow up
+    np.testing.assert_allclose(losses[0][0], losses[2][0], rtol=5e-3)
+    np.testing.assert_allclose(losses[0], losses[2], rtol=0.03)
+    assert abs(losses[1][0] - losses[2][0]) > 0.01
+    configs = [
+        json.loads((path / 'config.json').read_text())
+        for path in (reference, together / 'seed0', together / 'seed1')
+    ]
+    assert configs[1] == configs[0]
+    assert configs[2] == configs[0] | {'seed': 1}
+    for path in (together / 'seed0', together / 'seed1'):
+        assert (path / 'evaluation' / 'test' / 'scores.json').exists()
+
+
+def test_seeds_go_on_where_all_of_them_were(folder, cache, together, tmp_path):
+    """As after a kill between two runs' saves: one is an epoch behind."""
+    workdir = tmp_path / 'runs'
+    shutil.copytree(together, workdir)
+    with ocp.CheckpointManager(workdir / 'seed1' / 'checkpoints') as behind:
+        behind.delete(EPOCHS * STEPS)
+    done = run(command(folder, workdir, seeds=2), cache)
+    assert done.returncode == 0, done.stderr
+    for name in ('seed0', 'seed1'):
+        assert_same_run(workdir / name, together / name)
+        assert rows(workdir / name) == rows(together / name)
+
+
+def test_less_than_one_seed(tmp_path):
+    config = narrow.get_config('cell_only')
+    config.data.source = str(make_release(tmp_path / 'pairs', size=32))
+    config.data.batch_size = 2
+    config.seeds = 0
+    with pytest.raises(ValueError, match=r'config\.seeds: 0; want 1 or more'):
+        train.train_and_evaluate(config, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
 
 
 def test_eight_devices_give_the_losses_of_one(folder, cache, tmp_path):

@@ -1,0 +1,139 @@
+"""Runs that differ in the seed alone and are trained as one; where `config.seeds` is 1, one run.
+
+Each has a directory, batches and checkpoints of its own, as if it had been trained by itself.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.jax_utils
+import jax
+import ml_collections
+import orbax.checkpoint as ocp
+
+from ocelot_jax import checkpoint, input_pipeline, runs, train_state
+from ocelot_jax.train_state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run has for itself.
+
+    Attributes:
+        workdir: its directory.
+        config: its configuration, for its seed alone.
+        batches: this process's part of its training batches, as of
+            `input_pipeline.train_batches`.
+        manager: of its checkpoints.
+    """
+
+    workdir: Path
+    config: ml_collections.ConfigDict
+    batches: Any
+    manager: ocp.CheckpointManager
+
+    def save(self, step: int, state: TrainState, scores: dict[str, float] | None = None) -> None:
+        """Saves one copy of the replicated state, in the background, and where the batches are."""
+        state = flax.jax_utils.unreplicate(state)
+        checkpoint.save(
+            self.manager,
+            step,
+            variables=state.evaluated,
+            training=state.replace(**{state.evaluated_field: None}),
+            data=self.batches.get_state(),
+            metrics=scores,
+        )
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """Restores what was saved, and sets the batches to go on there."""
+        field = like.evaluated_field
+        evaluated = checkpoint.restore(self.manager, step, 'variables', like.evaluated)
+        training = checkpoint.restore(
+            self.manager, step, 'training', like.replace(**{field: None})
+        )
+        self.batches.set_state(checkpoint.restore_data(self.manager, step))
+        return training.replace(**{field: evaluated})
+
+
+def save(
+    group: Sequence[Run],
+    step: int,
+    state: TrainState,
+    scores: Sequence[dict[str, float] | None],
+) -> None:
+    """Saves the runs' joint, replicated state, each run's part with its scores."""
+    # a kill must leave a step that all have
+    for run in group:
+        run.manager.wait_until_finished()
+    states = train_state.split(state, len(group))
+    for run, single, its_scores in zip(group, states, scores, strict=True):
+        run.save(step, single, its_scores)
+
+
+def restore(group: Sequence[Run], states: Sequence[TrainState]) -> tuple[int, list[TrainState]]:
+    """Restores every run at the latest step that all of them saved.
+
+    Args:
+        group: the runs.
+        states: of each run before its first step.
+
+    Returns:
+        The step, and the runs' states; those that were given where some run saved none.
+    """
+    step = checkpoint.common_step([run.manager for run in group])
+    if step == 0:
+        return 0, list(states)
+    return step, [run.restore(step, state) for run, state in zip(group, states, strict=True)]
+
+
+@contextlib.contextmanager
+def open_runs(
+    config: ml_collections.ConfigDict, workdir: Path, source: input_pipeline.Source
+) -> Iterator[list[Run]]:
+    """Opens the runs of a configuration, new ones or such as were begun before.
+
+    Args:
+        config: as `configs/default.py`.
+        workdir: the directory of a single run, or of the folders `seed0`, `seed1`, ...
+        source: the training split.
+
+    Raises:
+        ValueError: the directory holds runs of another configuration.
+    """
+    members = list(_members(config, workdir))
+    with contextlib.ExitStack() as stack:
+        group = []
+        for path, single in members:
+            batches = input_pipeline.train_batches(
+                source,
+                batch_size=single.data.batch_size,
+                seed=single.seed,
+                max_cells=single.data.max_cells,
+                process_index=jax.process_index(),
+                process_count=jax.process_count(),
+            )
+            manager = stack.enter_context(
+                checkpoint.open_manager(path, latest=min(2, len(members)))
+            )
+            if manager.latest_step() is not None:
+                runs.check_config(path, single)
+            elif jax.process_index() == 0:
+                runs.write_config(path, single)
+                runs.write_patches(path, source[0])
+            group.append(Run(path, single, batches, manager))
+        yield group
+
+
+def _members(
+    config: ml_collections.ConfigDict, workdir: Path
+) -> Iterator[tuple[Path, ml_collections.ConfigDict]]:
+    """Directory and configuration of each run."""
+    if config.seeds < 1:
+        raise ValueError(f'config.seeds: {config.seeds}; want 1 or more')
+    for seed in range(config.seed, config.seed + config.seeds):
+        single = config.copy_and_resolve_references()
+        single.update(seed=seed, seeds=1)
+        yield workdir if config.seeds == 1 else workdir / f'seed{seed}', single
