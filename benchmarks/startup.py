@@ -39,7 +39,9 @@ def first_step(options: argparse.Namespace, workdir: Path) -> float:
         f'--config.data.source={options.data}',
         f'--workdir={workdir}',
     ]
-    environment = {k: v for k, v in os.environ.items() if k != 'JAX_COMPILATION_CACHE_DIR'}
+    # as users start it: Python keeps what it compiled, too
+    strange = ('JAX_COMPILATION_CACHE_DIR', 'PYTHONDONTWRITEBYTECODE')
+    environment = {k: v for k, v in os.environ.items() if k not in strange}
     start = time.perf_counter()
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, env=environment, start_new_session=True

@@ -45,6 +45,8 @@ def keep_compilations(folder: Path) -> None:
 
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
+        # small programs too: what takes less than the default second adds up
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
 def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
