@@ -1,12 +1,16 @@
-"""What `make demo` trains: Pred-to-inter-2 on small synthetic pairs, in minutes on two cores."""
+"""What `make demo` trains: Pred-to-inter-2 on small synthetic pairs, in minutes on two cores.
+
+Any other model on the same pairs by its name: `--config=configs/demo.py:cell_only`.
+"""
+
+import importlib
 
 from ml_collections import ConfigDict
 
-from configs import pred_inter2
 
-
-def get_config() -> ConfigDict:
-    config = pred_inter2.get_config()
+def get_config(model: str = 'pred_inter2') -> ConfigDict:
+    """The configuration `configs/<model>.py` made to suit these pairs."""
+    config = importlib.import_module(f'configs.{model}').get_config()
     config.num_epochs = 3
     config.data.source = 'ocelot_synthetic/small'
     config.data.batch_size = 4

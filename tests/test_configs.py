@@ -70,9 +70,10 @@ def test_rows_of_table_5_differ_from_ocelot_s_by_the_data_alone(data, row):
 
 
 @pytest.mark.parametrize('row', [*TABLE_5, 'unet', 'mfovce', 'ablation_pred_inter2_label'])
-def test_small_patches_change_no_network(row):
+@pytest.mark.parametrize('data', ['crc', 'demo'])
+def test_small_patches_change_no_network(data, row):
     wanted = importlib.import_module(f'configs.{row}').get_config()
-    config = importlib.import_module('configs.crc').get_config(row)
+    config = importlib.import_module(f'configs.{data}').get_config(row)
     wanted.model.cell_dropout = wanted.model.tissue_dropout = 0.0
     assert config.model == wanted.model
     assert config.data.large_fov == wanted.data.large_fov
