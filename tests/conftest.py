@@ -16,7 +16,10 @@ FOLDERS = {'train': 'train', 'val': 'val', 'validation': 'val', 'test': 'test'}
 # The cell patch covers a quarter of the tissue patch, as in the release.
 CELL_MPP, TISSUE_MPP = 0.2, 0.8
 # The files that take longest, which begin first, lest one worker be left with them in the end.
-DEAREST = ('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance')
+DEAREST = (
+    *('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance'),
+    'test_notebooks',
+)
 
 # The same examples each time, so that one change's tests do not fail by another's bad luck;
 # `pytest --hypothesis-profile=default` draws new ones.

@@ -1,0 +1,238 @@
+"""The notebooks run from top to bottom, and show what they say they show."""
+
+import ast
+import base64
+import csv
+import importlib.util
+import io
+import json
+import os
+import re
+import runpy
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_reports
+import narrow
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT, make_release
+from PIL import Image
+
+from ocelot_jax import sweep
+
+FOLDER = ROOT / 'notebooks'
+QUICKSTART, TABLES = 'quickstart', 'reproduce_tables'
+PICTURES = {QUICKSTART: 4, TABLES: 1}
+MODELS = {'cell_only': 'Cell-only', 'leaking': 'Tissue-label leaking'}
+SEEDS = (0, 1)
+COMPARED = ('leaking', 'cell_only')
+KINDS = ('TP', 'FP', 'GT')
+MOST_LINES, MOST_BYTES = 25, 1_000_000
+OF_A_MACHINE = re.compile(r'/(tmp|home|work|root|Users|usr|opt)/|site-packages|https?://(?!arxiv)')
+
+
+def read(name):
+    return nbformat.read(FOLDER / f'{name}.ipynb', as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == 'code']
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def printed(notebook):
+    """What the cells print."""
+    return ''.join(output.text for output in outputs(notebook) if output.output_type == 'stream')
+
+
+def shown(notebook, kind):
+    """What the cells show of a MIME type."""
+    data = [output.get('data', {}) for output in outputs(notebook)]
+    return [held[kind] for held in data if kind in held]
+
+
+def pictures(notebook):
+    encoded = map(base64.b64decode, shown(notebook, 'image/png'))
+    return [np.asarray(Image.open(io.BytesIO(data)).convert('RGB')) for data in encoded]
+
+
+def parameters(notebook):
+    [cell] = [cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', ())]
+    return cell
+
+
+def row_of(markdown, label):
+    """A table's cells behind a label, without what marks the best."""
+    [line] = [line for line in markdown.splitlines() if line.startswith(f'| {label} |')]
+    return [re.sub(r'\*\*|</?u>', '', cell).strip() for cell in line.split('|')[2:-1]]
+
+
+def mean_score(runs, split):
+    scores = [json.loads((run / f'evaluation/{split}/scores.json').read_text()) for run in runs]
+    return 100 * np.mean([score['population']['mF1'] for score in scores])
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Where the pairs lie, and the runs come to lie."""
+    path = tmp_path_factory.mktemp('notebooks')
+    make_release(path / 'pairs', {'train': 3, 'val': 1, 'test': 3}, size=32)
+    return path
+
+
+def run(name, folder, **values):
+    """Runs a notebook from its folder, as Jupyter does, with other values of its parameters."""
+    notebook = read(name)
+    cell = parameters(notebook)
+    values |= {'SOURCE': str(folder / 'pairs'), 'ENCODER': narrow.ENCODER}
+    values |= {'NUM_EPOCHS': 1, 'BATCH_SIZE': 2}
+    assert {node.targets[0].id for node in ast.parse(cell.source).body} == set(values)
+    lines = [f'{name} = {value!r}' for name, value in values.items()]
+    cell.source = '\n'.join(['import narrow', *lines])
+    env = os.environ | {
+        'IPYTHONDIR': str(folder / 'ipython'),
+        'PYTHONPATH': str(ROOT / 'tests'),
+        'XLA_FLAGS': narrow.XLA_FLAGS,
+    }
+    runpy.run_path(str(FOLDER / 'run.py'))['execute'](notebook, FOLDER, env)
+    return notebook
+
+
+@pytest.fixture(scope='module')
+def quickstart(folder):
+    return run(QUICKSTART, folder, LOOK_AT=2, WORKDIR=str(folder / 'runs/quickstart'))
+
+
+@pytest.fixture(scope='module')
+def reproduce_tables(folder):
+    """The sweep finds all but one of its runs done, because a training takes long."""
+    workdir = folder / 'runs/tables'
+    values = {'data.source': str(folder / 'pairs'), 'data.batch_size': 2}
+    values |= {'num_epochs': 1, 'model.encoder_name': narrow.ENCODER}
+    for model in MODELS:
+        [first] = sweep.search_points(f'{ROOT}/configs/demo.py:{model}', {}, values)
+        for point in list(sweep.repeat_points(first, len(SEEDS)))[model == 'cell_only' :]:
+            path, splits = workdir / point.name, ('validation', 'test')
+            fake_reports.write_run(path, point.config, splits=splits)
+    return run(
+        TABLES,
+        folder,
+        MODELS=tuple(MODELS),
+        REPEATS=len(SEEDS),
+        COMPARED=COMPARED,
+        WORKDIR=str(workdir),
+    )
+
+
+@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+def test_pictures_are_shown(name, request):
+    drawn = pictures(request.getfixturevalue(name))
+    assert len(drawn) == PICTURES[name]
+    for picture in drawn:
+        assert min(picture.shape[:2]) > 200
+        # more than axes around nothing
+        assert np.ptp(picture.astype(int), axis=-1).max() > 60
+
+
+def test_the_score_shown_is_the_runs_own(quickstart, folder):
+    file = folder / 'runs/quickstart/evaluation/test/scores.json'
+    wanted = json.loads(file.read_text())['population']
+    lines = printed(quickstart).splitlines()
+    [header] = [line for line in lines if line.split()[:2] == ['pairs', 'mF1']]
+    [row] = [line for line in lines if line.startswith('population ')]
+    found = dict(zip(header.split(), map(float, row.split()[1:]), strict=True))
+    assert found == pytest.approx(wanted, abs=5e-4)
+    assert 0 < found['mIoU'] < 1
+
+
+def test_the_cells_shown_are_those_of_the_evaluation(quickstart, folder):
+    file = folder / 'runs/quickstart/evaluation/test/predictions.json'
+    points = json.loads(file.read_text())['points']
+    wanted = sum(point['name'] == 'image_2' for point in points)
+    assert f'{wanted} cells found, 6 are there' in printed(quickstart)
+
+
+def test_the_table_holds_the_models_asked_for(reproduce_tables, folder):
+    [table] = shown(reproduce_tables, 'text/markdown')
+    for model, label in MODELS.items():
+        runs = [folder / f'runs/tables/demo_{model}/seed{seed}' for seed in SEEDS]
+        for column, split in enumerate(('validation', 'test')):
+            mean, interval = map(float, row_of(table, label)[column].split('±'))
+            assert mean == pytest.approx(mean_score(runs, split), abs=5e-3)
+            assert interval >= 0
+    assert row_of(table, 'Pred-to-inter-2')[:2] == ['-', '-']
+    assert (folder / 'runs/tables/report/index.html').exists()
+
+
+def pooled_score(runs, split):
+    """Mean F1 of all cells of all runs."""
+    rows = []
+    for run in runs:
+        with (run / f'evaluation/{split}/pairs.csv').open(newline='') as file:
+            rows += csv.DictReader(file)
+    scores = []
+    for name in ('BC', 'TC'):
+        total = {kind: sum(int(row[f'{kind}/{name}']) for row in rows) for kind in KINDS}
+        scores.append(2 * total['TP'] / sum(total.values()))
+    return np.mean(scores)
+
+
+def test_the_comparison_has_its_interval(reproduce_tables, folder):
+    [told] = re.findall(
+        r'leaking less cell_only: mF1 (\S+) \((\S+) to (\S+)\)', printed(reproduce_tables)
+    )
+    value, low, high = map(float, told)
+    first, second = ([folder / f'runs/tables/demo_{m}/seed{s}' for s in SEEDS] for m in COMPARED)
+    assert value == pytest.approx(
+        pooled_score(first, 'test') - pooled_score(second, 'test'), abs=5e-4
+    )
+    assert low <= value <= high
+    assert low < high
+
+
+@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+def test_committed_outputs_are_of_one_run_and_of_no_machine(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = {(output.output_type, output.get('name')) for output in outputs(notebook)}
+    assert kinds <= {('stream', 'stdout'), ('display_data', None), ('execute_result', None)}
+    texts = [printed(notebook), *shown(notebook, 'text/plain'), *shown(notebook, 'text/markdown')]
+    assert not OF_A_MACHINE.search('\n'.join(texts))
+    assert len(pictures(notebook)) == PICTURES[name]
+    assert (FOLDER / f'{name}.ipynb').stat().st_size < MOST_BYTES
+
+
+@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+def test_cells_are_short_and_parameters_stand_before_them(name):
+    cells = code_cells(read(name))
+    assert all(len(cell.source.splitlines()) <= MOST_LINES for cell in cells)
+    assert cells[1] == parameters(read(name))
+
+
+@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+def test_where_the_package_is_missing_it_is_fetched(name, monkeypatch, tmp_path):
+    install = code_cells(read(name))[0].source
+    assert "REPOSITORY = ''" in install
+    commands, found = [], importlib.util.find_spec('ocelot_jax')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, 'run', lambda command, **options: commands.append(command))
+    monkeypatch.setattr(site, 'addsitedir', lambda folder: None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: found if commands else None)
+    with pytest.raises(SystemExit, match='set REPOSITORY to its address'):
+        exec(install, {})
+    assert not commands
+    exec(install.replace("REPOSITORY = ''", "REPOSITORY = 'https://example.org/it'"), {})
+    clone, pip = commands
+    assert clone[:2] == ['git', 'clone']
+    assert 'https://example.org/it' in clone
+    assert pip[:4] == [sys.executable, '-m', 'pip', 'install']
+    assert Path.cwd() == ROOT
