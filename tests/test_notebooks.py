@@ -5,6 +5,7 @@ import base64
 import csv
 import importlib.util
 import io
+import itertools
 import json
 import os
 import re
@@ -20,9 +21,10 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT, make_release
+from matplotlib.colors import to_rgb
 from PIL import Image
 
-from ocelot_jax import sweep
+from ocelot_jax import overlay, sweep
 
 FOLDER = ROOT / 'notebooks'
 QUICKSTART, TABLES = 'quickstart', 'reproduce_tables'
@@ -139,6 +141,14 @@ def test_pictures_are_shown(name, request):
         assert min(picture.shape[:2]) > 200
         # more than axes around nothing
         assert np.ptp(picture.astype(int), axis=-1).max() > 60
+
+
+def test_marks_keep_their_colors(quickstart):
+    for notebook in (quickstart, read(QUICKSTART)):
+        pair, _, _, judged = pictures(notebook)
+        for picture, label in itertools.product((pair, judged), (1, 2)):
+            wanted = np.multiply(to_rgb(overlay.cell_color(label)), 255)
+            assert np.abs(picture - wanted).max(axis=-1).min() < 40
 
 
 def test_the_score_shown_is_the_runs_own(quickstart, folder):
