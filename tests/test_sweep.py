@@ -86,6 +86,11 @@ def test_values_reach_the_configuration():
     assert second.config == point.config
 
 
+def test_a_point_is_one_run():
+    with pytest.raises(ValueError, match=r"seeds is 3; want 1, a sweep's `repeats` says how many"):
+        list(sweep.search_points(CELL_ONLY, {}, {'seeds': 3}))
+
+
 def test_what_is_done_is_left_alone(trained, tmp_path):
     some = sweep.Sweep((CELL_ONLY,), AXES, 2)
     sweep.run_sweep(some, tmp_path)
