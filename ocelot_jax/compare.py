@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from ocelot_jax import cli, runs
+from ocelot_jax import cli, runs, text_table
 from ocelot_jax.datasets.pair_folder import split_name
 from ocelot_jax.reporting import bootstrap, comparisons, run_files
 from ocelot_jax.reporting.bootstrap import Difference
@@ -88,11 +88,7 @@ def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Diff
         interval = f'{held.low:+.3f} to {held.high:+.3f}'
         p = '<0.001' if held.p < 0.001 else f'{held.p:.3f}'
         lines.append([name, f'{first:.3f}', f'{second:.3f}', f'{held.value:+.3f}', interval, p])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return '\n'.join(
-        '  '.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in lines
-    )
+    return text_table.align(lines)
 
 
 def _define_flags():

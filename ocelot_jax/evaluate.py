@@ -30,6 +30,7 @@ from ocelot_jax import (
     network,
     overlay,
     records,
+    text_table,
     trained,
 )
 from ocelot_jax.datasets.pair_folder import as_record, split_name
@@ -135,10 +136,7 @@ def render(table: Table) -> str:
     cells = [['', *names]]
     for row, scores in table.items():
         cells.append([row, *(_format(scores.get(name)) for name in names)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return '\n'.join(
-        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
-    )
+    return text_table.align(cells)
 
 
 def write_scores(table: Table, folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ocelot_jax import atomic
+from ocelot_jax import atomic, text_table
 from ocelot_jax.paper_tables import Key
 from ocelot_jax.statistics_counts import PairCounts
 
@@ -240,7 +240,7 @@ def _render_table(layout: _Layout, rows: Sequence[Row]) -> str:
                 shown = name if field == 'counted' else ''
                 numbers = map(_number, values, ['%' in row.key.quantity for row in held])
                 text.append([shown, source if len(lines) > 1 else '', *numbers])
-    return '\n'.join([layout.title, *_aligned(text)])
+    return f'{layout.title}\n{text_table.align(text, left=2)}'
 
 
 def _label(key: Key, fields: Sequence[str]) -> str:
@@ -255,17 +255,3 @@ def _number(value: float | None, is_percent: bool) -> str:
     if float(value).is_integer():
         return f'{int(value):,}'
     return f'{value:.4g}'
-
-
-def _aligned(text: Sequence[Sequence[str]]) -> list[str]:
-    """Pad columns to one width: the first two to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*text, strict=True)]
-    return [
-        '  '.join(
-            [
-                *map(str.ljust, line[:2], widths[:2]),
-                *map(str.rjust, line[2:], widths[2:]),
-            ]
-        ).rstrip()
-        for line in text
-    ]

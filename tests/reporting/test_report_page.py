@@ -1,6 +1,5 @@
 """The report's page, as a browser shows it; what needs no browser is asked of its text."""
 
-import html.parser
 import io
 import re
 import shutil
@@ -9,6 +8,7 @@ import fake_reports
 import numpy as np
 import pytest
 from conftest import make_release
+from outline import Outline
 from PIL import Image
 
 from ocelot_jax import overlay, report
@@ -61,26 +61,6 @@ def roots(tmp_path_factory):
 
 def page(roots, kind):
     return roots / kind / 'report' / 'index.html'
-
-
-class Outline(html.parser.HTMLParser):
-    """Tags, attributes and words of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        if data.strip():
-            self.words.append(data.strip())
-
-    @property
-    def text(self):
-        return ' '.join(self.words)
 
 
 @pytest.fixture(scope='module')

@@ -1,11 +1,11 @@
 """The page, as a browser shows it; what needs no browser is asked of its text."""
 
 import dataclasses
-import html.parser
 import io
 
 import numpy as np
 import pytest
+from outline import Outline
 from PIL import Image
 
 from ocelot_jax import overlay
@@ -44,21 +44,6 @@ def pages(slide, tmp_path_factory):
     for kind, result in kinds.items():
         write(result, folder / f'{kind}.html')
     return folder
-
-
-class Outline(html.parser.HTMLParser):
-    """Tags, attributes and words of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 def test_it_is_whole_in_itself(pages):
