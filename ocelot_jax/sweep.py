@@ -82,13 +82,14 @@ def run_sweep(
     repeats = []
     for config, points in searches.items():
         done = [point for point in points if is_done(workdir / point.name)]
-        if len(done) == len(points):
-            chosen = max(done, key=lambda point: validation_score(workdir / point.name))
-            repeats += repeat_points(chosen, sweep.repeats)
-        else:
+        scored = [point for point in done if (workdir / point.name / _SCORES).exists()]
+        if len(done) < len(points):
             print(
                 f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen'
             )
+        elif scored:
+            chosen = max(scored, key=lambda point: validation_score(workdir / point.name))
+            repeats += repeat_points(chosen, sweep.repeats)
     busy += _run_all(repeats, workdir, shard, sweep.tune_detection)
     if busy:
         print(f"{len(busy)} runs are another process's: {', '.join(busy)}")
@@ -150,9 +151,7 @@ def is_done(run: Path) -> bool:
 
 
 def validation_score(run: Path) -> float:
-    """The mF1 of a run's best epoch on the validation split; less than any of a failed run."""
-    if not (run / _SCORES).exists():
-        return -1.0
+    """The mF1 of a run's best epoch on the validation split."""
     return json.loads((run / _SCORES).read_text())['population']['mF1']
 
 

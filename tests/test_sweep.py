@@ -126,6 +126,14 @@ def test_a_run_that_diverges_does_not_stop_the_others(trained, tmp_path):
     assert failed.read_text() == 'step 3: loss nan\n'
 
 
+def test_where_all_runs_diverge_none_is_repeated(trained, tmp_path):
+    some = sweep.Sweep((CELL_ONLY,), {'optimizer.learning_rate': (2.0, 3.0)}, 2)
+    with pytest.raises(ValueError, match='2 runs failed'):
+        sweep.run_sweep(some, tmp_path)
+    assert not trained
+    assert len(list(tmp_path.rglob('failure.txt'))) == 2
+
+
 @pytest.mark.parametrize('name', SWEEPS)
 def test_sweeps_of_the_project_are_sound(name, monkeypatch):
     monkeypatch.chdir(ROOT)
