@@ -35,7 +35,7 @@ class Run:
     batches: Any
     manager: ocp.CheckpointManager
 
-    def save(self, step: int, state: TrainState, scores: dict[str, float] | None = None) -> None:
+    def save(self, step: int, state: TrainState, scores: dict[str, float] | None) -> None:
         """Saves one copy of the replicated state, in the background, and where the batches are."""
         state = flax.jax_utils.unreplicate(state)
         checkpoint.save(
@@ -115,9 +115,9 @@ def open_runs(
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
             )
-            manager = stack.enter_context(
-                checkpoint.open_manager(path, latest=min(2, len(members)))
-            )
+            # of several runs a kill may leave some a save behind
+            latest = 1 if len(members) == 1 else 2
+            manager = stack.enter_context(checkpoint.open_manager(path, latest))
             if manager.latest_step() is not None:
                 runs.check_config(path, single)
             elif jax.process_index() == 0:

@@ -64,7 +64,12 @@ def join(states: Sequence[TrainState]) -> TrainState:
     """Makes one state of those of N runs, with a leading axis; a single one stays as it is."""
     if len(states) == 1:
         return states[0]
-    return jax.jit(lambda *states: jax.tree.map(lambda *x: jnp.stack(x), *states))(*states)
+    return _stack(*states)
+
+
+@jax.jit
+def _stack(*states: TrainState) -> TrainState:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 def split(state: TrainState, count: int) -> Iterator[TrainState]:
@@ -72,6 +77,10 @@ def split(state: TrainState, count: int) -> Iterator[TrainState]:
     if count == 1:
         yield state
         return
-    take = jax.pmap(lambda i, state: jax.tree.map(lambda x: x[i], state), in_axes=(None, 0))
     for i in range(count):
-        yield take(i, state)
+        yield _take(i, state)
+
+
+@functools.partial(jax.pmap, in_axes=(None, 0))
+def _take(i: jax.Array, state: TrainState) -> TrainState:
+    return jax.tree.map(lambda x: x[i], state)
