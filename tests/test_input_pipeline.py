@@ -215,6 +215,15 @@ def test_shard_splits_the_rows():
     np.testing.assert_array_equal(sharded['index'], np.arange(8).reshape(4, 2))
 
 
+def test_batches_of_several_runs_lie_behind_the_devices():
+    batches = [{'index': np.arange(8) + start} for start in (0, 100)]
+    [one] = input_pipeline.device_batches([iter(batches[:1])], 4)
+    assert one['index'].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    [both] = input_pipeline.device_batches([iter([batch]) for batch in batches], 4)
+    assert both['index'].shape == (4, 2, 2)
+    assert both['index'][1].tolist() == [[2, 3], [102, 103]]
+
+
 def small_shard():
     [batch] = evaluate(6, 6)
     return input_pipeline.shard(batch, 4)
