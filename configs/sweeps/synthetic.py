@@ -6,12 +6,10 @@ They show how a sweep becomes tables, not which model is best: the pairs are dra
 
 from typing import Any
 
-from configs.sweeps import table5
-
-MODELS = (*table5.MODELS, 'unet', 'mfovce')
+from configs.sweeps import crc
 
 
 def get_sweep() -> dict[str, Any]:
     """What `ocelot_jax.sweep.Sweep` holds."""
-    configs = tuple(f'configs/demo.py:{model}' for model in MODELS)
+    configs = tuple(f'configs/demo.py:{model}' for model in crc.MODELS)
     return {'configs': configs, 'axes': {}, 'repeats': 3}
