@@ -48,7 +48,7 @@ class Run:
         )
 
     def restore(self, step: int, like: TrainState) -> TrainState:
-        """Restores what was saved, and sets the batches to go on there."""
+        """Restores what was saved as `like`, and sets the batches to go on there."""
         field = like.evaluated_field
         evaluated = checkpoint.restore(self.manager, step, 'variables', like.evaluated)
         training = checkpoint.restore(
@@ -71,22 +71,6 @@ def save(
     states = train_state.split(state, len(group))
     for run, single, its_scores in zip(group, states, scores, strict=True):
         run.save(step, single, its_scores)
-
-
-def restore(group: Sequence[Run], states: Sequence[TrainState]) -> tuple[int, list[TrainState]]:
-    """Restores every run at the latest step that all of them saved.
-
-    Args:
-        group: the runs.
-        states: of each run before its first step.
-
-    Returns:
-        The step, and the runs' states; those that were given where some run saved none.
-    """
-    step = checkpoint.common_step([run.manager for run in group])
-    if step == 0:
-        return 0, list(states)
-    return step, [run.restore(step, state) for run, state in zip(group, states, strict=True)]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 
 from ocelot_jax import (
     augment,
+    checkpoint,
     detection,
     inference,
     input_pipeline,
@@ -113,8 +114,13 @@ def start(
     example: input_pipeline.Record,
 ) -> tuple[int, TrainState]:
     """The step where runs begin or go on, and their joint, replicated state there."""
-    states = [first_state(run.config, model, tx, example) for run in group]
-    step, states = seeds.restore(group, states)
+    step = checkpoint.common_step([run.manager for run in group])
+    if step == 0:
+        states = [first_state(run.config, model, tx, example) for run in group]
+    else:
+        averaged = group[0].config.optimizer.average_decay > 0
+        empty = train_state.create(network.empty_variables(model), tx=tx, averaged=averaged)
+        states = [run.restore(step, empty) for run in group]
     return step, train_state.replicate(train_state.join(states))
 
 
@@ -156,6 +162,50 @@ def create_optimizer(
     return optimizer.create(schedule, config.optimizer.cell_lr_multiplier)
 
 
+def create_loss(
+    config: ml_collections.ConfigDict, model: network.Model, cell_mpp: float
+) -> Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]:
+    """Makes the loss: Dice of the cells and, where a model maps it, of the tissue (Appendix B).
+
+    Args:
+        config: as `configs/default.py`.
+        model: made with `axis_name=AXIS`.
+        cell_mpp: micrometres per pixel of the cell patches, typically; each has its own.
+
+    Returns:
+        `compute(params, batch_stats, batch, dropout_key)` to the loss, its named parts and the
+        new batch statistics.
+    """
+    radius_um = config.target.disk_radius_um
+    max_radius = math.ceil(1.25 * detection.to_pixels(radius_um, cell_mpp))
+
+    def compute(params, batch_stats, batch, dropout_key):
+        outputs, updates = model.apply(
+            {'params': params, 'batch_stats': batch_stats},
+            network.model_inputs(batch),
+            train=True,
+            mutable=['batch_stats'],
+            rngs={'dropout': dropout_key},
+        )
+        cell_target = targets.cell_target(
+            batch['cell_points'],
+            batch['cell_labels'],
+            radius_um / batch['cell_mpp'],
+            batch['cell_image'].shape[1:3],
+            max_radius=max_radius,
+        )
+        loss = losses.dice_loss(outputs['cell_logits'], cell_target, axis_name=AXIS)
+        parts = {'cell_loss': loss}
+        if outputs['tissue_logits'] is not None:
+            parts['tissue_loss'] = losses.dice_loss(
+                outputs['tissue_logits'], batch['tissue_mask'], axis_name=AXIS
+            )
+            loss += config.tissue_loss_weight * parts['tissue_loss']
+        return loss, ({'loss': loss, **parts}, updates['batch_stats'])
+
+    return compute
+
+
 def create_train_step(
     config: ml_collections.ConfigDict,
     model: network.Model,
@@ -168,40 +218,13 @@ def create_train_step(
         config: as `configs/default.py`.
         model: made with `axis_name=AXIS`.
         tx: the optimizer.
-        cell_mpp: micrometres per pixel of the cell patches, typically; each has its own.
+        cell_mpp: as of `create_loss`.
 
     Returns:
         `step(state, batch)` to the next state and the losses; all with a leading device axis,
         and behind it one of seeds where `config.seeds` is more than 1.
     """
-    radius_um = config.target.disk_radius_um
-    max_radius = math.ceil(1.25 * detection.to_pixels(radius_um, cell_mpp))
-
-    def compute_losses(params, batch_stats, batch, key):
-        outputs, updates = model.apply(
-            {'params': params, 'batch_stats': batch_stats},
-            network.model_inputs(batch),
-            train=True,
-            mutable=['batch_stats'],
-            rngs={'dropout': key},
-        )
-        cell_target = targets.cell_target(
-            batch['cell_points'],
-            batch['cell_labels'],
-            radius_um / batch['cell_mpp'],
-            batch['cell_image'].shape[1:3],
-            max_radius=max_radius,
-        )
-        parts = {
-            'cell_loss': losses.dice_loss(outputs['cell_logits'], cell_target, axis_name=AXIS)
-        }
-        loss = parts['cell_loss']
-        if outputs['tissue_logits'] is not None:
-            parts['tissue_loss'] = losses.dice_loss(
-                outputs['tissue_logits'], batch['tissue_mask'], axis_name=AXIS
-            )
-            loss += config.tissue_loss_weight * parts['tissue_loss']
-        return loss, ({'loss': loss, **parts}, updates['batch_stats'])
+    compute_gradients = jax.grad(create_loss(config, model, cell_mpp), has_aux=True)
 
     def step(
         seed: jax.Array, state: TrainState, batch: Batch
@@ -212,9 +235,7 @@ def create_train_step(
         batch = augment.augment(augment_key, batch, **config.augment)
         dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(AXIS))
         params, batch_stats = state.variables['params'], state.variables['batch_stats']
-        grads, (metrics, batch_stats) = jax.grad(compute_losses, has_aux=True)(
-            params, batch_stats, batch, dropout_key
-        )
+        grads, (metrics, batch_stats) = compute_gradients(params, batch_stats, batch, dropout_key)
         grads = jax.lax.pmean(grads, AXIS)
         updates, opt_state = tx.update(grads, state.opt_state, params)
         variables = {'params': optax.apply_updates(params, updates), 'batch_stats': batch_stats}
