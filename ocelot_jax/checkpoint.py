@@ -34,9 +34,9 @@ def open_manager(workdir: Path, latest: int = 1, read_only: bool = False) -> ocp
         # without it Orbax writes no metrics
         best_fn=_score,
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
-        cleanup_tmp_directories=not read_only,
+        # Orbax's own read_only only stops saves and deletions, and warns of itself twice
         create=not read_only,
-        read_only=read_only,
+        cleanup_tmp_directories=not read_only,
     )
     return ocp.CheckpointManager(
         (Path(workdir) / 'checkpoints').absolute(),
