@@ -1,11 +1,14 @@
 """Memory of a training step, with and without rematerialisation: `python -m benchmarks.memory`.
 
-Prints one JSON line for each: what XLA plans for a step's arguments and temporaries, and seconds
-per step (the median of three after the first).
+Prints one JSON line for each: what XLA plans for a step's arguments and temporaries, seconds per
+step (the median of three after the first), and the most that the process held (Linux).
 """
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
+import resource
 import statistics
 import time
 
@@ -22,8 +25,13 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=1, help='pairs')
     parser.add_argument('--runs', type=int, default=3, help='steps that are timed; 0 for none')
     options = parser.parse_args()
-    for remat in (False, True):
-        print(json.dumps(measure(remat, options.size, options.batch, options.runs)), flush=True)
+    # a process each, as a process's peak never falls
+    with concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context('spawn'), max_tasks_per_child=1
+    ) as processes:
+        for remat in (False, True):
+            task = processes.submit(measure, remat, options.size, options.batch, options.runs)
+            print(json.dumps(task.result()), flush=True)
 
 
 def measure(remat: bool, size: int, batch_size: int, runs: int) -> dict[str, float]:
@@ -46,6 +54,8 @@ def measure(remat: bool, size: int, batch_size: int, runs: int) -> dict[str, flo
         'temporary_gb': round(memory.temp_size_in_bytes / 1e9, 2),
         'arguments_gb': round(memory.argument_size_in_bytes / 1e9, 2),
         'train_step_s': round(statistics.median(seconds[1:]), 2) if runs else None,
+        # in KiB on Linux
+        'process_gb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
     }
 
 
