@@ -115,28 +115,25 @@ def start(
 ) -> tuple[int, TrainState]:
     """The step where runs begin or go on, and their joint, replicated state there."""
     step = checkpoint.common_step([run.manager for run in group])
+    averaged = group[0].config.optimizer.average_decay > 0
+    create = functools.partial(train_state.create, tx=tx, averaged=averaged)
     if step == 0:
-        states = [first_state(run.config, model, tx, example) for run in group]
+        states = [create(first_variables(run.config, model, example)) for run in group]
     else:
-        averaged = group[0].config.optimizer.average_decay > 0
-        empty = train_state.create(network.empty_variables(model), tx=tx, averaged=averaged)
+        empty = create(network.empty_variables(model))
         states = [run.restore(step, empty) for run in group]
     return step, train_state.replicate(train_state.join(states))
 
 
-def first_state(
-    config: ml_collections.ConfigDict,
-    model: network.Model,
-    tx: optax.GradientTransformation,
-    example: input_pipeline.Record,
-) -> TrainState:
-    """The state of a run before its first step, its weights drawn or pretrained."""
+def first_variables(
+    config: ml_collections.ConfigDict, model: network.Model, example: input_pipeline.Record
+) -> dict[str, Any]:
+    """The variables of a run before its first step, drawn or pretrained."""
     variables = network.init_variables(model, config.seed, example)
     if config.model.pretrained:
         branches = config.model.pretrained_branches
         variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
-    averaged = config.optimizer.average_decay > 0
-    return train_state.create(variables, tx=tx, averaged=averaged)
+    return variables
 
 
 def validate(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ import pytest
 from conftest import ROOT, make_release
 from PIL import Image
 
-from ocelot_jax import train
+from ocelot_jax import network, train
 
 EPOCHS = 4
 STEPS = 4
@@ -300,3 +301,18 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
         train.train_and_evaluate(config, tmp_path)
     assert ocp.CheckpointManager(tmp_path / 'checkpoints').all_steps() == [STEPS]
     assert [row['step'] for row in rows(tmp_path)] == [str(STEPS)]
+
+
+def test_a_run_that_goes_on_needs_no_pretrained_file():
+    config = narrow.get_config('cell_only')
+    config.model.pretrained = 'gone.safetensors'
+    manager = types.SimpleNamespace(latest_step=lambda: 3, all_steps=lambda: [3])
+    run = types.SimpleNamespace(
+        config=config,
+        manager=manager,
+        restore=lambda step, like: jax.tree.map(lambda x: x + step, like),
+    )
+    model = network.create_model(config, train.AXIS)
+    step, state = train.start([run], model, train.create_optimizer(config, 1), example={})
+    assert step == 3
+    assert all((leaf == 3).all() for leaf in jax.tree.leaves(state.variables))
