@@ -17,6 +17,11 @@ CANCER_SHARE, UNKNOWN_SHARE = 0.4017, 0.0406
 
 BORDER_ROUGHNESS = 0.12
 
+# Eosin, in optical density, that cancer lacks beside other tissue, that comes and goes within a
+# scene, and that whole scenes lack: these differ the most, so that a cell patch's own color tells
+# little.
+_CANCER_TINT, _DRIFT, _SCENE_TINTS = 0.08, 0.02, (-0.24, 0.02)
+
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
@@ -94,7 +99,8 @@ class Tissue:
       nests: decides epithelium (high) or stroma (low) around a point; where it is farther from
             the middle than `glass_border` there is neither, but a lumen or a gap.
       ragged: irregularity added to `nests`.
-      drift: slow drift of the background's hematoxylin.
+      tint: how much less eosin the whole scene has, optical density.
+      drift: slow drift of that within the scene.
       ambiguity: high where cells look alike; `ambiguity_border` is where that begins.
       warp: two fields that bend the fibres.
       fibres: [m, n] float32 lattice, stretched along the fibres.
@@ -110,6 +116,7 @@ class Tissue:
     nests: noise.Field
     glass_border: float
     ragged: noise.Field
+    tint: float
     drift: noise.Field
     ambiguity: noise.Field
     ambiguity_border: float
@@ -148,6 +155,8 @@ def draw_tissue(
         nests=noise.field(rng, 0.07 * extent, extent),
         glass_border=rng.uniform(1.6, 2.5),
         ragged=noise.field(rng, 4.0, extent),
+        # by a generator of its own, which leaves what is drawn after it alone
+        tint=rng.spawn(1)[0].uniform(*_SCENE_TINTS),
         drift=noise.field(rng, 0.12 * extent, extent),
         ambiguity=ambiguity,
         ambiguity_border=_upper_quantile(pixels.values(ambiguity), ambiguous_share),
@@ -219,11 +228,11 @@ def paint(
     strands = _fibres(tissue, pixels)
     stroma = 0.08 + 0.16 * noise.sigmoid(4 * strands + 1.5) + 0.09 * strands
     rim = 4 * glass * (1 - glass)
-    # Cancer is a little bluer, but so are other places of a cell patch's size: only a look at
-    # much more tissue averages this drift out.
-    bluish = 0.04 * cancer + 0.02 * pixels.values(tissue.drift)
+    # Cancer is a little bluer, but so are whole scenes and other places of a cell patch's size:
+    # only a look at much more tissue compares the two and averages the drift out.
+    bluish = tissue.tint + _CANCER_TINT * cancer + _DRIFT * pixels.values(tissue.drift)
     eosin = stroma + epithelium * (cytoplasm - stroma) + 0.06 * rim - bluish
-    hematoxylin = 0.03 + epithelium * (0.2 * cytoplasm + 0.01) + 0.03 * rim + bluish
+    hematoxylin = 0.03 + epithelium * (0.2 * cytoplasm + 0.01) + 0.03 * rim + bluish / 2
     kept = 1 - glass
     return np.maximum(hematoxylin, 0) * kept, np.maximum(eosin, 0.02) * kept
 

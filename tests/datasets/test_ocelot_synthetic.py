@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from ocelot_jax.datasets.ocelot_synthetic import draw, noise, stain, tissue
-from scipy import ndimage, spatial
-from skimage import color
+from scipy import ndimage, spatial, stats
+from skimage import color, measure
 
 SMALL = tissue.Geometry(size=128, cell_mpp=0.5)
 PAPER = tissue.Geometry(size=1024, cell_mpp=0.2)
@@ -260,6 +260,31 @@ def test_colors_are_those_of_real_slides(small_pairs):
     dark = pixels[pixels.sum(1) < np.quantile(pixels.sum(1), 0.05)].mean(0)
     assert np.argsort(dark).tolist() == [1, 0, 2]
     assert np.mean(pixels == 0) < 0.001
+
+
+def test_color_tells_cancer_beside_the_rest_of_the_tissue_patch_alone():
+    alone, beside, cancer = [], [], []
+    for index in range(80):
+        pair = draw.draw_pair(SMALL, 5, 'train', index, AMBIGUOUS)
+        density = -np.log10(np.maximum(pair['tissue_image'], 1) / 255)
+        blueness = density[..., 0] - density[..., 1]
+        # in blocks as large as a cell patch
+        blocks = measure.block_reduce(blueness, (32, 32), np.mean)
+        alone.append(blocks)
+        beside.append(blocks - blueness.mean())
+        cancer.append(measure.block_reduce(pair['tissue_mask'][..., 0] == 1, (32, 32), np.mean))
+    cancer = np.ravel(cancer)
+    pure = (cancer < 0.1) | (cancer > 0.9)
+    # share of the pairs of a block of cancer and one of other tissue whose first is bluer
+    alone, beside = (np.ravel(values)[pure] for values in (alone, beside))
+    in_cancer = cancer[pure] > 0.5
+    count = np.sum(in_cancer) * np.sum(~in_cancer)
+    shares = [
+        stats.mannwhitneyu(values[in_cancer], values[~in_cancer]).statistic / count
+        for values in (alone, beside)
+    ]
+    assert shares[0] < 0.75
+    assert shares[1] > 0.85
 
 
 def test_photograph_obeys_beer_lambert():
