@@ -17,6 +17,7 @@ def get_config(model: str = 'pred_inter2') -> ConfigDict:
     config.data.max_cells = 64
     config.model.cell_dropout = 0.0
     config.model.tissue_dropout = 0.0
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.warmup_epochs = 0.5
     config.optimizer.average_decay = 0.98
     config.detection.max_cells = 256
