@@ -134,3 +134,19 @@ SCORES: dict[Key, Estimate] = {
     **_by_split('D.1', _TABLE_7_SHARING),
     **_by_split('D.1', _TABLE_D_1_TISSUE, 'mIoU'),
 }
+
+
+def overall(experiment: str, data: str, split: str) -> Estimate | None:
+    """The mF1 of Table 5, or of Table C.1 for what stands there alone.
+
+    Args:
+        experiment: as `experiments.experiment_of` names it.
+        data: the data set.
+        split: 'validation' or 'test'.
+
+    Returns:
+        Mean and interval; None where neither table has it.
+
+    """
+    keys = (Key(table, experiment, data, split) for table in ('5', 'C.1'))
+    return next((SCORES[key] for key in keys if key in SCORES), None)

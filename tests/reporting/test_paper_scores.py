@@ -77,3 +77,9 @@ def test_organs_have_the_papers_numbers_of_pairs(lines):
 
 def test_there_are_no_others():
     assert len(SCORES) == 7 * 6 + 7 * 7 + 7 * 2 + 4 * 2 + (4 + 2) * 2
+
+
+def test_overall_is_of_table_5_and_else_of_c_1():
+    assert paper_scores.overall('Cell-only, U-Net', 'OCELOT', 'test').mean == 0.6346
+    assert paper_scores.overall(CELL_ONLY, 'TIGER', 'test').mean == 0.5382
+    assert paper_scores.overall('MFoVCE-Net', 'TIGER', 'test') is None

@@ -117,7 +117,7 @@ def test_what_is_missing_is_a_line(outlines):
     assert 'Without tuning.csv and detection.json: MFoVCE-Net.' in text
     assert 'Without evaluation/validation/cells.csv: MFoVCE-Net.' in text
     assert 'There are not runs of both.' in text
-    assert 'An order takes two models of Table 5' in text
+    assert 'An order takes two models of Tables 5 and C.1' in text
     assert 'pairs.csv is not there.' in text
 
 
