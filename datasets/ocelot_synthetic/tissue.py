@@ -99,7 +99,7 @@ class Tissue:
       nests: decides epithelium (high) or stroma (low) around a point; where it is farther from
             the middle than `glass_border` there is neither, but a lumen or a gap.
       ragged: irregularity added to `nests`.
-      tint: how much less eosin the whole scene has, optical density.
+      tint: how much less eosin the whole scene has, optical density; half of it more hematoxylin.
       drift: slow drift of that within the scene.
       ambiguity: high where cells look alike; `ambiguity_border` is where that begins.
       warp: two fields that bend the fibres.

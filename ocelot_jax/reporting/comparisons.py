@@ -170,14 +170,17 @@ def find_order(found: Collection, data: str) -> Order | None:
         The order; None where fewer than two experiments of Tables 5 and C.1 were run.
 
     """
-    held = found.experiments(data)
-    split = 'test' if any(s.estimate('test') for s in held.values()) else 'validation'
     paper_data = data if data in paper_scores.DATA_SETS else 'OCELOT'
-    listed = {name: paper_scores.overall(name, paper_data, split) for name in held}
-    paper = {name: score for name, score in listed.items() if score}
-    ours = {name: e for name in paper if (e := held[name].estimate(split))}
+    held = {
+        name: settings
+        for name, settings in found.experiments(data).items()
+        if paper_scores.overall(name, paper_data, 'test')
+    }
+    split = 'test' if any(s.estimate('test') for s in held.values()) else 'validation'
+    ours = {name: e for name, s in held.items() if (e := s.estimate(split))}
     if len(ours) < 2:
         return None
+    paper = {name: paper_scores.overall(name, paper_data, split) for name in ours}
     ranking = sorted(ours, key=lambda name: -ours[name].mean)
     paper_ranking = sorted(ours, key=lambda name: -paper[name].mean)
     places = tuple(

@@ -148,5 +148,5 @@ def overall(experiment: str, data: str, split: str) -> Estimate | None:
         Mean and interval; None where neither table has it.
 
     """
-    keys = (Key(table, experiment, data, split) for table in ('5', 'C.1'))
-    return next((SCORES[key] for key in keys if key in SCORES), None)
+    of = {'experiment': experiment, 'data': data, 'split': split}
+    return SCORES.get(Key('5', **of), SCORES.get(Key('C.1', **of)))

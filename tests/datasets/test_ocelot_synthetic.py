@@ -283,7 +283,7 @@ def test_color_tells_cancer_beside_the_rest_of_the_tissue_patch_alone():
         stats.mannwhitneyu(values[in_cancer], values[~in_cancer]).statistic / count
         for values in (alone, beside)
     ]
-    assert shares[0] < 0.75
+    assert shares[0] < 0.72
     assert shares[1] > 0.85
 
 

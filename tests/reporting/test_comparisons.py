@@ -146,6 +146,17 @@ def test_runs_without_records_keep_their_place(tmp_path):
     assert note.endswith('pred_inter2/evaluation/validation/pairs.csv is not there.')
 
 
+def test_what_the_tables_lack_does_not_decide_the_split(tmp_path):
+    source = make_release(tmp_path / 'pairs', {'validation': 2, 'test': 2})
+    for name in ('cell_only', 'pred_inter2'):
+        fake_reports.write_run(tmp_path / name, fake_reports.make_config(name, source))
+    ablation = fake_reports.make_config('ablation_pred_inter2_fov', source)
+    fake_reports.write_run(tmp_path / 'ablation', ablation, splits=('validation', 'test'))
+    order = comparisons.find_order(collect(tmp_path), 'pairs')
+    assert order.split == 'validation'
+    assert {place.name for place in order.places} == {'Cell-only', 'Pred-to-inter-2'}
+
+
 def test_one_experiment_makes_no_order(tmp_path):
     source = make_release(tmp_path / 'pairs', {'validation': 2})
     fake_reports.write_run(tmp_path / 'a', fake_reports.make_config('cell_only', source))
