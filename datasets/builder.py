@@ -40,12 +40,12 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return (tfds.core.Path(self.data_dir) / 'dataset_info.json').exists()
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        """Give random access, as `tfds.core.DatasetBuilder.as_data_source` does."""
+        """Gives random access, as `tfds.core.DatasetBuilder.as_data_source` does."""
         self._add_formats()
         return super().as_data_source(*args, **kwargs)
 
     def _add_formats(self):
-        """Read which formats the prepared files tell of, if there are any by now."""
+        """Reads which formats the prepared files tell of, if there are any by now."""
         if not self.has_info():
             return
         proto = dataset_info.read_proto_from_builder_dir(self.data_dir)
@@ -59,7 +59,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ):
-        """Build in little memory, however many records there are; their order stays the same."""
+        """Builds in little memory, however many records there are; their order stays the same."""
         with _shuffling_within(_SHUFFLE_BYTES):
             super()._download_and_prepare(dl_manager, download_config)
 
@@ -72,7 +72,6 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
         HOMEPAGE: where to read about the data.
         ARCHIVES: pattern of the release's name in the folder for manual downloads.
         WANTED: where to get the release and where to put it, for errors.
-
     """
 
     CELL_CLASSES: tuple[str, ...]
@@ -97,7 +96,7 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
 
     @classmethod
     def find_release(cls, dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
-        """Find the release in TFDS's folder for manual downloads.
+        """Finds the release in TFDS's folder for manual downloads.
 
         Args:
             dl_manager: knows the folder.
@@ -107,7 +106,6 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
 
         Raises:
             FileNotFoundError: with one line that says where to get it and where to put it.
-
         """
         folder = manual_folder(dl_manager, cls.WANTED)
         found = [p for p in folder.glob(cls.ARCHIVES) if p.is_dir() or p.suffix == '.zip']
@@ -121,7 +119,7 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
 
 
 def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pathlib.Path:
-    """Find TFDS's folder for manual downloads.
+    """Finds TFDS's folder for manual downloads.
 
     Args:
         dl_manager: knows the folder.
@@ -129,7 +127,6 @@ def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pat
 
     Raises:
         FileNotFoundError: with one line, if there is no such folder or nothing in it.
-
     """
     try:
         return pathlib.Path(dl_manager.manual_dir)
@@ -141,7 +138,7 @@ def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pat
 
 @contextlib.contextmanager
 def _shuffling_within(size: int) -> Iterator[None]:
-    """Let TFDS hold at most `size` bytes of records before it sorts them on disk."""
+    """Lets TFDS hold at most `size` bytes of records before it sorts them on disk."""
     before = shuffle.MAX_MEM_BUFFER_SIZE
     shuffle.MAX_MEM_BUFFER_SIZE = size
     try:

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 def pair_features(
     cell_classes: Sequence[str] = ('BC', 'TC'), image_format: str = 'jpeg'
 ) -> tfds.features.FeaturesDict:
-    """Declare one record: two patches, their annotations and where one lies in the other.
+    """Declares one record: two patches, their annotations and where one lies in the other.
 
     Args:
         cell_classes: names of the cell classes 1, 2, ...; class 0 is 'no cell'.
@@ -19,7 +19,6 @@ def pair_features(
         The features. The tissue mask holds classes from 0, and 255 for unknown; `x` and `y` are
         pixels of the cell patch, centers at integers; `center` is relative (c_x, c_y); `*_mpp`
         are micrometres per pixel.
-
     """
     image = {'shape': (None, None, 3), 'encoding_format': image_format}
     return tfds.features.FeaturesDict(

@@ -31,7 +31,6 @@ class PairFolder:
     Raises:
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if `path` is no such directory or zip, or its `metadata.json` cannot be read.
-
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class PairFolder:
         return {split: len(ids) for split, ids in self._ids.items() if ids}
 
     def as_data_source(self, split: str) -> 'PairSource':
-        """Give random access to a split's records.
+        """Gives random access to a split's records.
 
         Args:
             split: 'train', 'validation' (or 'val') or 'test'.
@@ -70,13 +69,12 @@ class PairFolder:
 
         Raises:
             ValueError: if the split is empty, a pair lacks a file, or its metadata are wrong.
-
         """
         split = self._existing(split)
         return PairSource(self, split, self._good_pairs(split))
 
     def validate(self, splits: str | Iterable[str] | None = None):
-        """Read every file of the wanted splits.
+        """Reads every file of the wanted splits.
 
         Args:
             splits: a split's name, or several; all that there are where None.
@@ -84,7 +82,6 @@ class PairFolder:
         Raises:
             ValueError: with one line that names the first bad file (in sorted order), what was
                 found there and what is wanted, and how many more are bad.
-
         """
         if splits is None:
             splits = tuple(self.splits) or ('train',)
@@ -96,7 +93,7 @@ class PairFolder:
         validation.raise_first(problems)
 
     def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield a split's examples for a TFDS builder, images in their original bytes.
+        """Yields a split's examples for a TFDS builder, images in their original bytes.
 
         Args:
             split: 'train', 'validation' (or 'val') or 'test'.
@@ -104,7 +101,6 @@ class PairFolder:
         Yields:
             The pair's id, and its record with each color image as a file object, so that TFDS
             keeps the bytes as they are. The mask is an array: its values differ from the file's.
-
         """
         split = self._existing(split)
         for pair in self._good_pairs(split):
@@ -133,14 +129,13 @@ class PairFolder:
         }
 
     def pairs(self, split: str) -> tuple[list[release.Pair], dict[str, str]]:
-        """List a split's pairs, and what is wrong with their files' names and metadata.
+        """Lists a split's pairs, and what is wrong with their files' names and metadata.
 
         Args:
             split: 'train', 'validation' or 'test'.
 
         Returns:
             The pairs whose metadata are good, and the problems by file or metadata entry.
-
         """
         pairs, problems = [], {}
         label = self.files.label(release.METADATA)
@@ -175,7 +170,6 @@ class PairFolder:
 
         Raises:
             ValueError: if the file is missing or bad.
-
         """
         name = release.pair_files(split, pair_id)[kind]
         data, label = self.files.read(name), self.files.label(name)
@@ -237,7 +231,6 @@ class PairSource(Sequence):
         folder: the data set.
         split: 'train', 'validation' or 'test'.
         pairs: the split's pairs, in order.
-
     """
 
     def __init__(self, folder: PairFolder, split: str, pairs: Sequence[release.Pair]):
@@ -262,7 +255,7 @@ class PairSource(Sequence):
 
 
 def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring a record into one form, whichever source it is from.
+    """Brings a record into one form, whichever source it is from.
 
     `tfds.data_source` gives texts as bytes, numbers as Python floats and a sequence as a list of
     NumPy scalars; `PairSource` gives texts as str and everything else as NumPy.
@@ -272,7 +265,6 @@ def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same fields as `PairSource` gives them.
-
     """
     record = dict(example)
     for name in ('pair_id', 'slide_name', 'organ'):

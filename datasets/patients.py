@@ -11,6 +11,6 @@ _PATIENT = re.compile(
 
 
 def patient(slide: str) -> str:
-    """Tell the patient by the name of the slide; the whole name where it has no known form."""
+    """Tells the patient by the name of the slide; the whole name where it has no known form."""
     match = _PATIENT.match(slide)
     return match[0] if match else slide

@@ -32,7 +32,7 @@ _MAX_MPP_RATIO = 1.1
 
 
 def split_name(name: str) -> str:
-    """Tell the name of a split from what people call it.
+    """Tells the name of a split from what people call it.
 
     Args:
         name: the same, or 'val', the release's own name for the second.
@@ -42,7 +42,6 @@ def split_name(name: str) -> str:
 
     Raises:
         ValueError: for any other name.
-
     """
     name = 'validation' if name == 'val' else name
     if name not in SPLIT_FOLDERS:
@@ -62,7 +61,6 @@ class Pair:
         center: relative center (c_x, c_y) of the cell patch in the tissue patch.
         cell_mpp: micrometres per pixel of the cell patch as stored.
         tissue_mpp: micrometres per pixel of the tissue patch as stored.
-
     """
 
     pair_id: str
@@ -75,7 +73,7 @@ class Pair:
 
 
 def pair_files(split: str, pair_id: str) -> dict[str, str]:
-    """Name a pair's four files, relative to the release's root, by kind."""
+    """Names a pair's four files, relative to the release's root, by kind."""
     folder = SPLIT_FOLDERS[split]
     return {
         'cell_image': f'images/{folder}/cell/{pair_id}.jpg',
@@ -99,7 +97,6 @@ class Files:
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if `path` is neither directory nor zip, if it holds no (or more than one)
             `metadata.json`, or if a member's path leads out of the zip.
-
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -125,7 +122,7 @@ class Files:
         self._local = threading.local()
 
     def label(self, name: str) -> str:
-        """Name a file for an error: its path, through the zip where it is in one."""
+        """Names a file for an error: its path, through the zip where it is in one."""
         return f'{self.path}/{self._prefix}{name}'
 
     def list(self, folder: str) -> set[str]:
@@ -140,7 +137,7 @@ class Files:
         return {f'{folder}/{entry.name}' for entry in directory.iterdir()}
 
     def read(self, name: str) -> bytes:
-        """Read a file's bytes; ValueError where it is missing or damaged."""
+        """Reads a file's bytes; ValueError where it is missing or damaged."""
         try:
             if self._is_zip:
                 return self._zip().read(self._prefix + name)
@@ -161,7 +158,7 @@ class Files:
         return self._local.zip
 
     def _find_root(self) -> str:
-        """Find the folder of `metadata.json`: '' or 'top/'."""
+        """Finds the folder of `metadata.json`: '' or 'top/'."""
         if self._is_zip:
             members = self._zip().namelist()
             for member in members:
@@ -185,11 +182,10 @@ class Files:
 
 
 def read_metadata(files: Files) -> Mapping[str, Mapping]:
-    """Read the entries of `metadata.json`, by pair id, as they stand there.
+    """Reads the entries of `metadata.json`, by pair id, as they stand there.
 
     Raises:
         ValueError: if the file is no JSON or holds no 'sample_pairs' of the release's form.
-
     """
     label = files.label(METADATA)
     try:
@@ -203,7 +199,7 @@ def read_metadata(files: Files) -> Mapping[str, Mapping]:
 
 
 def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
-    """Read one entry of `metadata.json`, checked field by field.
+    """Reads one entry of `metadata.json`, checked field by field.
 
     Args:
         pair_id: the entry's key.
@@ -212,7 +208,6 @@ def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
 
     Raises:
         ValueError: naming the file, the pair and the field that is missing or wrong.
-
     """
     where = f'{label}: pair {pair_id}'
     for field in ('slide_name', 'organ', 'subset'):
@@ -240,7 +235,7 @@ def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
 
 
 def _field(entry: Mapping, name: str, kind: type, where: str):
-    """Get a field of a wanted type; numbers must be finite and come back as floats."""
+    """Gets a field of a wanted type; numbers must be finite and come back as floats."""
     value = entry.get(name) if isinstance(entry, Mapping) else None
     words = {str: 'a text', float: 'a finite number', dict: 'an object'}
     if kind is float:
@@ -254,7 +249,7 @@ def _field(entry: Mapping, name: str, kind: type, where: str):
 
 
 def _mpp(entry: Mapping, prefix: str, where: str) -> float:
-    """Get micrometres per pixel along x; both axes must be positive and alike."""
+    """Gets micrometres per pixel along x; both axes must be positive and alike."""
     names = [f'{prefix}mpp_x', f'{prefix}mpp_y']
     x, y = (_field(entry, name, float, where) for name in names)
     for name, value in zip(names, (x, y), strict=True):
@@ -268,7 +263,7 @@ def _mpp(entry: Mapping, prefix: str, where: str) -> float:
 
 
 def decode_image(data: bytes, label: str) -> np.ndarray:
-    """Decode a color patch to [H, W, 3] uint8; ValueError where it is damaged or not RGB."""
+    """Decodes a color patch to [H, W, 3] uint8; ValueError where it is damaged or not RGB."""
     with _opened(data, label, ('JPEG', 'PNG')) as image:
         if image.mode != 'RGB':
             raise ValueError(f'{label}: color mode is {image.mode}; want RGB')
@@ -276,7 +271,7 @@ def decode_image(data: bytes, label: str) -> np.ndarray:
 
 
 def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
-    """Decode a tissue mask to its classes as in memory.
+    """Decodes a tissue mask to its classes as in memory.
 
     Args:
         data: a PNG with one 8-bit channel: 1..`classes`, and 255 for unknown.
@@ -288,7 +283,6 @@ def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
 
     Raises:
         ValueError: if the file is damaged or holds any other value.
-
     """
     with _opened(data, label, ('PNG',)) as image:
         if image.mode not in ('L', 'P'):
@@ -304,7 +298,7 @@ def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
 def decode_cells(
     data: bytes, label: str, classes: int, size: tuple[int, int]
 ) -> dict[str, np.ndarray]:
-    """Read the annotated cells of a patch.
+    """Reads the annotated cells of a patch.
 
     Args:
         data: the CSV's bytes: `x,y,label` per line, no header; may be empty.
@@ -317,7 +311,6 @@ def decode_cells(
 
     Raises:
         ValueError: naming the line that is no such triple, or whose point or label is outside.
-
     """
     try:
         lines = data.decode('utf-8-sig').splitlines()

@@ -19,7 +19,7 @@ _IMAGES = ('cell_image', 'tissue_image')
 
 
 def raise_first(problems: Mapping[str, str]):
-    """Raise ValueError with the first problem by sorted key, and how many more there are."""
+    """Raises ValueError with the first problem by sorted key, and how many more there are."""
     if not problems:
         return
     others = len(problems) - 1
@@ -30,7 +30,7 @@ def raise_first(problems: Mapping[str, str]):
 def split_problems(
     folder: 'PairFolder', split: str, pair_ids: Sequence[str], pairs: Sequence[release.Pair]
 ) -> dict[str, str]:
-    """Read every file of a split and tell what is wrong with them.
+    """Reads every file of a split and tells what is wrong with them.
 
     Args:
         folder: the data set.
@@ -41,7 +41,6 @@ def split_problems(
     Returns:
         One line by the name of each bad file, or of its entry in the metadata. Files that are
         missing altogether are left to the listing.
-
     """
     problems = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -64,7 +63,7 @@ def _most_common(sizes: Iterable[Size | None]) -> Size | None:
 
 
 def _decode(folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Size | None = None):
-    """Decode a file, unless it is missing, which the listing tells already."""
+    """Decodes a file, unless it is missing, which the listing tells already."""
     name = release.pair_files(split, pair_id)[kind]
     return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
 
@@ -72,7 +71,7 @@ def _decode(folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Siz
 def _measure(
     folder: 'PairFolder', split: str, pair_id: str
 ) -> tuple[dict[str, str], dict[str, Size | None]]:
-    """Tell which color images of a pair are bad, and the sizes of the others."""
+    """Tells which color images of a pair are bad, and the sizes of the others."""
     problems, sizes = {}, dict.fromkeys(_IMAGES)
     for kind in _IMAGES:
         try:
@@ -90,7 +89,7 @@ def _check_annotations(
     pair_id: str,
     sizes: Mapping[str, Size | None],
 ) -> dict[str, str]:
-    """Tell what is wrong with a pair's sizes and annotations.
+    """Tells what is wrong with a pair's sizes and annotations.
 
     An image of an unusual size is bad itself; its annotations are not blamed for it.
     """
@@ -122,7 +121,7 @@ def _check_annotations(
 def _center_problem(
     folder: 'PairFolder', pair: release.Pair, sizes: Mapping[str, Size]
 ) -> dict[str, str]:
-    """Tell where the cell patch would reach out of the tissue patch."""
+    """Tells where the cell patch would reach out of the tissue patch."""
     where = f'{folder.files.label(release.METADATA)}: pair {pair.pair_id}'
     cell, tissue = (sizes[kind] for kind in _IMAGES)
     for axis, center, cell_length, length in zip('xy', pair.center, cell, tissue, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary name to write; the file takes the name `path` when the block ends well.
+    """Gives a temporary name to write; the file takes the name `path` when the block ends well.
 
     Where the block raises, the temporary file goes and what was at `path` stays as it was.
 
@@ -17,7 +17,6 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
     Yields:
         A name beside `path`, with the same suffix.
-
     """
     path = Path(path)
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')

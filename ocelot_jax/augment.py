@@ -23,14 +23,14 @@ _PAIR = (*_IMAGES, 'tissue_mask', 'center', 'cell_points', 'cell_labels')
 
 
 def to_float(images: jax.Array) -> jax.Array:
-    """Map uint8 images to float32 in [0, 1]; float images pass as they are."""
+    """Maps uint8 images to float32 in [0, 1]; float images pass as they are."""
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / 255.0
     return images
 
 
 def normalize(images: jax.Array) -> jax.Array:
-    """Standardise RGB images [..., 3] f32 in [0, 1] by ImageNet's mean and deviation."""
+    """Standardises RGB images [..., 3] f32 in [0, 1] by ImageNet's mean and deviation."""
     return (images - jnp.array(_IMAGENET_MEAN)) / jnp.array(_IMAGENET_STD)
 
 
@@ -50,31 +50,30 @@ def augment(
     saturation: float = 0.1,
     hue: float = 0.05,
 ) -> dict[str, jax.Array]:
-    """Augment every example of a batch on its own.
+    """Augments every example of a batch on its own.
 
     The randomness of an example comes from `key` and the example's `index`, not from its place
     in the batch: one key for all devices gives the same examples however a batch is sharded.
     The settings are static.
 
     Args:
-      key: PRNG key of the training step.
-      batch: a batch as `input_pipeline` yields it, patches square, images uint8 or float32 in
-        [0, 1]. Fields that no transformation touches pass through.
-      flip_probability: of a horizontal flip.
-      rotate_probability: of a turn by 90, 180 or 270 degrees; 3/4 makes all four alike.
-      blur_probability: of a Gaussian blur, for each patch.
-      blur_sigma: the largest standard deviation of the blur in pixels, drawn from 0 up.
-      noise_probability: of additive Gaussian noise, for each patch.
-      noise_std: the largest standard deviation of the noise, on the [0, 1] scale, from 0 up.
-      color_probability: of color jitter, one for the pair.
-      brightness: the largest shift of all channels, on the [0, 1] scale.
-      contrast: the largest relative change of contrast, about the tissue patch's mean color.
-      saturation: the largest relative change of saturation.
-      hue: the largest shift of hue, as a part of the color circle.
+        key: PRNG key of the training step.
+        batch: a batch as `input_pipeline` yields it, patches square, images uint8 or float32 in
+            [0, 1]. Fields that no transformation touches pass through.
+        flip_probability: of a horizontal flip.
+        rotate_probability: of a turn by 90, 180 or 270 degrees; 3/4 makes all four alike.
+        blur_probability: of a Gaussian blur, for each patch.
+        blur_sigma: the largest standard deviation of the blur in pixels, drawn from 0 up.
+        noise_probability: of additive Gaussian noise, for each patch.
+        noise_std: the largest standard deviation of the noise, on the [0, 1] scale, from 0 up.
+        color_probability: of color jitter, one for the pair.
+        brightness: the largest shift of all channels, on the [0, 1] scale.
+        contrast: the largest relative change of contrast, about the tissue patch's mean color.
+        saturation: the largest relative change of saturation.
+        hue: the largest shift of hue, as a part of the color circle.
 
     Returns:
-      The batch with images as float32 in [0, 1], and masks, points and centers to match.
-
+        The batch with images as float32 in [0, 1], and masks, points and centers to match.
     """
     for name in _IMAGES:
         chex.assert_rank(batch[name], 4)
@@ -107,18 +106,17 @@ def augment(
 def turn(
     pair: dict[str, jax.Array], flip: jax.Array, quarter_turns: jax.Array
 ) -> dict[str, jax.Array]:
-    """Flip one pair horizontally (or not), then turn it counter-clockwise.
+    """Flips one pair horizontally (or not), then turns it counter-clockwise.
 
     Args:
-      pair: one example, without the batch axis, or some fields of it: cell_image [H,H,3],
-        tissue_image [h,h,3], tissue_mask [h,h], center [2], cell_points [P,2] with cell_labels
-        [P] and the cell_image.
-      flip: scalar bool.
-      quarter_turns: scalar int in 0..3.
+        pair: one example, without the batch axis, or some fields of it: cell_image [H,H,3],
+            tissue_image [h,h,3], tissue_mask [h,h], center [2], cell_points [P,2] with cell_labels
+            [P] and the cell_image.
+        flip: scalar bool.
+        quarter_turns: scalar int in 0..3.
 
     Returns:
-      The pair; entries of `cell_points` that pad (label 0) stay zeros.
-
+        The pair; entries of `cell_points` that pad (label 0) stay zeros.
     """
     # dm_pix.rot90 wants a static number of turns. The eight orientations are a transposition
     # followed by flips of the columns and of the rows.
@@ -156,7 +154,7 @@ def _turn_randomly(key, pair, flip_probability: float, rotate_probability: float
 def _jitter_color(
     key, cell_image, tissue_image, probability, brightness, contrast, saturation, hue
 ):
-    """Map the colors of both patches [H,W,3] by one and the same function, or by none."""
+    """Maps the colors of both patches [H,W,3] by one and the same function, or by none."""
     draw_key, *keys = jax.random.split(key, 5)
     strengths = (brightness, contrast, saturation, hue)
     changes = [
@@ -171,7 +169,7 @@ def _jitter_color(
 
 
 def _change_color(image: jax.Array, changes: list[jax.Array], pivot: jax.Array) -> jax.Array:
-    """Change brightness, contrast (about `pivot`), saturation and hue of one image."""
+    """Changes brightness, contrast (about `pivot`), saturation and hue of one image."""
     brightness, contrast, saturation, hue = changes
     image = dm_pix.adjust_brightness(image, brightness)
     # Not dm_pix.adjust_contrast: it turns about each image's own mean, and the same tissue
@@ -185,7 +183,7 @@ def _change_color(image: jax.Array, changes: list[jax.Array], pivot: jax.Array) 
 
 
 def _blur(key, image: jax.Array, probability: float, max_sigma: float) -> jax.Array:
-    """Blur one image [H,W,3] by a Gaussian of a random width, or leave it."""
+    """Blurs one image [H,W,3] by a Gaussian of a random width, or leaves it."""
     draw_key, sigma_key = jax.random.split(key)
     sigma = jax.random.uniform(sigma_key, minval=0.0, maxval=max_sigma)
     drawn = jax.random.bernoulli(draw_key, probability)
@@ -194,20 +192,19 @@ def _blur(key, image: jax.Array, probability: float, max_sigma: float) -> jax.Ar
 
 
 def gaussian_blur(image: jax.Array, sigma: jax.Array, *, radius: int) -> jax.Array:
-    """Convolve one image with a Gaussian, the border's pixels repeated outwards.
+    """Convolves one image with a Gaussian, the border's pixels repeated outwards.
 
     dm_pix.gaussian_blur accepts a traced sigma and agrees inside of the image, but it darkens
     the border (zeros around it) and is a depthwise convolution, which XLA runs slowly on CPUs:
     277 ms for 1024 x 1024 pixels on two cores, where these shifted sums take 3 ms.
 
     Args:
-      image: [H,W,C] f32.
-      sigma: scalar f32, the standard deviation in pixels; 0 leaves the image as it is.
-      radius: static, where the Gaussian is cut off, in pixels.
+        image: [H,W,C] f32.
+        sigma: scalar f32, the standard deviation in pixels; 0 leaves the image as it is.
+        radius: static, where the Gaussian is cut off, in pixels.
 
     Returns:
-      [H,W,C] f32.
-
+        [H,W,C] f32.
     """
     height, width, channels = image.shape
     taps = jnp.arange(-radius, radius + 1)
@@ -233,7 +230,7 @@ def gaussian_blur(image: jax.Array, sigma: jax.Array, *, radius: int) -> jax.Arr
 
 
 def _add_noise(key, image: jax.Array, probability: float, max_std: float) -> jax.Array:
-    """Add Gaussian noise of a random deviation to one image [H,W,3], or leaves it."""
+    """Adds Gaussian noise of a random deviation to one image [H,W,3], or leaves it."""
     draw_key, std_key, noise_key = jax.random.split(key, 3)
     std = jax.random.uniform(std_key, minval=0.0, maxval=max_std)
     noisy = image + std * jax.random.normal(noise_key, image.shape)

@@ -25,7 +25,6 @@ class Points:
         points: [n, 2] float64, (x, y) in pixels of the cell patch.
         labels: [n] int64, 1..K.
         scores: [n] float64, confidences in 0..1.
-
     """
 
     image: np.ndarray
@@ -34,13 +33,13 @@ class Points:
     scores: np.ndarray
 
     def of_image(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Select the points, labels and scores of one patch, in file order."""
+        """Selects the points, labels and scores of one patch, in file order."""
         rows = self.image == index
         return self.points[rows], self.labels[rows], self.scores[rows]
 
 
 def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Points:
-    """Read and check a file of predictions.
+    """Reads and checks a file of predictions.
 
     Args:
         path: a JSON file in the challenge's format.
@@ -53,7 +52,6 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Point
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not as the challenge wants it; one line says where.
-
     """
     path = Path(path)
     try:
@@ -74,7 +72,7 @@ def write(
     *,
     num_classes: int,
 ):
-    """Write predictions; coordinates are rounded to whole pixels, as the challenge wants them.
+    """Writes predictions; coordinates are rounded to whole pixels, as the challenge wants them.
 
     The file appears whole or not at all.
 
@@ -86,7 +84,6 @@ def write(
 
     Raises:
         ValueError: a point, label or score is not as the challenge wants it.
-
     """
     entries = []
     num_images = 0
@@ -177,6 +174,6 @@ def _field(entry: Mapping, name: str) -> str:
 
 
 def _show(value) -> str:
-    """Show a JSON value in an error, cut short."""
+    """Shows a JSON value in an error, cut short."""
     text = json.dumps(value) if not isinstance(value, list | Mapping) else str(value)
     return text if len(text) <= 60 else text[:57] + '...'

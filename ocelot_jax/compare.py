@@ -25,7 +25,7 @@ def compare_runs(
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
 ) -> dict[str, Difference]:
-    """Compare a run, or the repeats of one, with another on the same pairs.
+    """Compares a run, or the repeats of one, with another on the same pairs.
 
     Args:
         first: directories of runs that were evaluated on the split.
@@ -40,7 +40,6 @@ def compare_runs(
     Raises:
         FileNotFoundError: a directory holds no run, or none evaluated on the split.
         ValueError: the runs' classes or pairs differ.
-
     """
     paths = [*first, *second]
     classes = _classes(paths)
@@ -61,7 +60,7 @@ def compare_runs(
 
 
 def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Read the cell classes of runs, which must be the same."""
+    """Reads the cell classes of runs, which must be the same."""
     classes = [tuple(runs.load_config(path).data.cell_classes) for path in paths]
     for path, names in zip(paths, classes, strict=True):
         if names != classes[0]:
@@ -82,7 +81,7 @@ def _read(file: Path, classes: Sequence[str]) -> run_files.PairRecords:
 
 
 def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Difference]) -> str:
-    """Give the scores [2, n] of both sides and their differences as text, columns aligned."""
+    """Gives the scores [2, n] of both sides and their differences as text, columns aligned."""
     lines = [['', 'A', 'B', 'A - B', '95% interval', 'p']]
     for name, first, second, held in zip(names, *scores, differences, strict=True):
         interval = f'{held.low:+.3f} to {held.high:+.3f}'
@@ -100,7 +99,7 @@ def _define_flags():
 
 
 def main():
-    """Compare the runs that the flags name."""
+    """Compares the runs that the flags name."""
     values = flags.FLAGS
     sides = [[Path(path) for path in side] for side in (values.workdir, values.other)]
     compare_runs(*sides, values.split, values.seed, values.resamples)

@@ -27,7 +27,6 @@ class Cells:
         scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
         count: [B] int32, cells held, at most N.
         num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
-
     """
 
     points: jax.Array
@@ -38,12 +37,12 @@ class Cells:
 
 
 def to_pixels(length_um: float, mpp: float) -> float:
-    """Express a length in pixels of a patch with `mpp` micrometres per pixel."""
+    """Expresses a length in pixels of a patch with `mpp` micrometres per pixel."""
     return length_um / mpp
 
 
 def to_whole_pixels(length_um: float, mpp: float) -> int:
-    """Express a length in whole pixels, rounded and no less than 1, as `min_distance` is."""
+    """Expresses a length in whole pixels, rounded and no less than 1, as `min_distance` is."""
     return max(1, int(to_pixels(length_um, mpp) + 0.5))
 
 
@@ -61,7 +60,7 @@ def detect(
     threshold: float | jax.Array,
     max_cells: int,
 ) -> Cells:
-    """Find cells at the local peaks of 1 - p(no cell) (Section 5.1, Appendix B).
+    """Finds cells at the local peaks of 1 - p(no cell) (Section 5.1, Appendix B).
 
     Args:
         probs: [B, H, W, 1 + K], class probabilities; channel 0 is "no cell".
@@ -75,7 +74,6 @@ def detect(
 
     Raises:
         ValueError: `min_distance` is below 1 or `sigma` is negative.
-
     """
     _check(sigma, min_distance)
     probs = probs.astype(jnp.float32)
@@ -102,7 +100,7 @@ def detect(
 
 
 def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
-    """Compute the map whose peaks are cells: 1 - p(no cell), smoothed.
+    """Computes the map whose peaks are cells: 1 - p(no cell), smoothed.
 
     Args:
         probs: [B, H, W, 1 + K] float32.
@@ -110,7 +108,6 @@ def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
 
     Returns:
         [B, H, W] float32.
-
     """
     heights = 1.0 - probs[..., 0]
     if sigma == 0:
@@ -137,7 +134,6 @@ def find_peaks(
 
     Returns:
         [B, H, W] bool.
-
     """
     top = heights == _max_filter(heights, min_distance, -jnp.inf)
     trivial = top.all(axis=(1, 2), keepdims=True) & (heights[0].size > 1)
@@ -179,7 +175,7 @@ def _max_filter(x: jax.Array, radius: int, lowest) -> jax.Array:
 
 
 def _max_along(x: jax.Array, axis: int, radius: int, lowest) -> jax.Array:
-    """Slide a maximum; each step joins two windows, so a window of n takes log2(n) steps."""
+    """Slides a maximum; each step joins two windows, so a window of n takes log2(n) steps."""
     window = 2 * radius + 1
     padding = [(0, 0)] * x.ndim
     padding[axis] = (radius, radius)

@@ -29,7 +29,7 @@ class Source(Protocol):
 
 
 def splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-    """Name the splits of the data of `config.data`, in the order train, validation, test."""
+    """Names the splits of the data of `config.data`, in the order train, validation, test."""
     if _is_path(config.source):
         held = pair_folder.PairFolder(config.source).splits
     else:
@@ -38,23 +38,23 @@ def splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 
 
 def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
-    """Open one split of the data that a config names.
+    """Opens one split of the data that a config names.
 
     Args:
-      config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
-        through before this returns, or else a TFDS name such as 'ocelot' or
-        'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
-        `large_fov`, where it is there and false, takes the cell patches for tissue patches too.
-        `cell_classes` and `tissue_classes` name the classes of a directory or zip.
-      split: 'train', 'validation' (or 'val') or 'test'.
+        config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
+            through before this returns, or else a TFDS name such as 'ocelot' or
+            'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
+            `large_fov`, where it is there and false, takes the cell patches for tissue
+            patches too. `cell_classes` and `tissue_classes` name the classes of a directory or
+            zip.
+        split: 'train', 'validation' (or 'val') or 'test'.
 
     Returns:
-      Random access to the split's records.
+        Random access to the split's records.
 
     Raises:
-      FileNotFoundError: if `source` is a path, and there is nothing.
-      ValueError: if the source is unknown, or its data are bad.
-
+        FileNotFoundError: if `source` is a path, and there is nothing.
+        ValueError: if the source is unknown, or its data are bad.
     """
     split = pair_folder.split_name(split)
     source = _open_source(config, split)
@@ -89,7 +89,7 @@ def _open_tfds(name: str, split: str) -> Source:
 
 
 def _open_builder(name: str) -> tfds.core.DatasetBuilder:
-    """Find a data set by name, and prepare it first where it is not prepared."""
+    """Finds a data set by name, and prepares it first where it is not prepared."""
     builder = _prepared_builder(name)
     if builder is not None:
         return builder
@@ -105,7 +105,7 @@ def _open_builder(name: str) -> tfds.core.DatasetBuilder:
 
 
 def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:
-    """Find a data set that is on disk in the format that random access needs."""
+    """Finds a data set that is on disk in the format that random access needs."""
     # TFDS answers what is no name, such as a mistyped path, with ten lines.
     if not re.fullmatch(r'\w+(/[\w.-]+)?(:[\d.]+)?', name):
         return None
@@ -118,18 +118,17 @@ def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
-    """Count the whole global batches of an epoch of training.
+    """Counts the whole global batches of an epoch of training.
 
     Args:
-      source: the training split.
-      batch_size: examples of a batch, over all devices and processes.
+        source: the training split.
+        batch_size: examples of a batch, over all devices and processes.
 
     Returns:
-      The number of steps; the examples that are left over wait for another epoch's shuffle.
+        The number of steps; the examples that are left over wait for another epoch's shuffle.
 
     Raises:
-      ValueError: if the split is smaller than one batch.
-
+        ValueError: if the split is smaller than one batch.
     """
     if len(source) < batch_size:
         raise ValueError(
@@ -149,28 +148,27 @@ def train_batches(
     process_count: int = 1,
     num_threads: int = 4,
 ) -> grain.DatasetIterator[Batch]:
-    """Iterate over shuffled training batches for ever.
+    """Iterates over shuffled training batches for ever.
 
     Every epoch is another permutation, given by the seed and the epoch. Step s is the same
     global batch whatever the number of processes and threads; each process gets its own
     consecutive rows of it.
 
     Args:
-      source: the training split.
-      batch_size: examples of a batch, over all devices and processes.
-      seed: of the permutations.
-      max_cells: P, the most cells of a cell patch.
-      process_index: of this process.
-      process_count: the number of processes that train together.
-      num_threads: threads that read and decode, each one batch ahead.
+        source: the training split.
+        batch_size: examples of a batch, over all devices and processes.
+        seed: of the permutations.
+        max_cells: P, the most cells of a cell patch.
+        process_index: of this process.
+        process_count: the number of processes that train together.
+        num_threads: threads that read and decode, each one batch ahead.
 
     Returns:
-      An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch.
+        An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch.
 
     Raises:
-      ValueError: if the split is smaller than a batch, or the processes do not divide it; while
-        iterating, if a pair has too many cells, or the patches of a batch differ in size.
-
+        ValueError: if the split is smaller than a batch, or the processes do not divide it; while
+            iterating, if a pair has too many cells, or the patches of a batch differ in size.
     """
     examples = steps_per_epoch(source, batch_size) * batch_size
     # Grain seeds epoch e by `seed + e`: by itself, seed 1 would be seed 0 one epoch later.
@@ -190,25 +188,24 @@ def eval_batches(
     process_count: int = 1,
     num_threads: int = 4,
 ) -> Iterator[Batch]:
-    """Iterate over every example of a split once, in order.
+    """Iterates over every example of a split once, in order.
 
     The last batch is filled up with the last example under `valid=False`, so that all batches
     have one shape and all processes the same number of them.
 
     Args:
-      source: the split.
-      batch_size: examples of a batch, over all devices and processes.
-      max_cells: P, the most cells of a cell patch.
-      process_index: of this process.
-      process_count: the number of processes that evaluate together.
-      num_threads: threads that read and decode, each one batch ahead.
+        source: the split.
+        batch_size: examples of a batch, over all devices and processes.
+        max_cells: P, the most cells of a cell patch.
+        process_index: of this process.
+        process_count: the number of processes that evaluate together.
+        num_threads: threads that read and decode, each one batch ahead.
 
     Returns:
-      An iterator over the local rows of each batch.
+        An iterator over the local rows of each batch.
 
     Raises:
-      ValueError: as `train_batches` does, but for the size of the split.
-
+        ValueError: as `train_batches` does, but for the size of the split.
     """
     examples = math.ceil(len(source) / batch_size) * batch_size
     rows = grain.MapDataset.range(examples)
@@ -217,18 +214,17 @@ def eval_batches(
 
 
 def shard(batch: Batch, num_local_devices: int) -> Batch:
-    """Split the rows of a local batch over this process's devices.
+    """Splits the rows of a local batch over this process's devices.
 
     Args:
-      batch: arrays [B, ...].
-      num_local_devices: D.
+        batch: arrays [B, ...].
+        num_local_devices: D.
 
     Returns:
-      Arrays [D, B/D, ...], as `jax.pmap` takes them.
+        Arrays [D, B/D, ...], as `jax.pmap` takes them.
 
     Raises:
-      ValueError: if D does not divide B.
-
+        ValueError: if D does not divide B.
     """
     [rows] = {len(array) for array in batch.values()}
     if rows % num_local_devices:
@@ -243,18 +239,17 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
 
 
 def device_batches(streams: Sequence[Iterator[Batch]], num_local_devices: int) -> Iterator[Batch]:
-    """Iterate over the batches of N runs together, split over this process's devices.
+    """Iterates over the batches of N runs together, split over this process's devices.
 
     Args:
-      streams: the local batches of each run, arrays [B, ...].
-      num_local_devices: D.
+        streams: the local batches of each run, arrays [B, ...].
+        num_local_devices: D.
 
     Returns:
-      Batches of arrays [D, B/D, ...] for one run, [D, N, B/D, ...] for several.
+        Batches of arrays [D, B/D, ...] for one run, [D, N, B/D, ...] for several.
 
     Raises:
-      ValueError: while iterating, if the devices do not divide the batch.
-
+        ValueError: while iterating, if the devices do not divide the batch.
     """
     for batches in zip(*streams, strict=True):
         shards = [shard(batch, num_local_devices) for batch in batches]
@@ -267,7 +262,7 @@ def device_batches(streams: Sequence[Iterator[Batch]], num_local_devices: int) -
 def _local_rows(
     rows: grain.MapDataset[int], batch_size: int, process_index: int, process_count: int
 ) -> grain.MapDataset[np.ndarray]:
-    """Cut global batches of rows into one consecutive part for each process; give this one's."""
+    """Cuts global batches of rows into one consecutive part for each process; gives this one's."""
     if batch_size % process_count:
         raise ValueError(
             f'config.data.batch_size: {batch_size} does not divide by {process_count} processes; '
@@ -279,7 +274,7 @@ def _local_rows(
 def _read(
     local_rows: grain.MapDataset[np.ndarray], source: Source, max_cells: int, num_threads: int
 ) -> grain.DatasetIterator[Batch]:
-    """Read, decode, collate and prefetch."""
+    """Reads, decodes, collates and prefetches."""
     # Threads, not Grain's worker processes: decoding releases the interpreter's lock. A pair of
     # 1024 x 1024 patches costs 15 ms of one core; on two cores four threads gave a pair every
     # 23 ms beside other work, two processes every 35 ms.
@@ -292,7 +287,7 @@ def _read(
 
 
 def _example(source: Source, max_cells: int, row: int) -> Batch:
-    """Read one row of a source into arrays of fixed shapes; rows beyond its end are padding."""
+    """Reads one row of a source into arrays of fixed shapes; rows beyond its end are padding."""
     index = min(row, len(source) - 1)
     record = pair_folder.as_record(source[index])
     for name in _IMAGES:
@@ -328,17 +323,16 @@ def _example(source: Source, max_cells: int, row: int) -> Batch:
 
 
 def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
-    """Stack examples to a batch of arrays [B, ...], and drop `pair_id`.
+    """Stacks examples to a batch of arrays [B, ...], and drops `pair_id`.
 
     Args:
-      examples: fixed-size examples with `pair_id`, which names them in errors.
+        examples: fixed-size examples with `pair_id`, which names them in errors.
 
     Returns:
-      The batch.
+        The batch.
 
     Raises:
-      ValueError: if the patches of two examples differ in size.
-
+        ValueError: if the patches of two examples differ in size.
     """
     first = examples[0]
     for example in examples:

@@ -27,7 +27,6 @@ class Counts:
         tp: [K] int64, predictions that took a ground-truth cell.
         fp: [K] int64, predictions that took none.
         gt: [K] int64, ground-truth cells.
-
     """
 
     tp: np.ndarray
@@ -36,7 +35,7 @@ class Counts:
 
     @classmethod
     def zeros(cls, num_classes: int) -> 'Counts':
-        """Return the counts of nothing, the start of a sum."""
+        """Returns the counts of nothing, the start of a sum."""
         return cls(*(np.zeros(num_classes, np.int64) for _ in range(3)))
 
     def __add__(self, other: 'Counts') -> 'Counts':
@@ -51,7 +50,6 @@ class Match:
         counts: per-class counts.
         pred_to_true: [n] int64, the ground-truth cell that a prediction took, or -1.
         true_to_pred: [m] int64, the prediction that took a ground-truth cell, or -1.
-
     """
 
     counts: Counts
@@ -69,7 +67,7 @@ def match_cells(
     distance: float,
     num_classes: int,
 ) -> Match:
-    """Match the predictions of one patch with its ground truth.
+    """Matches the predictions of one patch with its ground truth.
 
     Pooling over patches equals adding the counts of each: a prediction competes only with
     predictions of its own patch and class for cells of that patch, so of the pooled order by
@@ -92,7 +90,6 @@ def match_cells(
 
     Raises:
         ValueError: a label is not in 0..K, or the arrays of one side differ in length.
-
     """
     pred_points, pred_labels = _check('predictions', pred_points, pred_labels, num_classes)
     true_points, true_labels = _check('ground truth', true_points, true_labels, num_classes)
@@ -127,7 +124,7 @@ def match_cells(
 def precision_recall_f1(
     tp: np.ndarray, fp: np.ndarray, gt: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the official precision, recall and F1 of counts, element by element.
+    """Computes the official precision, recall and F1 of counts, element by element.
 
     Args:
         tp: true positives, any shape.
@@ -136,7 +133,6 @@ def precision_recall_f1(
 
     Returns:
         Three arrays of that shape, in 0..1; 0 where there is nothing to divide by.
-
     """
     precision = tp / (tp + fp + _EPSILON)
     recall = tp / (gt + _EPSILON)
@@ -144,7 +140,7 @@ def precision_recall_f1(
 
 
 def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
-    """Compute the official score and its parts.
+    """Computes the official score and its parts.
 
     Args:
         counts: counts summed over the patches to be scored, K classes.
@@ -153,7 +149,6 @@ def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
     Returns:
         'mF1', and per class 'F1/<name>', 'Pre/<name>' and 'Rec/<name>', in 0..1. A class with
         neither predictions nor ground truth has F1 0 and counts in the mean, as officially.
-
     """
     precision, recall, f1 = precision_recall_f1(counts.tp, counts.fp, counts.gt)
     scores = {'mF1': float(f1.mean())}
@@ -166,7 +161,7 @@ def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
 
 @functools.partial(jax.jit, static_argnames='num_classes')
 def confusion(mask_pred: jax.Array, mask_true: jax.Array, num_classes: int) -> jax.Array:
-    """Count pixels by true and predicted tissue class; runs on the device.
+    """Counts pixels by true and predicted tissue class; runs on the device.
 
     Args:
         mask_pred: integers 0..T-1, any shape.
@@ -176,7 +171,6 @@ def confusion(mask_pred: jax.Array, mask_true: jax.Array, num_classes: int) -> j
 
     Returns:
         [T, T] int32, rows true, columns predicted; additive (sum many batches as int64).
-
     """
     mask_true = mask_true.astype(jnp.int32)
     index = mask_true * num_classes + mask_pred.astype(jnp.int32)
@@ -186,7 +180,7 @@ def confusion(mask_pred: jax.Array, mask_true: jax.Array, num_classes: int) -> j
 
 
 def iou_scores(confusion: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Compute intersection over union per tissue class and its mean.
+    """Computes intersection over union per tissue class and its mean.
 
     Args:
         confusion: [T, T], rows true, columns predicted.
@@ -195,7 +189,6 @@ def iou_scores(confusion: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     Returns:
         'mIoU' and per class 'IoU/<name>'. A class that is absent from both prediction and ground
         truth has no IoU: it is NaN and does not count in the mean (NaN where no class counts).
-
     """
     confusion = np.asarray(confusion, np.float64)
     both = np.diag(confusion)

@@ -43,14 +43,13 @@ class Marks:
     Attributes:
         points: [n, 2], (x, y) in pixels of the cell patch.
         labels: [n] integers, 1..K.
-
     """
 
     points: np.ndarray
     labels: np.ndarray
 
     def count(self, label: int) -> int:
-        """Count the cells of a class."""
+        """Counts the cells of a class."""
         return int(np.sum(self.labels == label))
 
 
@@ -62,7 +61,6 @@ class Verdict:
         matched: predictions that took a ground-truth cell.
         missed: ground-truth cells that no prediction took.
         false: predictions that took none.
-
     """
 
     matched: Marks
@@ -71,12 +69,12 @@ class Verdict:
 
 
 def cell_color(label: int) -> str:
-    """Color the cells of a class, 1..K, as '#rrggbb'."""
+    """Colors the cells of a class, 1..K, as '#rrggbb'."""
     return _CELL_COLORS[(label - 1) % len(_CELL_COLORS)]
 
 
 def tissue_color(value: int) -> str:
-    """Color a tissue class other than the background, 1..T-1, as '#rrggbb'."""
+    """Colors a tissue class other than the background, 1..T-1, as '#rrggbb'."""
     return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 
@@ -87,7 +85,7 @@ def judge(
     true_points: np.ndarray,
     true_labels: np.ndarray,
 ) -> Verdict:
-    """Sort the cells of a patch by their match.
+    """Sorts the cells of a patch by their match.
 
     Args:
         match: of `metrics.match_cells` for the four arrays.
@@ -95,7 +93,6 @@ def judge(
         pred_labels: [n] integers, 1..K.
         true_points: [m, 2].
         true_labels: [m].
-
     """
     pred_points = np.asarray(pred_points, np.float64).reshape(-1, 2)
     true_points = np.asarray(true_points, np.float64).reshape(-1, 2)
@@ -122,7 +119,7 @@ def draw_pair(
     radius: float,
     cell_classes: Sequence[str],
 ) -> np.ndarray:
-    """Draw one pair: the tissue patch with its classes, the cell patch with its cells.
+    """Draws one pair: the tissue patch with its classes, the cell patch with its cells.
 
     Args:
         title: what to write above the tissue patch, such as the pair's id and organ.
@@ -138,7 +135,6 @@ def draw_pair(
 
     Returns:
         [rows, columns, 3] uint8, of one size whatever the patches' sizes.
-
     """
     width, height = 2 * _PANEL + 3 * _GAP, _PANEL + _TITLE + _GAP
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor='white')
@@ -157,7 +153,7 @@ def draw_pair(
 
 
 def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
-    """Draw a circle around each cell that was found, where no truth is known.
+    """Draws a circle around each cell that was found, where no truth is known.
 
     Args:
         image: [h, w, 3] uint8.
@@ -166,7 +162,6 @@ def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
 
     Returns:
         [H, W, 3] uint8, the image enlarged by a whole number to 720 px a side or more.
-
     """
     height, width = image.shape[:2]
     zoom = math.ceil(_DPI * _PANEL / max(height, width))
@@ -179,7 +174,7 @@ def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
 
 
 def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> np.ndarray:
-    """Draw the legend of `draw_pair`'s pictures, as wide as they are.
+    """Draws the legend of `draw_pair`'s pictures, as wide as they are.
 
     Args:
         cell_classes: names of the labels 1, 2, ...
@@ -187,7 +182,6 @@ def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> n
 
     Returns:
         [rows, columns, 3] uint8.
-
     """
     figure = Figure(figsize=(2 * _PANEL + 3 * _GAP, _LEGEND), dpi=_DPI, facecolor='white')
     tissue = {'cell patch': Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)}
@@ -222,12 +216,11 @@ def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> n
 
 
 def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike):
-    """Write pictures below each other as one PNG; it appears whole or not at all.
+    """Writes pictures below each other as one PNG; it appears whole or not at all.
 
     Args:
         pictures: arrays [rows, columns, 3] uint8 of one width: a legend and pairs, say.
         path: the PNG to write; its folder must exist.
-
     """
     with atomic.replacing(path) as temporary:
         Image.fromarray(np.concatenate(list(pictures))).save(temporary, format='PNG')
@@ -242,7 +235,7 @@ def _show(axes: Axes, image: np.ndarray, title: str):
 
 
 def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None):
-    """Fill what is predicted, outline both; hatch what nobody knows."""
+    """Fills what is predicted, outlines both; hatches what nobody knows."""
     if np.any(true == _UNKNOWN):
         unknown = axes.contourf(true == _UNKNOWN, [0.5, 1.5], colors='none', hatches=['//'])
         unknown.set(edgecolor='#505050', linewidth=0)
@@ -309,7 +302,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
 
 
 def _legend_circle(width: float, height: float, **_) -> Circle:
-    """Make a legend's circle round, which the default stretches to the entry's width."""
+    """Makes a legend's circle round, which the default stretches to the entry's width."""
     return Circle((width / 2, height / 2), 0.6 * height)
 
 
@@ -323,7 +316,7 @@ def _summary(verdict: Verdict, cell_classes: Sequence[str]) -> str:
 
 
 def _cell_halo(label: int) -> list[patheffects.AbstractPathEffect]:
-    """Set dark colors off from dark nuclei with white, light ones with black."""
+    """Sets dark colors off from dark nuclei with white, light ones with black."""
     red, green, blue = (int(cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
     return _halo('white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black')
 

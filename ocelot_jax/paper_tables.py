@@ -13,7 +13,6 @@ class Key(NamedTuple):
         item: an organ, a class, or 'total'; '' where the number is of the whole data set.
         split: 'train', 'validation', 'test' or 'all'.
         quantity: what is counted, such as 'pairs' or '% in CA'.
-
     """
 
     table: str
@@ -30,7 +29,6 @@ class Numbers:
         values: its numbers.
         notes: what one must know to compare with them.
         tissue_classes: the names of the data set's tissue classes.
-
     """
 
     values: Mapping[Key, float]
@@ -39,7 +37,7 @@ class Numbers:
 
 
 def numbers_of(name: str) -> Numbers:
-    """Find the paper's numbers of a data set.
+    """Finds the paper's numbers of a data set.
 
     Args:
         name: a data set's name, such as 'ocelot' or 'ocelot_synthetic/small', or that of a
@@ -47,7 +45,6 @@ def numbers_of(name: str) -> Numbers:
 
     Returns:
         The numbers; none for a data set that the paper does not know.
-
     """
     name = name.partition('/')[0].partition(':')[0]
     known = {'tiger': _TIGER, 'carp': _CARP, 'ocelot': _OCELOT, 'ocelot_synthetic': _SYNTHETIC}
@@ -58,7 +55,7 @@ _SPLITS = ('train', 'validation', 'test')
 
 
 def _by_split(table: str, quantity: str, rows: Mapping[str, tuple[float, ...]]):
-    """Give keys to rows of one number for each split."""
+    """Gives keys to rows of one number for each split."""
     return {
         Key(table, item, split, quantity): value
         for item, values in rows.items()
@@ -67,7 +64,7 @@ def _by_split(table: str, quantity: str, rows: Mapping[str, tuple[float, ...]]):
 
 
 def _inside_outside(tissue: str, cells: Mapping[str, tuple[float, float]]):
-    """Give keys to Table 3: cells inside and outside a tissue class, and their shares."""
+    """Gives keys to Table 3: cells inside and outside a tissue class, and their shares."""
     places = (tissue, f'non-{tissue}')
     return {
         Key('3', item, 'all', f'{unit} in {place}'): round(value * factor, 2)

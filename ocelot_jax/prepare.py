@@ -33,7 +33,7 @@ def prepare(
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
 ) -> pathlib.Path:
-    """Prepare a data set in TFRecord and ArrayRecord, or what is missing of the two.
+    """Prepares a data set in TFRecord and ArrayRecord, or what is missing of the two.
 
     Each step ends in one renaming: whatever kills it, the next call completes the rest. Where
     all is there already, nothing is written and TensorFlow is not needed.
@@ -50,7 +50,6 @@ def prepare(
         FileNotFoundError: if the data must be downloaded by hand first.
         ValueError: if there is no such data set, or one of its files is bad.
         ImportError: if something must be written and TensorFlow is not installed.
-
     """
     builder = _builder(name, data_dir)
     if not (pathlib.Path(builder.data_dir) / _INFO).exists():
@@ -78,7 +77,7 @@ def _has_builder(name: str) -> bool:
 
 
 def _builder(name: str, data_dir: str | os.PathLike | None):
-    """Make the builder of a data set by name, with an optional configuration."""
+    """Makes the builder of a data set by name, with an optional configuration."""
     dataset, _, config = name.partition('/')
     if dataset not in builder_names():
         known = ', '.join(builder_names())
@@ -146,7 +145,7 @@ def _shards(builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.P
 
 
 def _add_format(builder, file_format: str):
-    """Write a prepared data set's records once more in another format, beside the first.
+    """Writes a prepared data set's records once more in another format, beside the first.
 
     TFDS's own `convert_format` reads no ArrayRecord, and does not announce the new format where
     it was killed between the last shard and `dataset_info.json`.
@@ -176,7 +175,7 @@ def _add_format(builder, file_format: str):
 
 
 def _serialized(path: pathlib.Path) -> Iterator[bytes]:
-    """Yield a shard's records, as serialized examples."""
+    """Yields a shard's records, as serialized examples."""
     if 'array_record' in path.name:
         from array_record.python import array_record_data_source
 
@@ -192,19 +191,18 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str):
-        """Exit with the message alone."""
+        """Exits with the message alone."""
         self.exit(2, f'{self.prog}: {message}; see --help\n')
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prepare the data set that the command line names.
+    """Prepares the data set that the command line names.
 
     Args:
         arguments: the command line after the program's name; `sys.argv`'s where None.
 
     Returns:
         The exit status: 0, or 1 after one line about what is wrong.
-
     """
     parser = _Parser(
         prog='python -m ocelot_jax.prepare', description=prepare.__doc__.split('\n')[0]

@@ -15,7 +15,7 @@ from ocelot_jax.reporting import candidates, collect, sections, table_files, tab
 
 
 def write_report(root: Path, output: Path | None = None) -> Path:
-    """Write the tables and the page of all runs below a directory.
+    """Writes the tables and the page of all runs below a directory.
 
     Args:
         root: the directory.
@@ -28,7 +28,6 @@ def write_report(root: Path, output: Path | None = None) -> Path:
         FileNotFoundError: there is no evaluated run.
         ValueError: a run's configuration or scores are not what they should be.
         RuntimeError: what writes the page is not installed.
-
     """
     try:
         from ocelot_jax.reporting import page
@@ -53,11 +52,10 @@ def _define_flags():
 
 
 def main(root: str):
-    """Report on the runs below the directory that the command names.
+    """Reports on the runs below the directory that the command names.
 
     Args:
         root: the directory.
-
     """
     output = flags.FLAGS.output
     path = write_report(Path(root), None if output is None else Path(output))

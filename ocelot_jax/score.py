@@ -22,7 +22,7 @@ def score_file(
     split: str,
     match_distance_um: float = 3.0,
 ) -> dict[str, float]:
-    """Score a file of predictions; reads no image.
+    """Scores a file of predictions; reads no image.
 
     Args:
         predictions: JSON file in the challenge's format (`ocelot_jax.challenge`); `image_<i>` is
@@ -38,7 +38,6 @@ def score_file(
     Raises:
         FileNotFoundError: there is no such file of predictions.
         ValueError: the predictions, the annotations or the arguments are not as they should be.
-
     """
     if not (match_distance_um > 0 and math.isfinite(match_distance_um)):
         raise ValueError(f'match_distance_um is {match_distance_um}; want micrometres above 0')
@@ -62,7 +61,7 @@ def score_file(
 
 
 def define_flags():
-    """Define the command's flags; not on import, for other commands have some of the same."""
+    """Defines the command's flags; not on import, for other commands have some of the same."""
     flags.DEFINE_string('predictions', None, "JSON file in the challenge's format.", required=True)
     flags.DEFINE_string('data', None, "Directory or zip in OCELOT's layout.", required=True)
     flags.DEFINE_string('split', None, 'train, val or test.', required=True)
@@ -71,7 +70,7 @@ def define_flags():
 
 
 def main():
-    """Print the score of the flags' predictions."""
+    """Prints the score of the flags' predictions."""
     values = flags.FLAGS
     folder = PairFolder(values.data, cell_classes=values.cell_classes)
     scores = score_file(values.predictions, folder, values.split, values.match_distance_um)

@@ -59,7 +59,7 @@ class LenientFolder(pair_folder.PairFolder):
 
 
 def open_splits(dataset: str) -> dict[str, input_pipeline.Source]:
-    """Open all the splits of a data set.
+    """Opens all the splits of a data set.
 
     Args:
         dataset: as `config.data.source`: a directory or zip in OCELOT's layout, or a TFDS name.
@@ -70,7 +70,6 @@ def open_splits(dataset: str) -> dict[str, input_pipeline.Source]:
     Raises:
         FileNotFoundError: if `dataset` is a path, and there is nothing.
         ValueError: if there is no such data set, it has no pairs, or files are missing.
-
     """
     if pathlib.Path(dataset).exists():
         folder = LenientFolder(dataset)
@@ -93,7 +92,7 @@ def class_names(
     cell_classes: Sequence[str] | None,
     tissue_classes: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the classes: as given, else as the data set tells, else as the paper.
+    """Names the classes: as given, else as the data set tells, else as the paper.
 
     Args:
         source: one split; a TFDS data set tells the names of its cells.
@@ -106,7 +105,6 @@ def class_names(
 
     Raises:
         ValueError: if two classes share a name, or one has that of unknown tissue.
-
     """
     if cell_classes is None:
         info = getattr(source, 'dataset_info', None)
@@ -126,7 +124,7 @@ def class_names(
 def count_pairs(
     sources: dict[str, input_pipeline.Source], cell_classes: int, tissue_classes: int
 ) -> list[PairCounts]:
-    """Count every pair, with only as many in memory at once as there are cores.
+    """Counts every pair, with only as many in memory at once as there are cores.
 
     Args:
         sources: the records of each split.
@@ -138,7 +136,6 @@ def count_pairs(
 
     Raises:
         ValueError: if a file is bad, or holds another class.
-
     """
     return [
         counts
@@ -168,7 +165,7 @@ def describe(
     tissue_classes: Sequence[str] | None = None,
     output: pathlib.Path | None = None,
 ) -> list[statistics_tables.Row]:
-    """Count a data set, print what came out and write it.
+    """Counts a data set, prints what came out and writes it.
 
     Args:
         dataset: as `open_splits` takes it.
@@ -181,7 +178,6 @@ def describe(
 
     Raises:
         FileNotFoundError, ValueError: as `open_splits`, `class_names` and `count_pairs` do.
-
     """
     sources = open_splits(dataset)
     name = _name(dataset)
@@ -205,7 +201,7 @@ def describe(
 
 
 def _name(dataset: str) -> str:
-    """Tell the name of a data set: its TFDS name, or that of its directory or zip."""
+    """Tells the name of a data set: its TFDS name, or that of its directory or zip."""
     path = pathlib.Path(dataset)
     if not path.exists():
         return dataset
@@ -226,7 +222,7 @@ def _define_flags():
 
 
 def main():
-    """Describe the data set that the flags name."""
+    """Describes the data set that the flags name."""
     values = flags.FLAGS
     output = None if values.output is None else pathlib.Path(values.output)
     describe(values.dataset, values.cell_classes, values.tissue_classes, output)

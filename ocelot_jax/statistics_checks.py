@@ -34,7 +34,6 @@ class Check:
         found: a phrase for each find, which names its pairs as split/pair_id.
         remark: what a find means.
         total: how many are found of how many, where that is not the number of phrases.
-
     """
 
     title: str
@@ -45,14 +44,13 @@ class Check:
 
 
 def check(pairs: Sequence[PairCounts]) -> list[Check]:
-    """Look for what a data set should not hold, and for what one should know.
+    """Looks for what a data set should not hold, and for what one should know.
 
     Args:
         pairs: of all splits.
 
     Returns:
         All the checks, those that found nothing too.
-
     """
     return [
         *_leaks(pairs),
@@ -68,7 +66,7 @@ def check(pairs: Sequence[PairCounts]) -> list[Check]:
 
 
 def render(checks: Iterable[Check]) -> str:
-    """Give one line for each check, with the first of its finds."""
+    """Gives one line for each check, with the first of its finds."""
     lines = []
     for each in checks:
         weight = each.weight if each.found else 'ok'
@@ -83,7 +81,7 @@ def render(checks: Iterable[Check]) -> str:
 
 
 def write_csv(checks: Iterable[Check], path: pathlib.Path):
-    """Write a line for each find."""
+    """Writes a line for each find."""
     with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['weight', 'check', 'found'])
@@ -121,7 +119,7 @@ def _leaks(pairs: Sequence[PairCounts]) -> list[Check]:
 
 
 def _duplicates(pairs: Sequence[PairCounts]) -> list[Check]:
-    """Find patches of which every pixel is the same."""
+    """Finds patches of which every pixel is the same."""
     groups = {
         'cell patches': _groups(pairs, lambda pair: pair.cell_digest).values(),
         'tissue patches': _groups(pairs, lambda pair: pair.tissue_digest).values(),
@@ -156,7 +154,7 @@ def _duplicates(pairs: Sequence[PairCounts]) -> list[Check]:
 
 
 def _contradictions(pairs: Sequence[PairCounts]) -> list[Check]:
-    """Find patches of which every pixel is the same, but not what is annotated on them."""
+    """Finds patches of which every pixel is the same, but not what is annotated on them."""
     return [
         Check(
             f'same {patches} with other {annotations}',
@@ -232,7 +230,7 @@ def _sizes(pairs: Sequence[PairCounts]) -> Check:
 
 
 def _groups(pairs: Iterable[PairCounts], of: Callable) -> dict:
-    """Group pairs by a value, and leave out those that have None."""
+    """Groups pairs by a value, and leaves out those that have None."""
     groups: dict = {}
     for pair in pairs:
         groups.setdefault(of(pair), []).append(pair)
@@ -250,7 +248,7 @@ def _across_splits(pairs: Iterable[PairCounts]) -> bool:
 
 
 def _within_splits(pairs: Iterable[PairCounts]) -> list[list[PairCounts]]:
-    """Sort equal pairs by split, and leave out what is alone there."""
+    """Sorts equal pairs by split, and leaves out what is alone there."""
     groups = _groups(pairs, lambda pair: pair.split).values()
     return [held for held in groups if len(held) > 1]
 

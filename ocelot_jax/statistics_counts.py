@@ -32,7 +32,6 @@ class PairCounts:
         tissue_digest: of the tissue patch's pixels; None where they all have one color.
         cells_digest: of the cells' places and labels, in whatever order they come.
         mask_digest: of the tissue mask.
-
     """
 
     pair_id: str
@@ -56,7 +55,7 @@ class PairCounts:
 def count_pair(
     record: Mapping[str, Any], split: str, cell_classes: int, tissue_classes: int
 ) -> PairCounts:
-    """Count what one record holds.
+    """Counts what one record holds.
 
     Args:
         record: as `pair_folder.as_record` gives it; cells may lie anywhere.
@@ -70,7 +69,6 @@ def count_pair(
     Raises:
         ValueError: if a label or a mask's value is of no class, or the mask's size is not the
             tissue image's.
-
     """
     mask = record['tissue_mask'][..., 0]
     if mask.shape != record['tissue_image'].shape[:2]:
@@ -122,7 +120,7 @@ def tissue_at(
     cell_size: tuple[int, int],
     scale: float,
 ) -> np.ndarray:
-    """Look up the tissue class at the physical place of each cell (Table 3).
+    """Looks up the tissue class at the physical place of each cell (Table 3).
 
     The pixel (x, y) of the cell patch has its middle at (x + 0.5, y + 0.5) pixels from the
     patch's corner, and the middle of the cell patch lies at `center` of the tissue patch: of
@@ -139,7 +137,6 @@ def tissue_at(
     Returns:
         [n], the mask's value; 255 where a place is more than a pixel outside the mask. (The
         release rounds its centers to about a pixel.)
-
     """
     size = np.array(mask.shape[::-1])
     place = center * size + (points + 0.5 - np.array(cell_size) / 2) * scale
@@ -151,7 +148,7 @@ def tissue_at(
 def overhang(
     center: np.ndarray, cell_size: tuple[int, int], tissue_size: tuple[int, int], scale: float
 ) -> float:
-    """Tell how far the cell patch reaches out of the tissue patch, at the side where most.
+    """Tells how far the cell patch reaches out of the tissue patch, at the side where most.
 
     Args:
         center: [2] relative center (c_x, c_y).
@@ -161,14 +158,13 @@ def overhang(
 
     Returns:
         Pixels of the tissue patch, 0 where the cell patch lies within.
-
     """
     middle, half = center * tissue_size, np.array(cell_size) * scale / 2
     return float(max(0.0, np.max(half - middle), np.max(middle + half - tissue_size)))
 
 
 def digest(image: np.ndarray) -> bytes | None:
-    """Give 16 bytes that two images share only if size and all pixels are the same.
+    """Gives 16 bytes that two images share only if size and all pixels are the same.
 
     None where all pixels have one color: empty glass looks the same in any slide.
     """

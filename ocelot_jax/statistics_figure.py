@@ -32,7 +32,7 @@ def write(
     tissue_classes: Sequence[str],
     path: pathlib.Path,
 ):
-    """Draw four panels: cells by tissue, tissue by split, pairs by organ, cells by split.
+    """Draws four panels: cells by tissue, tissue by split, pairs by organ, cells by split.
 
     Bars count distinct patches; black marks are the paper's numbers.
 
@@ -42,7 +42,6 @@ def write(
         cell_classes: names of the cell classes.
         tissue_classes: names of the tissue classes.
         path: the PNG to write; its folder must exist.
-
     """
     held = {row.key: row for row in rows}
     splits = [split for split in _SPLITS if Key('2', 'total', split, 'pairs') in held]
@@ -125,7 +124,7 @@ def _draw_cells_by_split(
 def _draw_bars(
     axes: Axes, names: Sequence[str], parts: dict[str, list[float]], colors: dict[str, str]
 ):
-    """Draw a bar for each name, stacked of its parts; bars stand in order from the top."""
+    """Draws a bar for each name, stacked of its parts; bars stand in order from the top."""
     left, longest = np.zeros(len(names)), np.sum(list(parts.values()), axis=0).max()
     for part, values in parts.items():
         bars = axes.barh(range(len(names)), values, _BAR, left, color=colors[part], label=part)
@@ -149,13 +148,13 @@ def _mark(axes: Axes, place: int, values: Sequence[float | None]):
 
 
 def _running(values) -> list[float]:
-    """Sum up to each value, as stacked bars do; nothing where one is not known."""
+    """Sums up to each value, as stacked bars do; nothing where one is not known."""
     values = list(values)
     return [] if None in values else np.cumsum(values).tolist()
 
 
 def _stacked(tissue_classes: Sequence[str]) -> list[str]:
-    """Order tissue classes as they are stacked: the last, which is marked, from zero on."""
+    """Orders tissue classes as they are stacked: the last, which is marked, from zero on."""
     return [*reversed(tissue_classes), UNKNOWN]
 
 

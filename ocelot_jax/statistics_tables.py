@@ -26,7 +26,6 @@ class Row:
         distinct: with patches that several pairs share counted once; None where the number is
             of pairs or slides.
         paper: the paper's; None where it gives none.
-
     """
 
     key: Key
@@ -66,7 +65,7 @@ def tabulate(
     tissue_classes: Sequence[str],
     paper: Mapping[Key, float],
 ) -> list[Row]:
-    """Sum the counts of all pairs to the paper's tables.
+    """Sums the counts of all pairs to the paper's tables.
 
     Args:
         pairs: of all splits, at least one.
@@ -76,7 +75,6 @@ def tabulate(
 
     Returns:
         The numbers, in the order of the paper's tables.
-
     """
     names = (cell_classes, tissue_classes)
     with_cells = _first(pairs, lambda pair: pair.cell_digest)
@@ -91,13 +89,13 @@ def tabulate(
 
 
 def render(rows: Iterable[Row]) -> str:
-    """Give the tables as text: below each number that of distinct patches, and the paper's."""
+    """Gives the tables as text: below each number that of distinct patches, and the paper's."""
     tables = {table: [row for row in rows if row.key.table == table] for table in _LAYOUTS}
     return '\n\n'.join(_render_table(_LAYOUTS[t], held) for t, held in tables.items() if held)
 
 
 def write_csv(rows: Iterable[Row], path: pathlib.Path):
-    """Write a line for each number; what there is not stays empty."""
+    """Writes a line for each number; what there is not stays empty."""
     with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow([*Key._fields, 'counted', 'distinct', 'paper'])
@@ -107,7 +105,7 @@ def write_csv(rows: Iterable[Row], path: pathlib.Path):
 def _first(
     pairs: Iterable[PairCounts], of: Callable[[PairCounts], bytes | None]
 ) -> list[PairCounts]:
-    """Keep the first pair of each value, and all of None."""
+    """Keeps the first pair of each value, and all of None."""
     seen: set[bytes] = set()
     found = []
     for pair in pairs:
@@ -134,7 +132,7 @@ def _content(
     cell_classes: Sequence[str],
     tissue_classes: Sequence[str],
 ) -> dict[Key, float | None]:
-    """Count what is in the patches (Tables 1, 3, 4, A.1, F.1).
+    """Counts what is in the patches (Tables 1, 3, 4, A.1, F.1).
 
     Args:
         pairs: all pairs, for their splits and organs.
@@ -142,7 +140,6 @@ def _content(
         with_tissue: those whose tissue patch counts.
         cell_classes: names of the K cell classes.
         tissue_classes: names of the T tissue classes.
-
     """
     tissues = [*tissue_classes, UNKNOWN]
     area = sum(float(pair.pixels.sum()) * pair.tissue_mpp**2 for pair in with_tissue)
@@ -174,7 +171,7 @@ def _inside_outside(
     number: int,
     cell_classes: Sequence[str],
 ) -> dict[Key, float | None]:
-    """Count the cells (Table 3) and pixels (Table 4) of one tissue class, and all others."""
+    """Counts the cells (Table 3) and pixels (Table 4) of one tissue class, and all others."""
     found = {}
     for place, here in ((tissue, [number]), (f'non-{tissue}', np.arange(len(pixels)) != number)):
         found[Key('4', place, split, '% of pixels')] = _percent(pixels, here)
@@ -197,7 +194,7 @@ def _percent(counts: np.ndarray, chosen: int | Sequence[int] | np.ndarray) -> fl
 
 
 def _pairs_and_slides(pairs: Sequence[PairCounts]) -> dict[Key, int]:
-    """Count slides and pairs of each organ and split (Table 2)."""
+    """Counts slides and pairs of each organ and split (Table 2)."""
     found = {}
     organs = sorted({pair.organ for pair in pairs})
     for item, split in itertools.product([*organs, 'total'], _splits(pairs)):
@@ -208,7 +205,7 @@ def _pairs_and_slides(pairs: Sequence[PairCounts]) -> dict[Key, int]:
 
 
 def _sizes(pairs: Sequence[PairCounts]) -> dict[Key, float]:
-    """Measure the fields of view (Table F.2), as means of all pairs."""
+    """Measures the fields of view (Table F.2), as means of all pairs."""
     cell_mpps = [pair.cell_mpp for pair in pairs]
     wide = [pair.tissue_size[0] * pair.tissue_mpp / pair.cell_mpp for pair in pairs]
     values = {
@@ -223,7 +220,7 @@ def _sizes(pairs: Sequence[PairCounts]) -> dict[Key, float]:
 
 
 def _render_table(layout: _Layout, rows: Sequence[Row]) -> str:
-    """Give one table: for each of its rows a line counted, one distinct, one of the paper."""
+    """Gives one table: for each of its rows a line counted, one distinct, one of the paper."""
     cells = {(_label(row.key, layout.rows), _label(row.key, layout.columns)): row for row in rows}
     names, columns = ([*dict.fromkeys(label[i] for label in cells)] for i in (0, 1))
     lines = {'counted': 'all pairs'}

@@ -16,22 +16,21 @@ def cell_target(
     *,
     max_radius: int,
 ) -> jax.Array:
-    """Draw each cell as a disk of a fixed radius filled with its label.
+    """Draws each cell as a disk of a fixed radius filled with its label.
 
     A pixel belongs to a disk if its distance to the center is at most the radius. Where disks
     overlap the nearest center wins, and of equally near ones the higher label, so that the
     order of the points does not matter.
 
     Args:
-      points: [B,P,2] f32, (x, y) in pixels of the cell patch, pixel centers at integers.
-      labels: [B,P] i32, 1..K; 0 marks padding.
-      radius: [B] f32, the disks' radius in pixels (1.4 um / cell_mpp in the paper).
-      shape: (H, W) of the cell patch, static.
-      max_radius: static upper bound of `radius` in whole pixels; larger radii are cut to it.
+        points: [B,P,2] f32, (x, y) in pixels of the cell patch, pixel centers at integers.
+        labels: [B,P] i32, 1..K; 0 marks padding.
+        radius: [B] f32, the disks' radius in pixels (1.4 um / cell_mpp in the paper).
+        shape: (H, W) of the cell patch, static.
+        max_radius: static upper bound of `radius` in whole pixels; larger radii are cut to it.
 
     Returns:
-      [B,H,W] i32: the label, 0 where there is no cell.
-
+        [B,H,W] i32: the label, 0 where there is no cell.
     """
     batch, count = labels.shape
     chex.assert_shape(points, (batch, count, 2))

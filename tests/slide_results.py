@@ -22,7 +22,7 @@ def smooth(rng, side, sigma):
 
 
 def make(seed=0, count=6000, name='synthetic slide'):
-    """Draw pieces of tissue with nests of cancer, in which most cells are TC."""
+    """Draws pieces of tissue with nests of cancer, in which most cells are TC."""
     rng = np.random.default_rng(seed)
     side = round(SIDE * MPP / FOREGROUND_MPP)
     y, x = np.mgrid[:side, :side] / side

@@ -304,7 +304,7 @@ def encoded(image):
 
 
 def tiny_builder(data_dir):
-    """Make a TFDS data set of three records, which may be written without TensorFlow."""
+    """Makes a TFDS data set of three records, which may be written without TensorFlow."""
 
     class Tiny(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version('1.0.0')

@@ -13,7 +13,7 @@ NAMES = ('BC', 'TC')
 
 
 def pooled_score(patches, distance, names):
-    """Score as the challenge words it: one loop over the predictions of all patches."""
+    """Scores as the challenge words it: one loop over the predictions of all patches."""
     scores = {}
     for label, name in enumerate(names, start=1):
         pool = []

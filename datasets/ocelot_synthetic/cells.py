@@ -27,14 +27,13 @@ class Morphology:
     """What nuclei look like; every attribute is [n] float32.
 
     Attributes:
-      radius: radius of the disk of the same area, um.
-      elongation: long axis over short axis.
-      irregularity: how far the outline leaves the ellipse, relative to the radius.
-      density: optical density of hematoxylin.
-      vesicularity: 0 for even chromatin, 1 for a pale nucleus with a dark membrane.
-      coarseness: strength of the chromatin's clumps.
-      nucleolus: strength of the nucleoli.
-
+        radius: radius of the disk of the same area, um.
+        elongation: long axis over short axis.
+        irregularity: how far the outline leaves the ellipse, relative to the radius.
+        density: optical density of hematoxylin.
+        vesicularity: 0 for even chromatin, 1 for a pale nucleus with a dark membrane.
+        coarseness: strength of the chromatin's clumps.
+        nucleolus: strength of the nucleoli.
     """
 
     radius: np.ndarray
@@ -91,13 +90,12 @@ class Cells:
     """The cells of a scene.
 
     Attributes:
-      x, y: [n] float32, centers, um.
-      label: [n] int64, 1 background cell, 2 tumor cell.
-      ambiguous: [n] bool, whether the morphology says nothing about the label.
-      morphology: what the nuclei look like.
-      shape: [n, 6] float32 in [0, 1), random numbers that fix orientation (one), outline (three),
-            nucleoli, and the strength of the cytoplasm.
-
+        x, y: [n] float32, centers, um.
+        label: [n] int64, 1 background cell, 2 tumor cell.
+        ambiguous: [n] bool, whether the morphology says nothing about the label.
+        morphology: what the nuclei look like.
+        shape: [n, 6] float32 in [0, 1), random numbers that fix orientation (one), outline
+            (three), nucleoli, and the strength of the cytoplasm.
     """
 
     x: np.ndarray
@@ -111,7 +109,7 @@ class Cells:
         return len(self.x)
 
     def take(self, chosen: np.ndarray) -> 'Cells':
-        """Return the cells that `chosen` (a mask or indices) picks."""
+        """Returns the cells that `chosen` (a mask or indices) picks."""
         morphology = Morphology(*(v[chosen] for v in vars(self.morphology).values()))
         x, y, label, ambiguous, shape = (
             v[chosen] for v in (self.x, self.y, self.label, self.ambiguous, self.shape)
@@ -125,7 +123,7 @@ def draw_cells(
     geometry: tissue.Geometry,
     ambiguous_share: float,
 ) -> Cells:
-    """Draw all the cells of a scene, those just outside of the tissue patch included."""
+    """Draws all the cells of a scene, those just outside of the tissue patch included."""
     x, y = _place(rng, geometry.tissue_extent)
     *_, glass = tissue.compartments(scene, tissue.Points(x, y))
     on_tissue = glass < 0.5
@@ -144,7 +142,7 @@ def draw_cells(
 
 
 def _place(rng: np.random.Generator, extent: float) -> tuple[np.ndarray, np.ndarray]:
-    """Throw down points that keep their distance (a Matern hard-core process of type II)."""
+    """Throws down points that keep their distance (a Matern hard-core process of type II)."""
     side = extent + 2 * REACH
     thrown = rng.poisson(THROWN_PER_MM2 * 1e-6 * side**2)
     points = (rng.random((thrown, 2)) * side - REACH).astype(np.float32)
@@ -157,7 +155,7 @@ def _place(rng: np.random.Generator, extent: float) -> tuple[np.ndarray, np.ndar
 def _draw_ambiguous(
     rng: np.random.Generator, scene: tissue.Tissue, points: tissue.Points, share: float
 ) -> np.ndarray:
-    """Draw which cells look alike: nine tenths of them in the zones, the rest anywhere else.
+    """Draws which cells look alike: nine tenths of them in the zones, the rest anywhere else.
 
     Zones are larger than a cell patch, so that a cell's neighbors do not tell either.
     """
@@ -169,7 +167,7 @@ def _draw_ambiguous(
 def _draw_morphology(
     rng: np.random.Generator, tumor: np.ndarray, ambiguous: np.ndarray
 ) -> Morphology:
-    """Draw what nuclei look like; the ambiguous ones alike for both labels."""
+    """Draws what nuclei look like; the ambiguous ones alike for both labels."""
     lymphocyte = rng.random(len(tumor)) < _LYMPHOCYTE_SHARE
     kind = np.where(ambiguous, 3, np.where(tumor, 0, np.where(lymphocyte, 1, 2)))
     mean, deviation = np.moveaxis(

@@ -11,7 +11,7 @@ _REACH = 10.0
 def territories(
     cells: cells_lib.Cells, pixels: tissue.Grid
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide the pixels among the cells, larger nuclei taking more (an additive Voronoi diagram).
+    """Divides the pixels among the cells, larger nuclei taking more (an additive Voronoi diagram).
 
     Args:
         cells: the scene's cells.
@@ -21,7 +21,6 @@ def territories(
         nearest: [h, w] float32, distance to the nearest nucleus's edge, um, negative inside.
         membrane: [h, w] float32, 1 where two cells touch, 0 farther off.
         body: [h, w] float32 in [0, 1), a random number of each cell; 0.5 outside of all cells.
-
     """
     near = windows.around(cells, pixels, _REACH)
     radius = near.cells.morphology.radius[:, None, None]

@@ -41,13 +41,12 @@ class Scene:
     """Everything that decides a pair but its pixels.
 
     Attributes:
-      geometry: sizes.
-      slide: number of the slide within the split.
-      tissue: fields and mask.
-      cells: all cells of the tissue patch and those just outside.
-      center: [2] float32, relative center (cx, cy) of the cell patch in the tissue patch.
-      picture_rngs: random generators of the tissue's and the cells' picture.
-
+        geometry: sizes.
+        slide: number of the slide within the split.
+        tissue: fields and mask.
+        cells: all cells of the tissue patch and those just outside.
+        center: [2] float32, relative center (cx, cy) of the cell patch in the tissue patch.
+        picture_rngs: random generators of the tissue's and the cells' picture.
     """
 
     geometry: tissue.Geometry
@@ -66,7 +65,7 @@ class Scene:
 def draw_scene(
     geometry: tissue.Geometry, seed: int, split: str, index: int, ambiguous_share: float
 ) -> Scene:
-    """Draw a pair without its pixels; the arguments are those of `draw_pair`."""
+    """Draws a pair without its pixels; the arguments are those of `draw_pair`."""
     if not 0 <= ambiguous_share < 1:
         raise ValueError(f'ambiguous_share is {ambiguous_share}; want a number in [0, 1)')
     number = split_number(split)
@@ -88,7 +87,7 @@ def draw_scene(
 
 
 def _draw_center(rng: np.random.Generator, mask: np.ndarray, in_cancer: bool) -> np.ndarray:
-    """Draw the relative center (cx, cy) [2] of a cell patch, in steps of one cell pixel."""
+    """Draws the relative center (cx, cy) [2] of a cell patch, in steps of one cell pixel."""
     size = len(mask)
     margin = size // 8
     allowed = mask[margin : size - margin, margin : size - margin] == tissue.CANCER
@@ -100,19 +99,19 @@ def _draw_center(rng: np.random.Generator, mask: np.ndarray, in_cancer: bool) ->
 
 
 def split_number(split: str) -> int:
-    """Return 0, 1 or 2 for 'train', 'validation' (or 'val') and 'test'."""
+    """Returns 0, 1 or 2 for 'train', 'validation' (or 'val') and 'test'."""
     return SPLITS.index(release.split_name(split))
 
 
 def slide_number(index: int) -> int:
-    """Return the number of the slide, within its split, that a pair is from."""
+    """Returns the number of the slide, within its split, that a pair is from."""
     rounds, position = divmod(index, sum(_PAIRS_PER_SLIDE))
     within = np.searchsorted(np.cumsum(_PAIRS_PER_SLIDE), position, side='right')
     return rounds * len(_PAIRS_PER_SLIDE) + int(within)
 
 
 def visible_cells(scene: Scene) -> tuple[cells_lib.Cells, np.ndarray]:
-    """Return the cells whose center lies in the cell patch, and their pixels (x, y) [n, 2]."""
+    """Returns the cells whose center lies in the cell patch, and their pixels (x, y) [n, 2]."""
     geometry = scene.geometry
     position = np.stack([scene.cells.x, scene.cells.y], axis=-1) - scene.corner
     pixel = np.rint(position / geometry.cell_mpp - 0.5).astype(np.float32)
@@ -121,7 +120,7 @@ def visible_cells(scene: Scene) -> tuple[cells_lib.Cells, np.ndarray]:
 
 
 def render(scene: Scene, look: stain.Stain) -> tuple[np.ndarray, np.ndarray]:
-    """Take the pictures [size, size, 3] uint8 of both patches: cell patch, tissue patch."""
+    """Takes the pictures [size, size, 3] uint8 of both patches: cell patch, tissue patch."""
     geometry = scene.geometry
     tissue_rng, cell_rng = scene.picture_rngs
     near = tissue.grid(*scene.corner, geometry.size, geometry.cell_mpp)
@@ -144,7 +143,7 @@ def _stained(scene: Scene, pixels: tissue.Grid) -> tuple[np.ndarray, np.ndarray]
 
 
 def draw_slide(seed: int, split: str, slide: int) -> tuple[str, str, stain.Stain]:
-    """Return a slide's name, its organ and its stain."""
+    """Returns a slide's name, its organ and its stain."""
     rng = noise.generator(seed, split_number(split), slide, _SLIDE)
     slides = np.array(list(_SLIDES_PER_ORGAN.values()))
     organ = rng.choice(list(_SLIDES_PER_ORGAN), p=slides / slides.sum())
@@ -154,23 +153,22 @@ def draw_slide(seed: int, split: str, slide: int) -> tuple[str, str, stain.Stain
 def draw_pair(
     geometry: tissue.Geometry, seed: int, split: str, index: int, ambiguous_share: float
 ) -> dict:
-    """Draw one pair; the same arguments give the same pair, in any order.
+    """Draws one pair; the same arguments give the same pair, in any order.
 
     Args:
-      geometry: sizes.
-      seed: seed of the whole data set.
-      split: one of `SPLITS`, or 'val'.
-      index: number of the pair in its split, from 0.
-      ambiguous_share: share of cells whose looks say nothing about their class, in [0, 1).
+        geometry: sizes.
+        seed: seed of the whole data set.
+        split: one of `SPLITS`, or 'val'.
+        index: number of the pair in its split, from 0.
+        ambiguous_share: share of cells whose looks say nothing about their class, in [0, 1).
 
     Returns:
-      A record: pair_id, slide_name, organ, cell_image and tissue_image [size, size, 3] uint8,
-      tissue_mask [size, size, 1] uint8, cells (x, y [n] float32, label [n] int64), center [2]
-      float32, cell_mpp and tissue_mpp float32.
+        A record: pair_id, slide_name, organ, cell_image and tissue_image [size, size, 3] uint8,
+        tissue_mask [size, size, 1] uint8, cells (x, y [n] float32, label [n] int64), center [2]
+        float32, cell_mpp and tissue_mpp float32.
 
     Raises:
-      ValueError: for another split, or a share outside of [0, 1).
-
+        ValueError: for another split, or a share outside of [0, 1).
     """
     scene = draw_scene(geometry, seed, split, index, ambiguous_share)
     slide_name, organ, look = draw_slide(seed, split, scene.slide)

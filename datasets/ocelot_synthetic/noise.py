@@ -14,7 +14,7 @@ _SPLINE_SCALE = 0.479
 
 
 def generator(*entropy: int) -> np.random.Generator:
-    """Return the random generator that belongs to a tuple of non-negative integers."""
+    """Returns the random generator that belongs to a tuple of non-negative integers."""
     return np.random.Generator(np.random.PCG64(entropy))
 
 
@@ -28,16 +28,15 @@ class Field:
     """A periodic random field of mean 0 and standard deviation about 1.
 
     Attributes:
-      lattice: [n, n] float32, the values at the lattice's nodes.
-      step: distance of two nodes, um.
-
+        lattice: [n, n] float32, the values at the lattice's nodes.
+        step: distance of two nodes, um.
     """
 
     lattice: np.ndarray
     step: float
 
     def on_grid(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the field [len(y), len(x)] on the grid of columns x and rows y, um."""
+        """Returns the field [len(y), len(x)] on the grid of columns x and rows y, um."""
         # Row by row of a band matrix: the threads of a dense product cost more than they save.
         column, across = _spline_weights(x / self.step)
         row, down = _spline_weights(y / self.step)
@@ -47,7 +46,7 @@ class Field:
         return _interpolate(stripes, row - rows[0], down) / np.float32(_SPLINE_SCALE)
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the field [n] at the points (x, y), um."""
+        """Returns the field [n] at the points (x, y), um."""
         values = np.zeros(np.shape(x), np.float32)
         column, across = _spline_weights(x / self.step)
         row, down = _spline_weights(y / self.step)
@@ -60,7 +59,7 @@ class Field:
 
 
 def field(rng: np.random.Generator, step: float, extent: float) -> Field:
-    """Draw a field whose period exceeds `extent` where 256 nodes of `step` reach that far, um."""
+    """Draws a field whose period exceeds `extent` where 256 nodes of `step` reach that far, um."""
     nodes = int(min(256, np.ceil(extent / step) + 4))
     return Field(rng.standard_normal((nodes, nodes), np.float32), step)
 
@@ -73,14 +72,14 @@ def sample_warped(lattice: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarr
 
 
 def _interpolate(nodes: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return [n, k]: sums over four neighbors `first` - 1 to + 2 [n] of periodic nodes [m, k]."""
+    """Returns [n, k]: sums over four neighbors `first` - 1 to + 2 [n] of periodic nodes [m, k]."""
     return sum(
         weights[i][:, None] * nodes.take(first + i - 1, axis=0, mode='wrap') for i in range(4)
     )
 
 
 def _spline_weights(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nodes [n] below positions [n] and the weights [4, n] of nodes -1, 0, 1, 2."""
+    """Returns the nodes [n] below positions [n] and the weights [4, n] of nodes -1, 0, 1, 2."""
     node = np.floor(positions).astype(int)
     t = np.asarray(positions - node, np.float32)
     # Cubic B-splines: twice continuously differentiable, so that no lattice shows.

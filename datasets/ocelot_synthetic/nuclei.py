@@ -15,18 +15,17 @@ def add_nuclei(
     scene: tissue.Tissue,
     pixels: tissue.Grid,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw cells over the tissue between them.
+    """Draws cells over the tissue between them.
 
     Args:
-      hematoxylin: [h, w] float32, optical density without cells.
-      eosin: [h, w] float32, likewise.
-      cells: the scene's cells; those out of sight are skipped.
-      scene: the tissue, for the texture of the chromatin and the direction of the fibres.
-      pixels: the pixels' places.
+        hematoxylin: [h, w] float32, optical density without cells.
+        eosin: [h, w] float32, likewise.
+        cells: the scene's cells; those out of sight are skipped.
+        scene: the tissue, for the texture of the chromatin and the direction of the fibres.
+        pixels: the pixels' places.
 
     Returns:
-      hematoxylin, eosin [h, w] float32 with the cells.
-
+        hematoxylin, eosin [h, w] float32 with the cells.
     """
     hematoxylin, eosin, texture = (
         windows.padded(picture, pixels)
@@ -50,7 +49,7 @@ def add_nuclei(
 
 
 def _texture(scene: tissue.Tissue, pixels: tissue.Grid) -> np.ndarray:
-    """Return the chromatin's clumps [h, w]; those finer than a pixel average out."""
+    """Returns the chromatin's clumps [h, w]; those finer than a pixel average out."""
     coarse, fine = scene.granules
     return pixels.values(coarse) * min(1, 1.2 / pixels.mpp) + (
         pixels.values(fine) * np.float32(0.6) if pixels.mpp < fine.step else 0
@@ -60,7 +59,7 @@ def _texture(scene: tissue.Tissue, pixels: tissue.Grid) -> np.ndarray:
 def _draw(
     near: windows.Windows, scene: tissue.Tissue, chromatin: np.ndarray, pixels: tissue.Grid
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far nuclei cover their windows and their hematoxylin, both [n, s, s]."""
+    """Returns how far nuclei cover their windows and their hematoxylin, both [n, s, s]."""
     look = {name: v[:, None, None] for name, v in vars(near.cells.morphology).items()}
     turn, *phases, spot = near.cells.shape[:, :5].T[:, :, None, None]
     phases, spot = [2 * np.pi * phase for phase in phases], 2 * np.pi * spot
@@ -93,7 +92,7 @@ def _draw(
 def _outline(
     cos: np.ndarray, sin: np.ndarray, irregularity: np.ndarray, phases: list[np.ndarray]
 ) -> np.ndarray:
-    """Return the outline's radius in the direction (cos, sin), relative to the ellipse."""
+    """Returns the outline's radius in the direction (cos, sin), relative to the ellipse."""
     cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
     cos3, sin3 = cos2 * cos - sin2 * sin, sin2 * cos + cos2 * sin
     cos5, sin5 = cos3 * cos2 - sin3 * sin2, sin3 * cos2 + cos3 * sin2

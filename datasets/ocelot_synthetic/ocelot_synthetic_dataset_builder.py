@@ -25,7 +25,6 @@ class SyntheticConfig(tfds.core.BuilderConfig):
         pairs: number of pairs of the train, validation and test split.
         ambiguous_share: share of cells whose looks say nothing about their class.
         seed: of everything that is drawn.
-
     """
 
     geometry: tissue.Geometry = _PAPER
@@ -67,19 +66,19 @@ class Builder(PairBuilder):
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        """Say what a pair holds."""
+        """Says what a pair holds."""
         return self.dataset_info_from_configs(
             features=features.pair_features(), homepage='https://arxiv.org/abs/2303.13110'
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        """Return one generator per split."""
+        """Returns one generator per split."""
         del dl_manager
         counts = zip(draw.SPLITS, self.builder_config.pairs, strict=True)
         return {split: self._generate_examples(split, count) for split, count in counts}
 
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[str, dict]]:
-        """Yield the key and the record of each pair of a split."""
+        """Yields the key and the record of each pair of a split."""
         config = self.builder_config
         for index in range(count):
             record = draw.draw_pair(
@@ -90,7 +89,7 @@ class Builder(PairBuilder):
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    """Encode an image [h, w, 3] uint8 as finely as slide scanners do."""
+    """Encodes an image [h, w, 3] uint8 as finely as slide scanners do."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, 'JPEG', quality=92, subsampling=0)
     return stream.getvalue()

@@ -16,11 +16,11 @@ class Stain:
     """How one slide was stained and scanned.
 
     Attributes:
-      vectors: [2, 3] float32, optical density of red, green, blue per unit of hematoxylin, eosin.
-      light: [3] float32, grey level of empty glass.
-      noise: standard deviation of the sensor's noise, grey levels.
-      blur_um: standard deviation of the optics' blur, um.
-
+        vectors: [2, 3] float32, optical density of red, green, blue per unit of hematoxylin and
+            of eosin.
+        light: [3] float32, grey level of empty glass.
+        noise: standard deviation of the sensor's noise, grey levels.
+        blur_um: standard deviation of the optics' blur, um.
     """
 
     vectors: np.ndarray
@@ -30,7 +30,7 @@ class Stain:
 
 
 def draw_stain(rng: np.random.Generator) -> Stain:
-    """Draw a slide's stain: hue and strength of both dyes, lamp, optics."""
+    """Draws a slide's stain: hue and strength of both dyes, lamp, optics."""
     vectors = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, 0.035, (2, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors *= np.exp(rng.normal(0, [[0.13], [0.2]], (2, 1)))
@@ -45,7 +45,7 @@ def draw_stain(rng: np.random.Generator) -> Stain:
 def photograph(
     rng: np.random.Generator, hematoxylin: np.ndarray, eosin: np.ndarray, stain: Stain, mpp: float
 ) -> np.ndarray:
-    """Take the picture [h, w, 3] uint8 of stain amounts [h, w] by the Beer-Lambert law."""
+    """Takes the picture [h, w, 3] uint8 of stain amounts [h, w] by the Beer-Lambert law."""
     blurred = [ndimage.gaussian_filter(dye, stain.blur_um / mpp) for dye in (hematoxylin, eosin)]
     density = sum(
         dye[..., None] * vector for dye, vector in zip(blurred, stain.vectors, strict=True)

@@ -28,9 +28,8 @@ class Geometry:
     """Sizes of a pair.
 
     Attributes:
-      size: side of both patches, pixels.
-      cell_mpp: um per pixel of the cell patch; the tissue patch has four times as much.
-
+        size: side of both patches, pixels.
+        cell_mpp: um per pixel of the cell patch; the tissue patch has four times as much.
     """
 
     size: int
@@ -66,7 +65,7 @@ class Points:
     y: np.ndarray
 
     def values(self, field: noise.Field) -> np.ndarray:
-        """Return a field's values [n] at the points."""
+        """Returns a field's values [n] at the points."""
         return field.at(self.x, self.y)
 
 
@@ -79,12 +78,12 @@ class Grid:
     mpp: float
 
     def values(self, field: noise.Field) -> np.ndarray:
-        """Return a field's values [h, w] at the pixels."""
+        """Returns a field's values [h, w] at the pixels."""
         return field.on_grid(self.x, self.y)
 
 
 def grid(left: float, top: float, size: int, mpp: float) -> Grid:
-    """Return the square grid of `size` pixels whose upper left corner is (left, top), um."""
+    """Returns the square grid of `size` pixels whose upper left corner is (left, top), um."""
     offsets = ((np.arange(size) + 0.5) * mpp).astype(np.float32)
     return Grid(x=np.float32(left) + offsets, y=np.float32(top) + offsets, mpp=mpp)
 
@@ -94,20 +93,20 @@ class Tissue:
     """The random fields of one scene; every `noise.Field` has a value at every point.
 
     Attributes:
-      cancer: high in the cancer area; `cancer_border` is where the area begins.
-      border: irregularity added to `cancer`.
-      nests: decides epithelium (high) or stroma (low) around a point; where it is farther from
+        cancer: high in the cancer area; `cancer_border` is where the area begins.
+        border: irregularity added to `cancer`.
+        nests: decides epithelium (high) or stroma (low) around a point; where it is farther from
             the middle than `glass_border` there is neither, but a lumen or a gap.
-      ragged: irregularity added to `nests`.
-      tint: how much less eosin the whole scene has, optical density; half of it more hematoxylin.
-      drift: slow drift of that within the scene.
-      ambiguity: high where cells look alike; `ambiguity_border` is where that begins.
-      warp: two fields that bend the fibres.
-      fibres: [m, n] float32 lattice, stretched along the fibres.
-      direction: main direction of the fibres, radians.
-      granules: fine and finer texture of cytoplasm and chromatin.
-      mask: [size, size] uint8 tissue mask.
-
+        ragged: irregularity added to `nests`.
+        tint: how much less eosin the whole scene has, optical density; half of it more
+            hematoxylin.
+        drift: slow drift of that within the scene.
+        ambiguity: high where cells look alike; `ambiguity_border` is where that begins.
+        warp: two fields that bend the fibres.
+        fibres: [m, n] float32 lattice, stretched along the fibres.
+        direction: main direction of the fibres, radians.
+        granules: fine and finer texture of cytoplasm and chromatin.
+        mask: [size, size] uint8 tissue mask.
     """
 
     cancer: noise.Field
@@ -130,14 +129,13 @@ class Tissue:
 def draw_tissue(
     rng: np.random.Generator, geometry: Geometry, cancer_share: float, ambiguous_share: float
 ) -> Tissue:
-    """Draw the fields of a scene and its mask.
+    """Draws the fields of a scene and its mask.
 
     Args:
-      rng: random generator.
-      geometry: sizes.
-      cancer_share: share of cancer area in the tissue patch, in [0, 1].
-      ambiguous_share: share of the tissue in which cells look alike, in [0, 1].
-
+        rng: random generator.
+        geometry: sizes.
+        cancer_share: share of cancer area in the tissue patch, in [0, 1].
+        ambiguous_share: share of the tissue in which cells look alike, in [0, 1].
     """
     extent = geometry.tissue_extent
     cancer, border, ambiguity, part = (
@@ -169,12 +167,12 @@ def draw_tissue(
 
 
 def _upper_quantile(values: np.ndarray, share: float) -> float:
-    """Return the value that a share of `values` exceeds."""
+    """Returns the value that a share of `values` exceeds."""
     return float(np.quantile(values[::2, ::2], 1 - share))
 
 
 def _draw_mask(level: np.ndarray, part: np.ndarray, unknown_share: float) -> np.ndarray:
-    """Draw the mask: cancer where `level` > 0, unknown along the parts of the border."""
+    """Draws the mask: cancer where `level` > 0, unknown along the parts of the border."""
     mask = np.where(level > 0, CANCER, BACKGROUND).astype(np.uint8)
     distance = np.abs(level) + np.float32(0.5) * np.maximum(-part, 0)
     mask[distance < np.quantile(distance[::2, ::2], unknown_share)] = UNKNOWN
@@ -182,13 +180,13 @@ def _draw_mask(level: np.ndarray, part: np.ndarray, unknown_share: float) -> np.
 
 
 def lookup(mask: np.ndarray, x: np.ndarray, y: np.ndarray, mpp: float) -> np.ndarray:
-    """Return the mask's values at the points (x, y), um; outside the nearest pixel counts."""
+    """Returns the mask's values at the points (x, y), um; outside the nearest pixel counts."""
     row, column = (np.clip((v / mpp).astype(int), 0, len(mask) - 1) for v in (y, x))
     return mask[row, column]
 
 
 def compartments(tissue: Tissue, places: Grid | Points) -> tuple[np.ndarray, ...]:
-    """Return softly, from 0 to 1, cancer area, epithelium and glass at some places."""
+    """Returns softly, from 0 to 1, cancer area, epithelium and glass at some places."""
     level = places.values(tissue.cancer) + BORDER_ROUGHNESS * places.values(tissue.border)
     cancer = noise.sigmoid((level - tissue.cancer_border) / 0.1)
     nests = places.values(tissue.nests) + 0.7 * (cancer - 0.4)
@@ -199,14 +197,14 @@ def compartments(tissue: Tissue, places: Grid | Points) -> tuple[np.ndarray, ...
 
 
 def is_ambiguous_zone(tissue: Tissue, places: Points) -> np.ndarray:
-    """Return [n] bool: whether most cells around a place look alike."""
+    """Returns [n] bool: whether most cells around a place look alike."""
     return places.values(tissue.ambiguity) > tissue.ambiguity_border
 
 
 def paint(
     tissue: Tissue, pixels: Grid, nearest: np.ndarray, membrane: np.ndarray, body: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lay down the stain of everything but the nuclei.
+    """Lays down the stain of everything but the nuclei.
 
     Args:
         tissue: the tissue.
@@ -217,7 +215,6 @@ def paint(
 
     Returns:
         hematoxylin, eosin [h, w] float32, optical density.
-
     """
     cancer, epithelium, glass = compartments(tissue, pixels)
     granules = pixels.values(tissue.granules[0])
@@ -238,7 +235,7 @@ def paint(
 
 
 def _fibres(tissue: Tissue, pixels: Grid) -> np.ndarray:
-    """Return wavy fibres [h, w] of about -1 to 1."""
+    """Returns wavy fibres [h, w] of about -1 to 1."""
     bend, wave = (pixels.values(warp) for warp in tissue.warp)
     cos, sin = np.float32(np.cos(tissue.direction)), np.float32(np.sin(tissue.direction))
     swing = 0.3 * tissue.warp[0].step

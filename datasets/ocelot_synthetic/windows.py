@@ -16,7 +16,6 @@ class Windows:
         slices: n pairs of slices (rows, columns) of a canvas from `padded`.
         x: [n, 1, s] float32, the pixels' places relative to the cells, um.
         y: [n, s, 1] float32, likewise.
-
     """
 
     cells: cells_lib.Cells
@@ -26,18 +25,18 @@ class Windows:
 
 
 def padded(picture: np.ndarray, pixels: tissue.Grid) -> np.ndarray:
-    """Return a picture [h, w] with room around it for windows that stick out."""
+    """Returns a picture [h, w] with room around it for windows that stick out."""
     return np.pad(picture, _padding(pixels))
 
 
 def cropped(canvas: np.ndarray, pixels: tissue.Grid) -> np.ndarray:
-    """Return the picture [h, w] in the middle of a canvas from `padded`."""
+    """Returns the picture [h, w] in the middle of a canvas from `padded`."""
     padding = _padding(pixels)
     return canvas[padding:-padding, padding:-padding]
 
 
 def around(cells: cells_lib.Cells, pixels: tissue.Grid, reach: float) -> Windows:
-    """Return the windows that cover at least `reach` um, at most `cells.REACH`, around cells."""
+    """Returns the windows that cover at least `reach` um, at most `cells.REACH`, around cells."""
     side = int(np.ceil(2 * reach / pixels.mpp)) + 1
     origin = np.array([pixels.x[0], pixels.y[0]])
     position = (np.stack([cells.x, cells.y], axis=-1) - origin) / pixels.mpp

@@ -16,7 +16,6 @@ class Entry:
     Attributes:
         size: (width, height), pixels; None where it does not tell.
         boxes: [n, 4] float64 (x, y, width, height), pixels of the image.
-
     """
 
     size: tuple[int, int] | None
@@ -24,7 +23,7 @@ class Entry:
 
 
 def read(path: pathlib.Path) -> dict[str, Entry]:
-    """Read what is said of each image.
+    """Reads what is said of each image.
 
     Args:
         path: the COCO file.
@@ -34,7 +33,6 @@ def read(path: pathlib.Path) -> dict[str, Entry]:
 
     Raises:
         ValueError: with one line that names the file, the entry and what is wrong with it.
-
     """
     try:
         content = json.loads(path.read_bytes())

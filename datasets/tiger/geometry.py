@@ -35,7 +35,7 @@ Corner = tuple[int, int]
 
 
 def surrounding_tissue(roi: Corner, region: tuple[int, int]) -> dict[Step, Corner]:
-    """Place the tissue patches around a cell ROI (Algorithm 1, lines 14 to 17).
+    """Places the tissue patches around a cell ROI (Algorithm 1, lines 14 to 17).
 
     Args:
         roi: upper left corner of the cell ROI in the region; may lie outside.
@@ -44,7 +44,6 @@ def surrounding_tissue(roi: Corner, region: tuple[int, int]) -> dict[Step, Corne
     Returns:
         The corners in the region, by step, of those of the 16 patches that do not exceed it. The
         cell patch lies in the patch of step (i, j) at `cell_grid()[i, j]`.
-
     """
     x, y = roi
     width, height = region
@@ -57,14 +56,13 @@ def surrounding_tissue(roi: Corner, region: tuple[int, int]) -> dict[Step, Corne
 
 
 def tissue_grid(image: tuple[int, int]) -> dict[Step, Corner]:
-    """Place tissue patches side by side in an image (Algorithm 2, lines 7 to 9).
+    """Places tissue patches side by side in an image (Algorithm 2, lines 7 to 9).
 
     Args:
         image: (width, height) of the image.
 
     Returns:
         The corners by step: of whole patches only, and of none in an image that is not large.
-
     """
     width, height = image
     if width <= MIN_LARGE or height <= MIN_LARGE:
@@ -73,7 +71,7 @@ def tissue_grid(image: tuple[int, int]) -> dict[Step, Corner]:
 
 
 def cell_grid() -> dict[Step, Corner]:
-    """Place the 16 cell patches in a tissue patch, by step (Algorithm 2, lines 14 and 15)."""
+    """Places the 16 cell patches in a tissue patch, by step (Algorithm 2, lines 14 and 15)."""
     return _grid(STEPS, STEPS, CELL_SIZE)
 
 
@@ -82,18 +80,18 @@ def _grid(rows: int, columns: int, size: int) -> dict[Step, Corner]:
 
 
 def relative_center(corner: Corner) -> tuple[float, float]:
-    """Tell the relative center (c_x, c_y) of a cell patch by its corner in the tissue patch."""
+    """Tells the relative center (c_x, c_y) of a cell patch by its corner in the tissue patch."""
     x, y = corner
     return (x + CELL_SIZE / 2) / TISSUE_SIZE, (y + CELL_SIZE / 2) / TISSUE_SIZE
 
 
 def box_centers(boxes: np.ndarray) -> np.ndarray:
-    """Turn boxes [n, 4] float64 (x, y, width, height) into their centers [n, 2] float64."""
+    """Turns boxes [n, 4] float64 (x, y, width, height) into their centers [n, 2] float64."""
     return boxes[:, :2] + boxes[:, 2:] / 2
 
 
 def cells_inside(boxes: np.ndarray, corner: Corner) -> np.ndarray:
-    """Keep the cells of a cell patch (`FilterBboxes` of both algorithms).
+    """Keeps the cells of a cell patch (`FilterBboxes` of both algorithms).
 
     A cell belongs to the patch that its box's center lies in, so to one patch of a grid.
 
@@ -104,7 +102,6 @@ def cells_inside(boxes: np.ndarray, corner: Corner) -> np.ndarray:
     Returns:
         [m, 2] float32 (x, y): pixels of the patch, pixel centers at integers. A pixel reaches
         half a pixel to either side, so that coordinates are in [-0.5, 127.5).
-
     """
     points = box_centers(boxes) - corner
     inside = np.all((points >= 0) & (points < CELL_SIZE), axis=-1)
@@ -112,11 +109,10 @@ def cells_inside(boxes: np.ndarray, corner: Corner) -> np.ndarray:
 
 
 def tissue_classes(mask: np.ndarray) -> np.ndarray:
-    """Map TIGER's tissue classes [h, w] uint8 to 0 BG, 1 ST and 255 UNK, likewise [h, w] uint8.
+    """Maps TIGER's tissue classes [h, w] uint8 to 0 BG, 1 ST and 255 UNK, likewise [h, w] uint8.
 
     Raises:
         ValueError: if there is any other value than 0..7; the text names it.
-
     """
     if mask.max(initial=0) not in _CLASSES:
         value = mask[mask > max(_CLASSES)].min()
@@ -125,10 +121,10 @@ def tissue_classes(mask: np.ndarray) -> np.ndarray:
 
 
 def shrink_image(image: np.ndarray) -> np.ndarray:
-    """Average a tissue patch [512, 512, 3] uint8 over areas down to [128, 128, 3] uint8."""
+    """Averages a tissue patch [512, 512, 3] uint8 over areas down to [128, 128, 3] uint8."""
     return np.asarray(Image.fromarray(image).reduce(STEPS))
 
 
 def shrink_mask(mask: np.ndarray) -> np.ndarray:
-    """Take the pixels [128, 128] nearest to the centers of the areas of a mask [512, 512]."""
+    """Takes the pixels [128, 128] nearest to the centers of the areas of a mask [512, 512]."""
     return mask[STEPS // 2 :: STEPS, STEPS // 2 :: STEPS]

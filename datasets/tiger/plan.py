@@ -18,7 +18,6 @@ class Pair:
         cell_corner: (x, y) of the cell patch in that image, pixels.
         tissue_corner: (x, y) of the tissue patch in the region, pixels.
         center: relative center (c_x, c_y) of the cell patch in the tissue patch.
-
     """
 
     pair_id: str
@@ -38,7 +37,6 @@ class Region:
         slide: name of the slide.
         pairs: the pairs, at least one.
         boxes: [n, 4] float64 (x, y, width, height) by the `cell_image` that they are in.
-
     """
 
     image: str
@@ -49,14 +47,13 @@ class Region:
 
 
 def plan(rois: Sequence[release.Roi]) -> list[Region]:
-    """Place every pair.
+    """Places every pair.
 
     Args:
         rois: all regions of both folders.
 
     Returns:
         The regions from which there are pairs.
-
     """
     cell_rois = [roi for roi in rois if roi.folder == release.CELLS]
     tcga = _plan_tcga(
@@ -67,7 +64,7 @@ def plan(rois: Sequence[release.Roi]) -> list[Region]:
 
 
 def _plan_tcga(regions: Sequence[release.Roi], cell_rois: Sequence[release.Roi]) -> list[Region]:
-    """Pair cell ROIs with the tissue patches around them (Algorithm 1)."""
+    """Pairs cell ROIs with the tissue patches around them (Algorithm 1)."""
     by_slide = collections.defaultdict(list)
     for region in regions:
         by_slide[region.slide].append(region)
@@ -105,7 +102,7 @@ def _tcga_pair(roi: release.Roi, step: geometry.Step, tissue_corner: geometry.Co
 
 
 def _plan_others(rois: Sequence[release.Roi]) -> list[Region]:
-    """Cut large regions into tissue patches and these into cell patches (Algorithm 2)."""
+    """Cuts large regions into tissue patches and these into cell patches (Algorithm 2)."""
     planned = []
     for roi in rois:
         pairs = tuple(

@@ -18,7 +18,7 @@ _TISSUE_MPP = _CELL_MPP * geometry.STEPS
 def region_examples(
     region: plan.Region, root: pathlib.Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the examples of a region, which is held in memory until the last one.
+    """Yields the examples of a region, which is held in memory until the last one.
 
     Args:
         region: the region.
@@ -26,7 +26,6 @@ def region_examples(
 
     Yields:
         The pair's id, and its record with images and mask as the bytes of PNGs.
-
     """
     image = release.load_image(root, region.image)
     mask = release.load_mask(root, region.mask)

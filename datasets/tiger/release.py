@@ -40,7 +40,6 @@ class Roi:
         size: (width, height), pixels.
         boxes: [n, 4] float64 (x, y, width, height) around the cells, pixels of the region; none
             in 'tissue-bcss'.
-
     """
 
     folder: str
@@ -67,14 +66,13 @@ class Roi:
 
 
 def find_root(folder: pathlib.Path) -> pathlib.Path | None:
-    """Find the folder of `tissue-cells/tiger-coco.json`, at most four folders down.
+    """Finds the folder of `tissue-cells/tiger-coco.json`, at most four folders down.
 
     Args:
         folder: where to look.
 
     Returns:
         The folder that is nearest to the top, first by name among equals; None if there is none.
-
     """
     for depth in range(5):
         if found := sorted(folder.glob(f'{"*/" * depth}{COCO}')):
@@ -83,7 +81,7 @@ def find_root(folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def read_rois(root: pathlib.Path) -> list[Roi]:
-    """List the regions after having read every file, one at a time.
+    """Lists the regions after having read every file, one at a time.
 
     Args:
         root: the folder in which `tissue-bcss` and `tissue-cells` lie.
@@ -94,7 +92,6 @@ def read_rois(root: pathlib.Path) -> list[Roi]:
     Raises:
         ValueError: with one line that names the first bad file (in sorted order), what was found
             there and what is wanted, and how many more are bad.
-
     """
     entries = coco.read(root / COCO)
     listed = {folder: _list(root, folder) for folder in (REGIONS, CELLS)}
@@ -115,12 +112,12 @@ def read_rois(root: pathlib.Path) -> list[Roi]:
 
 
 def load_image(root: pathlib.Path, name: str) -> np.ndarray:
-    """Read a color image [h, w, 3] uint8; ValueError where it is bad."""
+    """Reads a color image [h, w, 3] uint8; ValueError where it is bad."""
     return _read(root / name, _COLOR, np.asarray)
 
 
 def load_mask(root: pathlib.Path, name: str) -> np.ndarray:
-    """Read a mask [h, w] uint8 with the classes as in memory; ValueError where it is bad."""
+    """Reads a mask [h, w] uint8 with the classes as in memory; ValueError where it is bad."""
     mask = _read(root / name, _MASK, np.asarray)
     try:
         return geometry.tissue_classes(mask)
@@ -151,7 +148,7 @@ def _require_both(root: pathlib.Path, folder: str, name: str, names: Mapping[str
 def _read_roi(
     root: pathlib.Path, folder: str, name: str, entries: Mapping[str, coco.Entry]
 ) -> Roi:
-    """Read a region's image and mask, and check what is said of them."""
+    """Reads a region's image and mask, and checks what is said of them."""
     path = root / folder / 'images' / name
     match = _NAME.fullmatch(name)
     if not match:
@@ -201,7 +198,7 @@ def _check_size(
 
 
 def _slides_without_region(root: pathlib.Path, rois: Sequence[Roi]) -> dict[str, str]:
-    """Tell which of TCGA's slides have cells but no region that they may lie in."""
+    """Tells which of TCGA's slides have cells but no region that they may lie in."""
     held = {roi.slide for roi in rois if roi.folder == REGIONS}
     return {
         roi.image: (
@@ -214,7 +211,7 @@ def _slides_without_region(root: pathlib.Path, rois: Sequence[Roi]) -> dict[str,
 
 
 def _read(path: pathlib.Path, modes: Sequence[str], use: Callable[[Image.Image], Any]) -> Any:
-    """Use a PNG of which only the header is read yet; ValueError where it is bad."""
+    """Uses a PNG of which only the header is read yet; ValueError where it is bad."""
     try:
         with Image.open(path, formats=('PNG',)) as image:
             if image.mode in modes:

@@ -20,7 +20,7 @@ _PATTERNS = (
 
 
 def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]]:
-    """Divide regions among the splits, all of one patient into the same.
+    """Divides regions among the splits, all of one patient into the same.
 
     TCGA's patients are divided apart from the others, so that every split has pairs of both
     kinds. The order of the regions does not matter.
@@ -31,7 +31,6 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
     Returns:
         The regions by split: 'train', and 'validation' and 'test' where there are patients for
         them.
-
     """
     patients = {patient(region.slide) for region in regions}
     tcga = {name for name in patients if name.startswith('TCGA-')}
@@ -47,5 +46,5 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
 
 
 def _shuffled(patients: Iterable[str]) -> list[str]:
-    """Put patients in a random order that no version of NumPy changes."""
+    """Puts patients in a random order that no version of NumPy changes."""
     return sorted(patients, key=lambda name: hashlib.sha256(f'{_SEED}/{name}'.encode()).digest())

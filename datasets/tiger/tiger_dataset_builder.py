@@ -80,14 +80,13 @@ class Builder(builder.PairBuilder):
 
 
 def find_data(dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
-    """Find the folder `roi-level-annotations` in TFDS's folder for manual downloads.
+    """Finds the folder `roi-level-annotations` in TFDS's folder for manual downloads.
 
     Args:
         dl_manager: knows the folder.
 
     Raises:
         FileNotFoundError: with one line that says where to get the data and where to put them.
-
     """
     folder = builder.manual_folder(dl_manager, _WANTED)
     root = release.find_root(folder)

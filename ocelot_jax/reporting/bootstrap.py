@@ -25,7 +25,6 @@ class Difference:
         low: lower end of its 95% interval.
         high: upper end.
         p: two-sided p value of there being no difference.
-
     """
 
     value: float
@@ -42,7 +41,7 @@ class Difference:
 def resample(
     counts: np.ndarray, slides: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> np.ndarray:
-    """Sum the counts of each resample of slides and of patches within them.
+    """Sums the counts of each resample of slides and of patches within them.
 
     Args:
         counts: [N, ...], of N patches; all that lies behind the first axis is drawn together.
@@ -52,7 +51,6 @@ def resample(
 
     Returns:
         [R, ...], sums over the patches drawn.
-
     """
     names, members = np.unique(slides, return_inverse=True)
     flat = counts.reshape(len(counts), -1).astype(np.float64)
@@ -67,26 +65,24 @@ def resample(
 
 
 def scores(totals: np.ndarray) -> np.ndarray:
-    """Score summed counts officially.
+    """Scores summed counts officially.
 
     Args:
         totals: [..., 3, K], of each class true positives, false positives and true cells.
 
     Returns:
         [..., 1 + K]: mF1, then F1 of each class.
-
     """
     f1 = metrics.precision_recall_f1(*np.moveaxis(totals, -2, 0))[2]
     return np.concatenate([f1.mean(axis=-1, keepdims=True), f1], axis=-1)
 
 
 def difference(value: float, resampled: np.ndarray) -> Difference:
-    """Sum up a resampled difference: the percentile interval, and the p that belongs to it.
+    """Sums up a resampled difference: the percentile interval, and the p that belongs to it.
 
     Args:
         value: the difference on all patches, each once.
         resampled: [R], that of each resample.
-
     """
     low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     tail = min(np.sum(resampled <= 0), np.sum(resampled >= 0))
@@ -102,7 +98,7 @@ def compare(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> list[Difference]:
-    """Compare two models on the same patches.
+    """Compares two models on the same patches.
 
     Args:
         first: [N, 3, K], of each patch and class true positives, false positives, true cells.
@@ -113,7 +109,6 @@ def compare(
 
     Returns:
         The differences of mF1, and of the F1 of each class; first less second.
-
     """
     both = np.stack([first, second], axis=1)
     resampled = scores(resample(both, slides, rng, resamples))

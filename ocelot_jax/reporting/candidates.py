@@ -20,7 +20,6 @@ class Candidate:
         validation: mean validation mF1; None where it is not known.
         chosen: whether it stands for the experiment.
         path: of its first run.
-
     """
 
     values: dict[str, str]
@@ -39,7 +38,6 @@ class Candidates:
         experiment: the experiment.
         shown: the best by validation mF1, the chosen one first.
         left: how many more there are.
-
     """
 
     data: str
@@ -49,11 +47,10 @@ class Candidates:
 
 
 def list_candidates(found: Collection) -> list[Candidates]:
-    """List the settings of each data set and experiment.
+    """Lists the settings of each data set and experiment.
 
     Args:
         found: all runs.
-
     """
     by_kind: dict[tuple[str, str], list[Settings]] = {}
     for settings in found.groups:
@@ -83,7 +80,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
 
 
 def _flatten(settings: Settings) -> dict[str, str]:
-    """Give a configuration's fields, with dots, as text."""
+    """Gives a configuration's fields, with dots, as text."""
     flat: dict[str, str] = {}
 
     def add(name: str, value: Any):

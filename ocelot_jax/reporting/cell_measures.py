@@ -15,7 +15,6 @@ class Reliability:
         count: [b] how many they are.
         error: expected calibration error: the mean distance of the two, weighted by `count`
             (Guo et al. 2017).
-
     """
 
     confidence: np.ndarray
@@ -27,7 +26,7 @@ class Reliability:
 def precision_recall(
     scores: np.ndarray, matched: np.ndarray, num_true: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute precision and recall at each confidence that a threshold may take.
+    """Computes precision and recall at each confidence that a threshold may take.
 
     Cells are matched by falling confidence, so those above a threshold are matched the same
     with or without the rest.
@@ -39,7 +38,6 @@ def precision_recall(
 
     Returns:
         Recall and precision [m], by falling threshold, one for each distinct confidence.
-
     """
     order = np.argsort(-scores, kind='stable')
     hits = np.cumsum(matched[order])
@@ -48,13 +46,12 @@ def precision_recall(
 
 
 def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reliability:
-    """Compare confidences with how often they are right, in bins of equal width over 0..1.
+    """Compares confidences with how often they are right, in bins of equal width over 0..1.
 
     Args:
         scores: [n] in 0..1.
         matched: [n] bool.
         bins: their number.
-
     """
     place = np.minimum((scores * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -67,7 +64,7 @@ def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reli
 
 
 def confusion(found: np.ndarray, true: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count cells by their true class and the class found.
+    """Counts cells by their true class and the class found.
 
     Args:
         found: [n] integers, 1..K, or 0 where no cell was found.
@@ -76,7 +73,6 @@ def confusion(found: np.ndarray, true: np.ndarray, num_classes: int) -> np.ndarr
 
     Returns:
         [1 + K, 1 + K] int64, rows true, columns found.
-
     """
     size = num_classes + 1
     return np.bincount(true * size + found, minlength=size * size).reshape(size, size)

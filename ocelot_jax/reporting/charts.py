@@ -31,7 +31,6 @@ class Bar:
         experiment: whose it is.
         ours: of the runs.
         paper: the paper's; None where it has none.
-
     """
 
     experiment: str
@@ -40,7 +39,7 @@ class Bar:
 
 
 def draw_bars(bars: Sequence[Bar], name: str) -> str:
-    """Draw scores in percent, the best on top; a diamond marks the paper's.
+    """Draws scores in percent, the best on top; a diamond marks the paper's.
 
     Args:
         bars: at least one.
@@ -48,7 +47,6 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
 
     Returns:
         An `<svg>` element, as all charts.
-
     """
     figure, axes = svg.new_chart(_FRAME + _BAR * len(bars))
     bars = sorted(bars, key=lambda bar: -bar.ours.mean)
@@ -83,13 +81,12 @@ def draw_bars(bars: Sequence[Bar], name: str) -> str:
 
 
 def draw_curves(lines: Mapping[str, Sequence[Line]], labels: tuple[str, str], name: str) -> str:
-    """Draw lines of each experiment: its repeats thin, their mean bold.
+    """Draws lines of each experiment: its repeats thin, their mean bold.
 
     Args:
         lines: by experiment one of each repeat.
         labels: of the x and the y axis.
         name: of the chart.
-
     """
     figure, axes = svg.new_chart(_LINES)
     ends = {}
@@ -108,13 +105,12 @@ def draw_curves(lines: Mapping[str, Sequence[Line]], labels: tuple[str, str], na
 def draw_thresholds(
     lines: Mapping[str, Sequence[Line]], chosen: Mapping[str, Sequence[float]], name: str
 ) -> str:
-    """Draw mF1 in percent against the detection threshold; dots mark the ones chosen.
+    """Draws mF1 in percent against the detection threshold; dots mark the ones chosen.
 
     Args:
         lines: by experiment one of each repeat.
         chosen: by experiment the threshold of each repeat.
         name: of the chart.
-
     """
     figure, axes = svg.new_chart(_LINES)
     ends = {}
@@ -130,12 +126,11 @@ def draw_thresholds(
 
 
 def draw_precision_recall(lines: Mapping[str, Line], name: str) -> str:
-    """Draw precision against recall in percent; a dot marks all cells that were found.
+    """Draws precision against recall in percent; a dot marks all cells that were found.
 
     Args:
         lines: recall and precision by experiment.
         name: of the chart.
-
     """
     figure, axes = svg.new_chart(_LINES)
     for experiment, (recall, precision) in lines.items():
@@ -150,12 +145,11 @@ def draw_precision_recall(lines: Mapping[str, Line], name: str) -> str:
 
 
 def draw_reliability(held: Mapping[str, Reliability], name: str) -> str:
-    """Draw how often cells of a confidence are right, against that confidence.
+    """Draws how often cells of a confidence are right, against that confidence.
 
     Args:
         held: by experiment.
         name: of the chart.
-
     """
     figure, axes = svg.new_chart(_LINES)
     axes.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
@@ -174,14 +168,13 @@ def draw_reliability(held: Mapping[str, Reliability], name: str) -> str:
 def draw_stacks(
     shares: Mapping[str, Sequence[float]], parts: Sequence[int], unit: str, name: str
 ) -> str:
-    """Draw a bar for each experiment, stacked of classes found.
+    """Draws a bar for each experiment, stacked of classes found.
 
     Args:
         shares: by experiment the height of each part, as a fraction.
         parts: the cell class 1..K of each part; 0 for none.
         unit: label of the axis.
         name: of the chart.
-
     """
     figure, axes = svg.new_chart(_FRAME + _BAR * len(shares))
     longest = max(sum(heights) for heights in shares.values())
@@ -209,7 +202,7 @@ def _settled(lines: Mapping[str, Line]) -> list[np.ndarray]:
 
 
 def _mean(repeats: Sequence[Line]) -> Line:
-    """Average lines where they are known, at all places of any."""
+    """Averages lines where they are known, at all places of any."""
     places = np.unique(np.concatenate([x for x, _ in repeats]))
     values = np.full((len(repeats), len(places)), np.nan)
     for row, (x, y) in zip(values, repeats, strict=True):
@@ -224,7 +217,7 @@ def _finish_lines(
     ends: Mapping[str, tuple[float, float]],
     told: Mapping[str, str] | None = None,
 ):
-    """Label axes, and lines at their right ends, where labels keep apart from each other."""
+    """Labels axes, and lines at their right ends, where labels keep apart from each other."""
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.margins(x=0.02)
     low, high = axes.get_ylim()
@@ -251,12 +244,11 @@ def _finish_lines(
 
 
 def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Move places apart so that intervals around them do not overlap, inside 0..1.
+    """Moves places apart so that intervals around them do not overlap, inside 0..1.
 
     Args:
         wanted: [n] places in rising order.
         sizes: [n] lengths of the intervals.
-
     """
     gaps = np.concatenate([[0], np.cumsum((sizes[1:] + sizes[:-1]) / 2)])
     # Least squares under "no overlap" is isotonic regression of what is left without the gaps.
@@ -265,7 +257,7 @@ def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _broken(name: str) -> str:
-    """Break a long name after its comma."""
+    """Breaks a long name after its comma."""
     return name.replace(', ', ',\n') if len(name) > 18 else name
 
 

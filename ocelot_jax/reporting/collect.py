@@ -32,7 +32,6 @@ class Run:
         settings: its configuration without what tells repeats apart, as JSON.
         scores: by split the table of `scores.json`. Where validation was not evaluated by
             itself, it is the best epoch of `metrics.csv`.
-
     """
 
     path: Path
@@ -63,19 +62,19 @@ class Run:
         return self.scores.get('validation', {}).get(POPULATION, {}).get('mF1', np.nan)
 
     def file(self, split: str, name: str) -> Path:
-        """Name a file of the evaluation on a split."""
+        """Names a file of the evaluation on a split."""
         return self.path / 'evaluation' / split / name
 
     def pairs(self, split: str) -> run_files.PairRecords:
-        """Read the counts of each pair of a split."""
+        """Reads the counts of each pair of a split."""
         return run_files.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
 
     def cells(self, split: str) -> run_files.CellRecords:
-        """Read the cells of a split."""
+        """Reads the cells of a split."""
         return run_files.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """Read the scores and losses of each epoch."""
+        """Reads the scores and losses of each epoch."""
         return run_files.read_metrics(self.path / _METRICS)
 
 
@@ -85,7 +84,6 @@ class Settings:
 
     Attributes:
         runs: one of each seed, by seed.
-
     """
 
     runs: tuple[Run, ...]
@@ -109,7 +107,7 @@ class Settings:
     def estimate(
         self, split: str, subset: str = POPULATION, metric: str = 'mF1'
     ) -> Estimate | None:
-        """Average a score over the repeats that have it; None where none has."""
+        """Averages a score over the repeats that have it; None where none has."""
         held = [run.scores.get(split, {}).get(subset, {}).get(metric) for run in self.runs]
         return estimate([value for value in held if value is not None and np.isfinite(value)])
 
@@ -122,7 +120,6 @@ class Collection:
         groups: all settings.
         chosen: by data set and experiment the settings that stand for it.
         left_out: directories of runs that do not count, and why.
-
     """
 
     groups: tuple[Settings, ...]
@@ -140,7 +137,7 @@ class Collection:
         return sorted({group.data for group in self.groups})
 
     def experiments(self, data: str) -> dict[str, Settings]:
-        """Find the chosen settings of a data set, by experiment."""
+        """Finds the chosen settings of a data set, by experiment."""
         return {name: held for (of, name), held in self.chosen.items() if of == data}
 
     def estimate(
@@ -151,13 +148,13 @@ class Collection:
         subset: str = POPULATION,
         metric: str = 'mF1',
     ) -> Estimate | None:
-        """Average a score of an experiment over its repeats; None where there is none."""
+        """Averages a score of an experiment over its repeats; None where there is none."""
         settings = self.chosen.get((data, experiment))
         return settings.estimate(split, subset, metric) if settings else None
 
 
 def collect(root: Path) -> Collection:
-    """Find all runs below a directory that have an evaluation, and sort them.
+    """Finds all runs below a directory that have an evaluation, and sorts them.
 
     Runs are repeats of one another where their configurations differ in the seed alone. For an
     experiment stand the settings with the most repeats (in a sweep only the best point is
@@ -172,7 +169,6 @@ def collect(root: Path) -> Collection:
     Raises:
         FileNotFoundError: there is no such directory, or no run with an evaluation in it.
         ValueError: a run's files are not what they should be.
-
     """
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such directory; want one with runs below it')
@@ -215,7 +211,7 @@ def _choose(groups: Iterable[Settings]) -> dict[tuple[str, str], Settings]:
 
 
 def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Find the directories of runs, through links too; none lies in another."""
+    """Finds the directories of runs, through links too; none lies in another."""
     resolved = path.resolve()
     if resolved in above:  # a link back to where we came from
         return

@@ -25,7 +25,6 @@ class Comparison:
         second: the other's.
         paper: first less second in the paper's table, as a fraction; None where it has none.
         found: first less second of the runs; None where it cannot be told.
-
     """
 
     first: str
@@ -55,7 +54,6 @@ class Place:
         paper_rank: among the same in the paper.
         ours: mean of the runs.
         paper: mean in the paper, on its data set.
-
     """
 
     name: str
@@ -79,7 +77,6 @@ class Order:
         against_cell_only: each other experiment against Cell-only.
         neighbours: each experiment against the next in the paper's order.
         notes: why something could not be compared.
-
     """
 
     data: str
@@ -94,7 +91,7 @@ class Order:
 
 
 def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
-    """Put the counts of several runs side by side.
+    """Puts the counts of several runs side by side.
 
     Args:
         held: of each of M runs its file of pairs, and what it holds.
@@ -105,7 +102,6 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
 
     Raises:
         ValueError: two runs differ in their pairs, slides or true cells.
-
     """
     path, first = held[0]
     order = np.argsort(first.ids)
@@ -139,12 +135,12 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
 
 
 def read_pairs(runs: Sequence[Run], split: str) -> list[tuple[Path, PairRecords]]:
-    """Read the pairs of several runs, each with the name of its file."""
+    """Reads the pairs of several runs, each with the name of its file."""
     return [(run.file(split, 'pairs.csv'), run.pairs(split)) for run in runs]
 
 
 def average(counts: np.ndarray) -> np.ndarray:
-    """Average the counts of repeats, pair by pair.
+    """Averages the counts of repeats, pair by pair.
 
     The score of averaged counts is that of all repeats' cells pooled. What then varies in a
     bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
@@ -154,13 +150,12 @@ def average(counts: np.ndarray) -> np.ndarray:
 
     Returns:
         [N, 3, K] float64.
-
     """
     return counts.mean(axis=0)
 
 
 def find_order(found: Collection, data: str) -> Order | None:
-    """Set the order of the experiments on a data set beside the paper's.
+    """Sets the order of the experiments on a data set beside the paper's.
 
     Args:
         found: all runs.
@@ -168,7 +163,6 @@ def find_order(found: Collection, data: str) -> Order | None:
 
     Returns:
         The order; None where fewer than two experiments of Tables 5 and C.1 were run.
-
     """
     paper_data = data if data in paper_scores.DATA_SETS else 'OCELOT'
     held = {
@@ -213,7 +207,7 @@ def _differences(
     names: Sequence[str],
     wanted: set[tuple[str, str]],
 ) -> tuple[dict[tuple[str, str], Difference], list[str]]:
-    """Compare pairs of experiments on one draw of patches; tell what keeps any out."""
+    """Compares pairs of experiments on one draw of patches; tells what keeps any out."""
     notes, counts, slides, first = [], {}, None, None
     for name in names:
         runs = [r for r in found.chosen[data, name].runs if r.file(split, 'scores.json').exists()]

@@ -34,18 +34,17 @@ _DATA_SETS = {'ocelot': 'OCELOT', 'tiger': 'TIGER', 'carp': 'CARP'}
 
 
 def limited(experiment: str, to: str) -> str:
-    """Name an experiment of Table 7 that goes without one of its two components.
+    """Names an experiment of Table 7 that goes without one of its two components.
 
     Args:
         experiment: with both.
         to: the component that is left, `LABEL_ONLY` or `FOV_ONLY`.
-
     """
     return f'{experiment}, {to}'
 
 
 def experiment_of(config: ml_collections.ConfigDict) -> str:
-    """Name the experiment that a configuration is.
+    """Names the experiment that a configuration is.
 
     Args:
         config: as `configs/default.py`.
@@ -56,7 +55,6 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
 
     Raises:
         ValueError: `model.context` is unknown.
-
     """
     model = config.model
     if model.context == 'none':
@@ -81,7 +79,7 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
 
 
 def _alone(config: ml_collections.ConfigDict) -> str:
-    """Name an experiment whose cell branch is told nothing of the tissue."""
+    """Names an experiment whose cell branch is told nothing of the tissue."""
     architecture = config.model.architecture
     if architecture == 'mfovce':
         return MFOVCE if _has_large_fov(config) else f'{MFOVCE}, small FoV only'
@@ -99,7 +97,7 @@ def _architecture(name: str) -> str:
 
 
 def data_set_of(source: str) -> str:
-    """Name the data set that a configuration's `data.source` is.
+    """Names the data set that a configuration's `data.source` is.
 
     Args:
         source: a TFDS name, or the path of a directory or zip.
@@ -107,7 +105,6 @@ def data_set_of(source: str) -> str:
     Returns:
         The paper's name where it has one, 'OCELOT', 'TIGER' or 'CARP', for its release too; else
         the TFDS name without version, or the directory's or zip's name.
-
     """
     if source.endswith('.zip'):
         name = Path(source).stem

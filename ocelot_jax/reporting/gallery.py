@@ -29,7 +29,6 @@ class Picture:
         width: in pixels.
         height: in pixels.
         alt: what it shows, in words.
-
     """
 
     title: str
@@ -46,7 +45,6 @@ class Example:
     Attributes:
         title: which it is, and why it is here.
         pictures: one of each experiment.
-
     """
 
     title: str
@@ -60,7 +58,6 @@ class Legend:
     Attributes:
         cells: by cell class.
         tissue: by tissue class, without the background.
-
     """
 
     cells: dict[str, str]
@@ -85,7 +82,6 @@ class Drawer:
     Raises:
         FileNotFoundError: the data, or the run's records, are not there.
         ValueError: they are not what they should be.
-
     """
 
     def __init__(self, run: Run, split: str):
@@ -102,7 +98,7 @@ class Drawer:
             )
 
     def draw(self, index: int) -> Picture:
-        """Draw a pair by its line in `pairs.csv`: tissue left, cells right."""
+        """Draws a pair by its line in `pairs.csv`: tissue left, cells right."""
         pair = as_record(self._source[index])
         pair_id = str(self.pairs.ids[index])
         if pair['pair_id'] != pair_id:
@@ -152,7 +148,7 @@ class Drawer:
 
 
 def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example]:
-    """Show the patches on which a second run is most ahead of a first, and most behind it.
+    """Shows the patches on which a second run is most ahead of a first, and most behind it.
 
     Args:
         first: a run.
@@ -162,7 +158,6 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
 
     Raises:
         FileNotFoundError, ValueError: as `Drawer` does.
-
     """
     drawers = Drawer(first, split), Drawer(second, split)
     mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
@@ -186,7 +181,7 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
 
 
 def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
-    """Show the patches on which a run does best and worst.
+    """Shows the patches on which a run does best and worst.
 
     Args:
         run: a run.
@@ -195,7 +190,6 @@ def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
 
     Raises:
         FileNotFoundError, ValueError: as `Drawer` does.
-
     """
     drawer = Drawer(run, split)
     true = drawer.pairs.counts[:, 2].sum(axis=1)
@@ -214,7 +208,7 @@ def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
 
 
 def _mistakes(pairs: PairRecords) -> np.ndarray:
-    """Count false and missed cells of each pair."""
+    """Counts false and missed cells of each pair."""
     true_positives, false_positives, true = np.moveaxis(pairs.counts.sum(axis=-1), 1, 0)
     return false_positives + true - true_positives
 

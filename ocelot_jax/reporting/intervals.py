@@ -17,7 +17,6 @@ class Estimate:
         mean: of the repeats.
         half_width: half of its 95% confidence interval; None of a single repeat.
         count: the number of repeats; None where it is the paper's, which had five.
-
     """
 
     mean: float
@@ -26,14 +25,13 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Average repeats, with the 95% confidence interval by Student's t.
+    """Averages repeats, with the 95% confidence interval by Student's t.
 
     Args:
         values: a score of each repeat.
 
     Returns:
         The mean and half of its interval; None where there are no values.
-
     """
     count = len(values)
     if not count:

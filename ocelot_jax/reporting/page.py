@@ -24,7 +24,7 @@ def write(
     candidates: Sequence[Candidates],
     path: str | os.PathLike,
 ):
-    """Write the page; it appears whole or not at all.
+    """Writes the page; it appears whole or not at all.
 
     Args:
         root: the directory that was searched.
@@ -36,7 +36,6 @@ def write(
 
     Raises:
         OSError: if it cannot be written.
-
     """
     text = _template().render(
         root=root,

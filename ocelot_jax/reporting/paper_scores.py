@@ -35,7 +35,6 @@ class Key(NamedTuple):
         split: 'validation' or 'test'.
         subset: 'population', or an organ.
         metric: 'mF1' or 'mIoU'.
-
     """
 
     table: str
@@ -94,7 +93,7 @@ _TABLE_D_1_TISSUE = {
 
 
 def _lines(text: str) -> dict[str, str]:
-    """Split lines of a name and scores, two spaces apart."""
+    """Splits lines of a name and scores, two spaces apart."""
     lines = (line.split('  ', 1) for line in text.strip().splitlines())
     return {name: numbers.strip() for name, numbers in lines}
 
@@ -146,7 +145,6 @@ def overall(experiment: str, data: str, split: str) -> Estimate | None:
 
     Returns:
         Mean and interval; None where neither table has it.
-
     """
     of = {'experiment': experiment, 'data': data, 'split': split}
     return SCORES.get(Key('5', **of), SCORES.get(Key('C.1', **of)))

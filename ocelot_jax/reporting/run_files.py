@@ -24,7 +24,6 @@ class PairRecords:
         slides: [N] strings.
         organs: [N] strings.
         counts: [N, 3, K] int64, of each cell class true positives, false positives, true cells.
-
     """
 
     ids: np.ndarray
@@ -44,7 +43,6 @@ class CellRecords:
         scores: [n] float64, confidences in 0..1; NaN where no cell was found.
         matched: [n] bool, whether the official score counts a true positive.
         true: [n] integers, class of the true cell at that place; 0 where there is none.
-
     """
 
     pair_ids: np.ndarray
@@ -56,7 +54,7 @@ class CellRecords:
 
 
 def read_scores(path: Path) -> Table:
-    """Read `scores.json`.
+    """Reads `scores.json`.
 
     Returns:
         Row names ('population', each organ) to scores by name.
@@ -64,7 +62,6 @@ def read_scores(path: Path) -> Table:
     Raises:
         FileNotFoundError: it is not there.
         ValueError: it is not what `ocelot_jax.evaluate` writes.
-
     """
     try:
         table = json.loads(path.read_text())
@@ -77,17 +74,17 @@ def read_scores(path: Path) -> Table:
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Read `metrics.csv`: arrays [epochs] by name, one of them 'epoch', one 'mF1'."""
+    """Reads `metrics.csv`: arrays [epochs] by name, one of them 'epoch', one 'mF1'."""
     return _read_numbers(path, ('epoch', 'mF1'))
 
 
 def read_tuning(path: Path) -> dict[str, np.ndarray]:
-    """Read `tuning.csv`: arrays [grid points] by name."""
+    """Reads `tuning.csv`: arrays [grid points] by name."""
     return _read_numbers(path, ('sigma_um', 'min_distance_um', 'threshold', 'mF1'))
 
 
 def read_detection(path: Path) -> dict[str, float]:
-    """Read `detection.json`: the settings chosen on validation."""
+    """Reads `detection.json`: the settings chosen on validation."""
     wanted = ('sigma_um', 'min_distance_um', 'threshold')
     try:
         held = json.loads(path.read_text())
@@ -100,7 +97,7 @@ def read_detection(path: Path) -> dict[str, float]:
 
 
 def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
-    """Read `pairs.csv`.
+    """Reads `pairs.csv`.
 
     Args:
         path: the file.
@@ -109,7 +106,6 @@ def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
     Raises:
         FileNotFoundError: it is not there.
         ValueError: a column is missing, or a value is not what it should be.
-
     """
     counts = [f'{kind}/{name}' for kind in ('TP', 'FP', 'GT') for name in cell_classes]
     table = _Csv(path, ('pair_id', 'slide', 'organ', *counts))
@@ -124,7 +120,7 @@ def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
 
 
 def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
-    """Read `cells.csv`.
+    """Reads `cells.csv`.
 
     Args:
         path: the file.
@@ -133,7 +129,6 @@ def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
     Raises:
         FileNotFoundError: it is not there.
         ValueError: a column is missing, or a value is not what it should be.
-
     """
     table = _Csv(path, ('pair_id', 'x', 'y', 'class', 'score', 'matched', 'true'))
     labels = {_NOBODY: 0} | {name: label for label, name in enumerate(cell_classes, start=1)}
@@ -156,7 +151,7 @@ def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
 
 
 def read_tissue(path: Path, pairs: int) -> np.ndarray:
-    """Read `tissue.npz`.
+    """Reads `tissue.npz`.
 
     Args:
         path: the file.
@@ -168,7 +163,6 @@ def read_tissue(path: Path, pairs: int) -> np.ndarray:
     Raises:
         FileNotFoundError: it is not there.
         ValueError: it holds something else.
-
     """
     try:
         with np.load(path) as held:
@@ -220,7 +214,7 @@ class _Csv:
 
 
 def _read_numbers(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read a CSV of numbers; an empty field is NaN."""
+    """Reads a CSV of numbers; an empty field is NaN."""
     table = _Csv(path, wanted)
     convert = lambda text: float(text) if text else np.nan
     return {name: table.convert(name, convert, 'a number') for name in table.names}

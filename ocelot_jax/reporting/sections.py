@@ -33,7 +33,6 @@ class Chart:
         title: what it shows.
         caption: how to read it.
         svg: the picture, an `<svg>` element.
-
     """
 
     title: str
@@ -49,7 +48,6 @@ class Part:
         title: the subject.
         charts: they.
         notes: what is missing, in a line each.
-
     """
 
     title: str
@@ -66,7 +64,6 @@ class Patches:
         caption: how they were chosen.
         examples: they.
         notes: why there are none.
-
     """
 
     title: str
@@ -88,7 +85,6 @@ class Section:
         parts: charts by subject.
         patches: patches by subject.
         legend: of the patches' marks.
-
     """
 
     data: str
@@ -101,7 +97,7 @@ class Section:
 
 
 def describe(found: Collection, data: str) -> Section:
-    """Gather what is to be said of a data set.
+    """Gathers what is to be said of a data set.
 
     Args:
         found: all runs.
@@ -109,7 +105,6 @@ def describe(found: Collection, data: str) -> Section:
 
     Returns:
         The section. What is missing or unreadable is told in its notes.
-
     """
     held = dict(sorted(found.experiments(data).items(), key=lambda item: _rank(item[0])))
     split = (
@@ -222,7 +217,7 @@ def _thresholds(held: Held, data: str) -> Part:
 
 
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
-    """Read mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
+    """Reads mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
     grid = run_files.read_tuning(run.path / 'tuning.csv')
     chosen = run_files.read_detection(run.path / 'detection.json')
     beside = np.logical_and.reduce(
@@ -239,7 +234,7 @@ def _read_tuning(run: Run) -> tuple[charts.Line, float]:
 
 
 def _cells(held: Held, data: str, split: str) -> tuple[Part, ...]:
-    """Tell precision by recall, calibration and confusion, of all repeats' cells together."""
+    """Tells precision by recall, calibration and confusion, of all repeats' cells together."""
     cells, notes = _read_all(held, lambda run: run.cells(split), f'evaluation/{split}/cells.csv')
     pooled = {name: _pool(repeats) for name, repeats in cells.items()}
     pairs, _ = _read_all(held, lambda run: run.pairs(split), f'evaluation/{split}/pairs.csv')
@@ -358,7 +353,7 @@ def _drawn(title: str, caption: str, draw: Callable[[], list[gallery.Example]]) 
 def _read_all(
     held: Held, read: Callable[[Run], T], name: str
 ) -> tuple[dict[str, list[T]], tuple[str, ...]]:
-    """Read something of every run; what is missing or wrong becomes a note."""
+    """Reads something of every run; what is missing or wrong becomes a note."""
     found: dict[str, list[T]] = {}
     missing: dict[str, int] = {}
     notes = []

@@ -33,26 +33,26 @@ _NAMES |= {color: f'series-{number}' for number, color in enumerate(_SERIES.valu
 
 
 def color_of(experiment: str) -> str:
-    """Find the stand-in for an experiment's color; variants have that of what they vary."""
+    """Finds the stand-in for an experiment's color; variants have that of what they vary."""
     if experiment in _SERIES:
         return _SERIES[experiment]
     return _SERIES.get(experiment.rpartition(', ')[0], _OTHER)
 
 
 def variable_of(experiment: str) -> str:
-    """Name the page's variable that holds an experiment's color."""
+    """Names the page's variable that holds an experiment's color."""
     return f'--{_NAMES[color_of(experiment)]}'
 
 
 def dashes_of(experiment: str) -> str:
-    """Find an experiment's line style, which tells variants from what they vary."""
+    """Finds an experiment's line style, which tells variants from what they vary."""
     if experiment.endswith(experiments.LABEL_ONLY):
         return '--'
     return ':' if experiment.endswith(experiments.FOV_ONLY) else '-'
 
 
 def new_chart(height: float) -> tuple[Figure, Axes]:
-    """Make a figure with axes, as high as given, in inches."""
+    """Makes a figure with axes, as high as given, in inches."""
     with matplotlib.rc_context(_rc('')):
         figure = Figure(figsize=(WIDTH, height), layout='constrained')
         axes = figure.add_subplot()
@@ -62,12 +62,11 @@ def new_chart(height: float) -> tuple[Figure, Axes]:
 
 
 def render(figure: Figure, name: str) -> str:
-    """Write a figure as an `<svg>` element that fills its place.
+    """Writes a figure as an `<svg>` element that fills its place.
 
     Args:
         figure: of `new_chart`.
         name: of the chart, of which there is one on the page; keeps its ids apart.
-
     """
     stream = io.StringIO()
     with matplotlib.rc_context(_rc(name)):

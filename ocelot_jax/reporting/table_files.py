@@ -24,7 +24,7 @@ _LATEX = {
 
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """Write a table in its three forms, such as `table_5.md`, `.csv` and `.tex`.
+    """Writes a table in its three forms, such as `table_5.md`, `.csv` and `.tex`.
 
     Args:
         table: the table.
@@ -32,7 +32,6 @@ def write(table: Table, folder: Path) -> list[Path]:
 
     Returns:
         The files.
-
     """
     forms = {'.md': to_markdown, '.csv': to_csv, '.tex': to_latex}
     paths = []
@@ -45,7 +44,7 @@ def write(table: Table, folder: Path) -> list[Path]:
 
 
 def shown(held: Estimate | None, applies: bool = True) -> str:
-    """Print a score in percent as the paper does: '71.23±0.96', '71.23' of one run, '-'."""
+    """Prints a score in percent as the paper does: '71.23±0.96', '71.23' of one run, '-'."""
     if held is None:
         return '-' if applies else 'N/A'
     interval = '' if held.half_width is None else f'±{100 * held.half_width:.2f}'
@@ -53,7 +52,7 @@ def shown(held: Estimate | None, applies: bool = True) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Give a table as Markdown; below each row the paper's, where it has one."""
+    """Gives a table as Markdown; below each row the paper's, where it has one."""
     forms = {0: '{}', 1: '**{}**', 2: '<u>{}</u>'}
     mark = lambda text, rank: forms[rank].format(text)
     head = [*table.label_heads, *(' '.join(heads) for heads in table.heads)]
@@ -66,7 +65,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Give a table as CSV, a line for each number; in percent, what is not there is empty."""
+    """Gives a table as CSV, a line for each number; in percent, what is not there is empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator='\n')
     numbers = ('mean', 'half_width')
@@ -78,7 +77,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Give a table as LaTeX, for \usepackage{amssymb,booktabs}."""
+    r"""Gives a table as LaTeX, for \usepackage{amssymb,booktabs}."""
     forms = {0: '{}', 1: r'\textbf{{{}}}', 2: r'\underline{{{}}}'}
     mark = lambda text, rank: forms[rank].format(text)
     quiet = lambda text: rf'\textit{{{text}}}'
@@ -105,7 +104,7 @@ def to_latex(table: Table) -> str:
 
 
 def escape(text: str) -> str:
-    """Write text so that LaTeX prints it as it is."""
+    """Writes text so that LaTeX prints it as it is."""
     return ''.join(_LATEX.get(symbol, symbol) for symbol in text)
 
 
@@ -115,7 +114,7 @@ def _lines(
     quiet: Callable[[str], str],
     escaped: Callable[[str], str] = str,
 ) -> list[list[str]]:
-    """Give the table's body: a line of ours, and one of the paper's where it has any."""
+    """Gives the table's body: a line of ours, and one of the paper's where it has any."""
     lines = []
     for row in table.rows:
         labels = [escaped(label) for label in row.labels]
@@ -130,7 +129,7 @@ def _lines(
 
 
 def paper_score(cell: Cell) -> str:
-    """Print the score of the paper; nothing where it has not such a column."""
+    """Prints the score of the paper; nothing where it has not such a column."""
     in_paper = cell.key.data in DATA_SETS
     return shown(cell.paper, cell.applies) if in_paper else ''
 
@@ -141,7 +140,7 @@ def _percents(held: Estimate | None) -> list[str]:
 
 
 def _latex_heads(table: Table) -> list[str]:
-    """Give the heads: each level but the last above rules as wide as its heads span."""
+    """Gives the heads: each level but the last above rules as wide as its heads span."""
     labels = len(table.label_heads)
     lines = []
     for level in range(len(table.heads[0]) - 1):
@@ -156,6 +155,6 @@ def _latex_heads(table: Table) -> list[str]:
 
 
 def spanned(heads: Sequence[tuple[str, ...]], level: int) -> list[tuple[str, int]]:
-    """Join neighbours with equal heads down to a level: the head, and how many it spans."""
+    """Joins neighbours with equal heads down to a level: the head, and how many it spans."""
     groups = itertools.groupby(heads, lambda held: held[: level + 1])
     return [(name[-1], len(list(members))) for name, members in groups]

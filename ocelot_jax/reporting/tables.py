@@ -27,7 +27,6 @@ class Cell:
         applies: whether there can be such a number.
         rank: 1 where ours is the best of its column, 2 the second best, else 0.
         paper_rank: the same of the paper's.
-
     """
 
     key: Key
@@ -45,7 +44,6 @@ class Row:
     Attributes:
         labels: what it is called, by `Table.label_heads`.
         cells: one for each column.
-
     """
 
     labels: tuple[str, ...]
@@ -63,7 +61,6 @@ class Table:
         heads: of each column its heads, from the outermost: ('OCELOT', 'Val').
         rows: from the top.
         notes: what one must know to read it.
-
     """
 
     name: str
@@ -98,7 +95,7 @@ class _Column:
 
 
 def make_tables(found: Collection) -> list[Table]:
-    """Fill in the paper's tables.
+    """Fills in the paper's tables.
 
     Args:
         found: the runs.
@@ -106,7 +103,6 @@ def make_tables(found: Collection) -> list[Table]:
     Returns:
         Tables 5, 6, 7, C.1 and D.1. Data sets that the paper does not have are
         further columns, experiments that it does not have as further rows of Table 5.
-
     """
     return [_table_5(found), _table_6(found), _table_7(found), _table_c1(found), _table_d1(found)]
 
@@ -210,7 +206,7 @@ def _names(rows: dict[tuple[str, ...], tuple[str, ...]]) -> set[str]:
 
 
 def _with_others(found: Collection, own: Sequence[str], wanted: Iterable[str] | None) -> list[str]:
-    """Add to a table's own data sets those that hold runs of its rows (of any, where None).
+    """Adds to a table's own data sets those that hold runs of its rows (of any, where None).
 
     Those with runs come first, so that they are seen first.
     """
@@ -219,7 +215,7 @@ def _with_others(found: Collection, own: Sequence[str], wanted: Iterable[str] | 
 
 
 def _pairs_by_organ(found: Collection, data: str) -> tuple[str, dict[str, int]]:
-    """Find which split of a data set tells of organs, test if there, and its numbers of pairs."""
+    """Finds which split of a data set tells of organs, test if there, and its numbers of pairs."""
     held = found.experiments(data).values()
     for split in reversed(SPLITS):
         for run in (run for settings in held for run in settings.runs):
@@ -240,7 +236,7 @@ def _fill(
     rows: dict[tuple[str, ...], tuple[str, ...]],
     notes: Sequence[str] = (),
 ) -> Table:
-    """Look up every number, and rank those of each column."""
+    """Looks up every number, and ranks those of each column."""
     by_row = [
         [_look_up(found, name, column, of[column.experiment % len(of)]) for column in columns]
         for of in rows.values()
@@ -267,7 +263,7 @@ def _look_up(found: Collection, table: str, column: _Column, experiment: str) ->
 
 
 def _ranked(cells: Sequence[Cell]) -> list[Cell]:
-    """Rank a column's numbers as printed; the model that is told the tissue stays out of it."""
+    """Ranks a column's numbers as printed; the model that is told the tissue stays out of it."""
     places = []
     for field in ('ours', 'paper'):
         shown = [
@@ -286,7 +282,7 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _repeats(table: Table) -> list[str]:
-    """Tell over how many repeats the means are, by data set."""
+    """Tells over how many repeats the means are, by data set."""
     counts: dict[str, dict[str, int]] = {}
     for cell in (cell for row in table.rows for cell in row.cells if cell.ours):
         counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count

@@ -20,7 +20,7 @@ _CHUNK = 1 << 14
 
 
 def write(result: SlideResult, path: str | os.PathLike):
-    """Write the cells of a slide; the file appears whole or not at all.
+    """Writes the cells of a slide; the file appears whole or not at all.
 
     The text is made and written piece by piece, one feature a line, so that memory stays flat.
     Ids are left out: QuPath makes its own.
@@ -31,7 +31,6 @@ def write(result: SlideResult, path: str | os.PathLike):
 
     Raises:
         OSError: if it cannot be written.
-
     """
     with atomic.replacing(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write('{"type":"FeatureCollection","features":[')
@@ -53,7 +52,7 @@ def _chunks(result: SlideResult) -> Iterator[list[str]]:
 
 
 def _template(name: str, label: int) -> str:
-    """Write a cell of a class with places for x, y and score."""
+    """Writes a cell of a class with places for x, y and score."""
     color = np.rint(255 * np.array(to_rgb(overlay.cell_color(label)))).astype(int).tolist()
     classification = json.dumps({'name': name, 'color': color}).replace('%', '%%')
     return (

@@ -38,7 +38,6 @@ class Grid:
         side_mm: of a square.
         cells: [K, rows, columns] int64.
         foreground_mm2: [rows, columns] float64, the part of each square that is foreground.
-
     """
 
     side_mm: float
@@ -46,12 +45,11 @@ class Grid:
     foreground_mm2: np.ndarray
 
     def purity(self, tumor: int, other: int) -> np.ndarray:
-        """Compute the tumor purity of each square, NaN with fewer than `MIN_CELLS` in it.
+        """Computes the tumor purity of each square, NaN with fewer than `MIN_CELLS` in it.
 
         Args:
             tumor: label of the tumor cells.
             other: label of the other cells.
-
         """
         both = self.cells[tumor - 1] + self.cells[other - 1]
         enough = both >= MIN_CELLS
@@ -59,14 +57,14 @@ class Grid:
         return np.divide(self.cells[tumor - 1], both, out=nan, where=enough)
 
     def density(self, label: int) -> np.ndarray:
-        """Count a class per mm^2 of foreground; NaN where less than 20% of a square is that."""
+        """Counts a class per mm^2 of foreground; NaN where less than 20% of a square is that."""
         enough = self.foreground_mm2 >= _MIN_COVER * self.side_mm**2
         nan = np.full(enough.shape, np.nan)
         return np.divide(self.cells[label - 1], self.foreground_mm2, out=nan, where=enough)
 
 
 def count_on_grid(result: SlideResult, enough: int = 1) -> Grid:
-    """Count the cells of a slide in the smallest squares that tell something.
+    """Counts the cells of a slide in the smallest squares that tell something.
 
     Args:
         result: of the slide.
@@ -74,7 +72,6 @@ def count_on_grid(result: SlideResult, enough: int = 1) -> Grid:
 
     Returns:
         Squares of 0.1 to 2 mm, at most 80 along the longer side of any slide below 160 mm.
-
     """
     longest = max(result.width, result.height) * result.mpp / 1000
     sides = [side for side in _SIDES_MM if longest / side <= _MAX_SQUARES] or _SIDES_MM[-1:]
@@ -110,13 +107,13 @@ def _count_in_squares(result: SlideResult, side_mm: float) -> Grid:
 
 
 def canvas_shape(result: SlideResult) -> tuple[int, int]:
-    """Tell the height and width of the pictures, in pixels."""
+    """Tells the height and width of the pictures, in pixels."""
     scale = _CANVAS / max(result.width, result.height)
     return max(1, round(result.height * scale)), max(1, round(result.width * scale))
 
 
 def draw_outline(result: SlideResult) -> np.ndarray:
-    """Draw the slide with the outline of its tissue and a box for each sample: uint8."""
+    """Draws the slide with the outline of its tissue and a box for each sample: uint8."""
     picture = _thumbnail(result)
     inside = _spread(result, result.foreground, result.foreground_mpp)
     picture[scipy.ndimage.binary_dilation(inside, iterations=2) & ~inside] = _OUTLINE
@@ -133,7 +130,7 @@ def draw_outline(result: SlideResult) -> np.ndarray:
 
 
 def draw_tissue(result: SlideResult) -> np.ndarray:
-    """Draw the tissue classes in the overlays' colors over a faded slide: uint8.
+    """Draws the tissue classes in the overlays' colors over a faded slide: uint8.
 
     Class 0, the background, and what was not predicted are left as they are.
     """
@@ -147,7 +144,7 @@ def draw_tissue(result: SlideResult) -> np.ndarray:
 def draw_values(
     result: SlideResult, values: np.ndarray, side_mm: float, colors: str, highest: float
 ) -> np.ndarray:
-    """Draw the squares of a grid over a faded slide: uint8.
+    """Draws the squares of a grid over a faded slide: uint8.
 
     Args:
         result: of the slide.
@@ -155,7 +152,6 @@ def draw_values(
         side_mm: of a square.
         colors: name of a color map, from 0 to `highest`.
         highest: the last color's value.
-
     """
     spread = _spread(result, values, side_mm * 1000)
     known = np.isfinite(spread)
@@ -169,7 +165,7 @@ def _thumbnail(result: SlideResult) -> np.ndarray:
 
 
 def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:
-    """Look up the value at each pixel of the canvas."""
+    """Looks up the value at each pixel of the canvas."""
     step = result.width * result.mpp / canvas_shape(result)[1]
     rows, columns = (
         np.minimum(((np.arange(size) + 0.5) * step / mpp).astype(int), limit - 1)
@@ -179,7 +175,7 @@ def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:
 
 
 def _blend(result: SlideResult, colors: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Paint colors in 0..1 over a gray and faded slide."""
+    """Paints colors in 0..1 over a gray and faded slide."""
     gray = _thumbnail(result).mean(axis=-1, keepdims=True) / 255
     faded = 1 - _FADED * (1 - gray)
     mixed = faded + opacity[..., None] * (colors - faded)

@@ -15,7 +15,7 @@ _DONE = 'summary.json'
 
 
 def write_outputs(result: SlideResult, folder: str | os.PathLike):
-    """Write what was found on a slide.
+    """Writes what was found on a slide.
 
     `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` where there is a
     tissue branch, `overlay_A.png` and so on for each sample, `page.html`, `summary.csv`, and
@@ -28,7 +28,6 @@ def write_outputs(result: SlideResult, folder: str | os.PathLike):
 
     Raises:
         OSError: if something cannot be written; one line says what and why.
-
     """
     folder = pathlib.Path(folder)
     try:

@@ -40,7 +40,6 @@ class Mark:
         text: the word.
         left: its place.
         top: its place.
-
     """
 
     kind: str
@@ -68,7 +67,6 @@ class Picture:
         alt: what it shows, in words.
         bar: its scale.
         marks: words on it.
-
     """
 
     source: str
@@ -94,7 +92,7 @@ def write(
     overlays: Sequence[np.ndarray],
     path: str | os.PathLike,
 ):
-    """Write the page of a slide; it appears whole or not at all.
+    """Writes the page of a slide; it appears whole or not at all.
 
     Args:
         result: what was found.
@@ -104,7 +102,6 @@ def write(
 
     Raises:
         OSError: if it cannot be written.
-
     """
     text = _template().render(
         result=result,
@@ -165,7 +162,7 @@ def _draw_tissue(result: SlideResult) -> Picture | None:
 
 
 def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
-    """Draw the maps of purity and densities: for each its title, picture, scale and a note."""
+    """Draws the maps of purity and densities: for each its title, picture, scale and a note."""
     drawn = []
     label_of = {name: label for label, name in enumerate(result.cell_classes, start=1)}
     if {'TC', 'BC'} <= label_of.keys():
@@ -206,7 +203,7 @@ def _draw_purity(result: SlideResult, tumor: int, other: int) -> tuple[str, Pict
 
 
 def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray) -> dict:
-    """Gather what the page says of a sample."""
+    """Gathers what the page says of a sample."""
     labels = cells_of(result, sample).labels
     counts = {
         name: int(np.sum(labels == label))
@@ -229,7 +226,7 @@ def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarra
 
 
 def cells_of(result: SlideResult, sample: Sample) -> overlay.Marks:
-    """Select the cells inside a sample, in pixels of its image with centers at integers."""
+    """Selects the cells inside a sample, in pixels of its image with centers at integers."""
     corner = np.array([sample.x, sample.y])
     points = (result.points + 0.5 - corner) * (result.mpp / sample.mpp) - 0.5
     height, width = sample.image.shape[:2]
@@ -238,7 +235,7 @@ def cells_of(result: SlideResult, sample: Sample) -> overlay.Marks:
 
 
 def letters(result: SlideResult) -> list[str]:
-    """Name the samples A, B, ..., Z, A2, B2, ..."""
+    """Names the samples A, B, ..., Z, A2, B2, ..."""
     letters = string.ascii_uppercase
     return [
         letters[n % 26] + (str(n // 26 + 1) if n >= 26 else '') for n in range(len(result.samples))
@@ -271,12 +268,12 @@ def _gradient(colors: str) -> str:
 
 
 def _round_down(value: float) -> float:
-    """Find the largest 1, 2 or 5 times a power of ten that is not above the value."""
+    """Finds the largest 1, 2 or 5 times a power of ten that is not above the value."""
     power = 10.0 ** np.floor(np.log10(value))
     return float(power * max(digit for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
 
 
 def _round_up(value: float) -> float:
-    """Find the next two-digit number at or above the value, 1 at least."""
+    """Finds the next two-digit number at or above the value, 1 at least."""
     power = 10.0 ** (np.floor(np.log10(max(value, 1))) - 1)
     return float(max(1, np.ceil(value / power - 1e-9) * power))

@@ -18,7 +18,6 @@ class Regions:
         inside: [h, w] int32, the region of each foreground pixel, 0 elsewhere.
         nearest: [h, w] int32, the region at or nearest to each pixel; 0 only where there is none.
         mpp: micrometres per pixel of both maps.
-
     """
 
     count: int
@@ -27,21 +26,20 @@ class Regions:
     mpp: float
 
     def of(self, micrometres: np.ndarray) -> np.ndarray:
-        """Tell the region of each place.
+        """Tells the region of each place.
 
         Args:
             micrometres: [n, 2], (x, y) from the slide's top left corner.
 
         Returns:
             [n] int32, 1..R, or all 0 where there is no region.
-
         """
         x, y = np.floor(micrometres / self.mpp).astype(np.int64).T
         height, width = self.nearest.shape
         return self.nearest[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
 
     def anchors(self) -> np.ndarray:
-        """Find a place deep inside each region: [R, 2] float64, (x, y) in micrometres."""
+        """Finds a place deep inside each region: [R, 2] float64, (x, y) in micrometres."""
         # A rim of nothing makes the border of the picture a border of tissue.
         depth = scipy.ndimage.distance_transform_edt(np.pad(self.inside > 0, 1))[1:-1, 1:-1]
         numbers = range(1, self.count + 1)
@@ -50,7 +48,7 @@ class Regions:
 
 
 def find_regions(foreground: np.ndarray, mpp: float) -> Regions:
-    """Find the connected pieces of the foreground; pixels that touch at a corner are connected.
+    """Finds the connected pieces of the foreground; pixels that touch at a corner are connected.
 
     A piece with less than 1% of all foreground is no region of its own: it belongs to the region
     nearest to it, pixel by pixel, so that areas and cells of the regions add up to the slide's.
@@ -58,7 +56,6 @@ def find_regions(foreground: np.ndarray, mpp: float) -> Regions:
     Args:
         foreground: [h, w] bool.
         mpp: micrometres per pixel.
-
     """
     pieces, count = scipy.ndimage.label(foreground, np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]

@@ -21,7 +21,6 @@ class Sample:
         y: of its top left corner, in level-0 pixels.
         mpp: micrometres per pixel of `image`.
         image: [h, w, 3] uint8.
-
     """
 
     x: int
@@ -54,7 +53,6 @@ class SlideResult:
 
     Raises:
         ValueError: if shapes, types or values are not as above.
-
     """
 
     name: str

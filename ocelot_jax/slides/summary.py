@@ -33,7 +33,6 @@ class Part:
         tissue_mm2: by class name, area within the foreground; None without a tissue branch.
         unpredicted_mm2: area within the foreground of which no tissue class is known; None without
             a tissue branch.
-
     """
 
     cells: dict[str, int]
@@ -54,11 +53,11 @@ class Part:
         return self.cells[_TUMOR] / both if known else None
 
     def share(self, name: str) -> float | None:
-        """Tell the share of a class among the cells; None where there is no cell."""
+        """Tells the share of a class among the cells; None where there is no cell."""
         return self.cells[name] / self.total if self.total else None
 
     def density(self, name: str) -> float | None:
-        """Tell the cells of a class per mm^2 of foreground; None where there is none."""
+        """Tells the cells of a class per mm^2 of foreground; None where there is none."""
         return self.cells[name] / self.foreground_mm2 if self.foreground_mm2 else None
 
 
@@ -70,7 +69,6 @@ class Summary:
         slide: the whole.
         parts: the regions, in their order.
         regions: where they lie.
-
     """
 
     slide: Part
@@ -79,7 +77,7 @@ class Summary:
 
 
 def summarise(result: SlideResult) -> Summary:
-    """Count the cells and measure the areas of a slide.
+    """Counts the cells and measures the areas of a slide.
 
     A cell belongs to the region at its place, or else to the nearest; with a region there, the
     regions add up to the slide.
@@ -110,11 +108,10 @@ def summarise(result: SlideResult) -> Summary:
 
 
 def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
-    """Write the summary as JSON; what is not known is null. The file appears whole or not at all.
+    """Writes the summary as JSON; what is not known is null. The file appears whole or not at all.
 
     Raises:
         OSError: if it cannot be written.
-
     """
     anchors = summary.regions.anchors().round(1).tolist()
     document = {
@@ -135,13 +132,12 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
 
 
 def write_csv(result: SlideResult, summary: Summary, path: str | os.PathLike):
-    """Write a row for the slide (region 0), then one a region; what is not known is empty.
+    """Writes a row for the slide (region 0), then one a region; what is not known is empty.
 
     The rows of many slides go into one table. The file appears whole or not at all.
 
     Raises:
         OSError: if it cannot be written.
-
     """
     rows = [
         {'slide': result.name, 'region': number, **_flat(_entry(part))}
@@ -186,14 +182,14 @@ def _short(value: float | None) -> float | None:
 def _histogram(
     first: np.ndarray, second: np.ndarray, num_first: int, num_second: int
 ) -> np.ndarray:
-    """Count the pairs of two kinds of numbers: [num_first, num_second] int64."""
+    """Counts the pairs of two kinds of numbers: [num_first, num_second] int64."""
     joint = first.astype(np.int64) * num_second + second
     counts = np.bincount(joint.ravel(), minlength=num_first * num_second)
     return counts.reshape(num_first, num_second)
 
 
 def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
-    """Count the tissue map's pixels by region and value, strip by strip: [R+1, 256]."""
+    """Counts the tissue map's pixels by region and value, strip by strip: [R+1, 256]."""
     height, width = result.tissue.shape
 
     def places(size: int, limit: int) -> np.ndarray:

@@ -17,7 +17,7 @@ _BATCH = 1 << 16
 
 
 def write(result: SlideResult, csv: str | os.PathLike, parquet: str | os.PathLike):
-    """Write the cells of a slide as two files; each appears whole or not at all.
+    """Writes the cells of a slide as two files; each appears whole or not at all.
 
     Columns: `x_px`, `y_px` in level-0 pixels with pixel centers at integers; `x_um`, `y_um` in
     micrometres from the slide's top left corner; `class`, its name; `score`, 0..1. Parquet holds
@@ -30,7 +30,6 @@ def write(result: SlideResult, csv: str | os.PathLike, parquet: str | os.PathLik
 
     Raises:
         OSError: if a file cannot be written.
-
     """
     schema = _schema(result)
     with contextlib.ExitStack() as stack:
@@ -57,7 +56,7 @@ def _schema(result: SlideResult) -> pa.Schema:
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
-    """Spell the classes out, for CSV knows no dictionary."""
+    """Spells the classes out, for CSV knows no dictionary."""
     return schema.set(schema.get_field_index('class'), pa.field('class', pa.string()))
 
 

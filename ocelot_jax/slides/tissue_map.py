@@ -18,7 +18,7 @@ _TILE = 512
 
 
 def write(result: SlideResult, path: str | os.PathLike):
-    """Write the tissue map of a slide; the file appears whole or not at all.
+    """Writes the tissue map of a slide; the file appears whole or not at all.
 
     Tiles are read from `result.tissue` one by one, so that a memmap never has to fit in memory.
 
@@ -28,7 +28,6 @@ def write(result: SlideResult, path: str | os.PathLike):
 
     Raises:
         OSError: if it cannot be written.
-
     """
     levels = _levels(result.tissue)
     options = {'dtype': np.uint8, 'tile': (_TILE, _TILE), 'compression': 'zlib'}
@@ -53,13 +52,13 @@ def write(result: SlideResult, path: str | os.PathLike):
 
 
 def class_names(tissue_classes: tuple[str, ...]) -> dict[str, str]:
-    """Name the values of the map's pixels."""
+    """Names the values of the map's pixels."""
     names = {str(value): name for value, name in enumerate(tissue_classes)}
     return names | {str(UNPREDICTED): 'not predicted'}
 
 
 def _levels(tissue: np.ndarray) -> list[np.ndarray]:
-    """View the map at 1, 1/2, 1/4, ... of its size, down to one tile."""
+    """Views the map at 1, 1/2, 1/4, ... of its size, down to one tile."""
     levels = [tissue]
     while max(levels[-1].shape) > _TILE and min(levels[-1].shape) > 1:
         step = 2 ** len(levels)
