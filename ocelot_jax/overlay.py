@@ -69,12 +69,12 @@ class Verdict:
 
 
 def cell_color(label: int) -> str:
-    """Colors the cells of a class, 1..K, as '#rrggbb'."""
+    """The color of the cells of a class, 1..K, as '#rrggbb'."""
     return _CELL_COLORS[(label - 1) % len(_CELL_COLORS)]
 
 
 def tissue_color(value: int) -> str:
-    """Colors a tissue class other than the background, 1..T-1, as '#rrggbb'."""
+    """The color of a tissue class other than the background, 1..T-1, as '#rrggbb'."""
     return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 

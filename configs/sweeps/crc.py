@@ -1,6 +1,6 @@
 """The nine models of Tables 5 and C.1 on small real pairs, three seeds each.
 
-`--override=data.source=PATH` names the pairs, `--override=num_epochs=6` shortens it.
+`--override=data.source=PATH` names the pairs, `--override=num_epochs=5` shortens it.
 """
 
 from typing import Any
