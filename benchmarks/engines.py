@@ -13,7 +13,9 @@ from pathlib import Path
 
 from benchmarks import compare, workload
 from benchmarks.step import median_seconds
-from ocelot_jax import cli, engines, network
+from ocelot_jax.cli import process
+from ocelot_jax.inference import engines
+from ocelot_jax.models import factory
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of an inference by one engine."""
     config = workload.create_config(options.size, options.batch)
     batch = workload.random_batch(config, options.size)
-    variables = workload.random_variables(network.create_model(config))
+    variables = workload.random_variables(factory.create_model(config))
     engine = engines.create(options.engine, config, variables)
     return {'infer_s': median_seconds(lambda: engine(batch), options.runs)}
 
@@ -63,5 +65,5 @@ def measure_all(options: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    cli.use_huge_pages()
+    process.use_huge_pages()
     main()

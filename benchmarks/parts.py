@@ -22,12 +22,15 @@ import numpy as np
 import scipy.ndimage
 import skimage.data
 import skimage.transform
-from ocelot_jax.datasets.pair_folder import PairFolder
 from PIL import Image
 
 from benchmarks import workload
 from benchmarks.step import infer_call, median_seconds
-from ocelot_jax import augment, inference, input_pipeline, network, targets
+from ocelot_jax.data import augmentation, targets
+from ocelot_jax.data.batches import train_batches
+from ocelot_jax.data.pair_folder import PairFolder
+from ocelot_jax.inference import loop
+from ocelot_jax.models import factory
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def main() -> None:
 
 def measure_pipeline(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
     """Pairs a second that the input pipeline reads, decodes and batches, after a first batch."""
-    batches = input_pipeline.train_batches(
+    batches = train_batches(
         source, batch_size=config.data.batch_size, seed=0, max_cells=config.data.max_cells
     )
     next(batches)
@@ -71,13 +74,13 @@ def measure_augmentation(
     config: ml_collections.ConfigDict, batch: dict[str, Any], runs: int
 ) -> dict[str, float]:
     """Seconds of augmenting a batch, and of drawing its target."""
-    augmentation = jax.jit(functools.partial(augment.augment, **config.augment))
+    augment = jax.jit(functools.partial(augmentation.augment, **config.augment))
     key = jax.random.key(0)
     radius = config.target.disk_radius_um / batch['cell_mpp']
     shape = batch['cell_image'].shape[1:3]
     draw = jax.jit(functools.partial(targets.cell_target, shape=shape, max_radius=9))
     return {
-        'augment_s': median_seconds(lambda: augmentation(key, batch), runs),
+        'augment_s': median_seconds(lambda: augment(key, batch), runs),
         'target_s': median_seconds(
             lambda: draw(batch['cell_points'], batch['cell_labels'], radius), runs
         ),
@@ -90,9 +93,9 @@ def measure_detection(
     """Seconds of finding a batch's cells, beside scikit-image's and the inference before it."""
     probs = random_probabilities(batch)
     on_device = jnp.asarray(probs)
-    detect = inference.Detector(config, workload.CELL_MPP)
+    detect = loop.Detector(config, workload.CELL_MPP)
     config.detection.backend = 'skimage'
-    reference = inference.Detector(config, workload.CELL_MPP)
+    reference = loop.Detector(config, workload.CELL_MPP)
     config.detection.backend = 'jax'
     seconds = median_seconds(lambda: detect(on_device), runs)
     inference_seconds = median_seconds(infer_call(config, batch), runs)
@@ -107,13 +110,13 @@ def measure_detection(
 
 def measure_evaluation(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
     """Seconds of predicting, matching and scoring every pair of a split, after compilation."""
-    model = network.create_model(config)
+    model = factory.create_model(config)
     variables = flax.jax_utils.replicate(workload.random_variables(model), jax.devices()[:1])
-    predict = inference.create_predictor(config, workload.CELL_MPP)
+    predict = loop.create_predictor(config, workload.CELL_MPP)
     predict(variables, workload.random_batch(config, source[0]['cell_image'].shape[0]))
     start = time.perf_counter()
-    found = inference.predictions(predict, variables, source, config)
-    inference.evaluate(found, len(source), config)
+    found = loop.predictions(predict, variables, source, config)
+    loop.evaluate(found, len(source), config)
     return {'pairs': len(source), 'evaluation_s': round(time.perf_counter() - start, 2)}
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import jax
 
 from benchmarks import workload
-from ocelot_jax import cli, input_pipeline
+from ocelot_jax.cli import process
+from ocelot_jax.data.batches import device_batches
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def step_call(encoder: str, size: int, batch_size: int, seeds: int) -> Callable[
     config.seeds = seeds
     step, state = workload.create_training(config)
     streams = [iter([workload.random_batch(config, size)]) for _ in range(seeds)]
-    batch = next(input_pipeline.device_batches(streams, 1))
+    batch = next(device_batches(streams, 1))
 
     def call() -> Any:
         nonlocal state
@@ -68,5 +69,5 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 if __name__ == '__main__':
-    cli.use_huge_pages()  # as training does
+    process.use_huge_pages()  # as training does
     main()

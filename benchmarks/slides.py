@@ -21,15 +21,17 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from ocelot_jax.configs import pred_inter2
 from scipy.spatial import cKDTree
 
-from configs import pred_inter2
-from ocelot_jax import detection, inference, network, runs
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import detection, loop
+from ocelot_jax.models import factory
 from ocelot_jax.slides import pipeline
 from ocelot_jax.slides.reader import Slide
 
 MPP = 0.25
-PATCHES = runs.Patches(128, 0.5, 128, 2.0)
+PATCHES = Patches(128, 0.5, 128, 2.0)
 _TILE = 512
 _SPACING_UM = 12.0
 _RADIUS_UM = 3.0
@@ -82,14 +84,14 @@ def make_method(with_network: bool) -> pipeline.Method:
     config.detection.threshold = 0.3
     engine = by_color
     if with_network:
-        variables = network.empty_variables(network.create_model(config))
-        compute = inference.create_engine(config, variables, ensemble=False)
+        variables = factory.empty_variables(factory.create_model(config))
+        compute = loop.create_engine(config, variables, ensemble=False)
 
         def engine(batch):
             compute(batch)[0].block_until_ready()
             return by_color(batch)
 
-    detect = inference.Detector(config, PATCHES.cell_mpp)
+    detect = loop.Detector(config, PATCHES.cell_mpp)
     return pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'), batch_size=4)
 
 

@@ -16,7 +16,10 @@ from typing import Any
 import jax
 
 from benchmarks import workload
-from ocelot_jax import cli, inference, input_pipeline, network
+from ocelot_jax.cli import process
+from ocelot_jax.data.batches import shard
+from ocelot_jax.inference import loop
+from ocelot_jax.models import factory
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
 def train_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call that takes one training step further."""
     step, state = workload.create_training(config)
-    batch = input_pipeline.shard(batch, 1)
+    batch = shard(batch, 1)
 
     def call() -> Any:
         nonlocal state
@@ -52,9 +55,9 @@ def train_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
 
 def infer_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call that computes both patches' class probabilities."""
-    model = network.create_model(config)
+    model = factory.create_model(config)
     variables = jax.device_put(workload.random_variables(model))
-    infer = jax.jit(functools.partial(inference.probabilities, model))
+    infer = jax.jit(functools.partial(loop.probabilities, model))
     return lambda: infer(variables, batch)
 
 
@@ -70,5 +73,5 @@ def median_seconds(call: Callable[[], Any], runs: int) -> float:
 
 
 if __name__ == '__main__':
-    cli.use_huge_pages()  # as training does
+    process.use_huge_pages()  # as training does
     main()

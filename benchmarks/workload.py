@@ -7,9 +7,11 @@ import flax.jax_utils
 import jax
 import ml_collections
 import numpy as np
+from ocelot_jax.configs import pred_inter2
 
-from configs import pred_inter2
-from ocelot_jax import network, train, train_state
+from ocelot_jax.models import factory
+from ocelot_jax.training import state as train_state
+from ocelot_jax.training.step import create_optimizer, create_train_step
 
 CELL_MPP = 0.2
 
@@ -48,7 +50,7 @@ def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.n
     }
 
 
-def random_variables(model: network.Model) -> dict[str, Any]:
+def random_variables(model: factory.Model) -> dict[str, Any]:
     """He-initialised variables, drawn by NumPy: quicker than compiling the initialisation."""
     rng = np.random.default_rng(0)
 
@@ -59,16 +61,16 @@ def random_variables(model: network.Model) -> dict[str, Any]:
             return scale * rng.standard_normal(leaf.shape, np.float32)
         return np.full(leaf.shape, name in ('scale', 'var'), np.float32)
 
-    return jax.tree_util.tree_map_with_path(draw, network.abstract_variables(model))
+    return jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
 
 
 def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., Any], Any]:
     """The training step, mapped over one device, and the state before the first one."""
-    model = network.create_model(config, train.AXIS)
-    tx = train.create_optimizer(config, 100)
+    model = factory.create_model(config, train_state.AXIS)
+    tx = create_optimizer(config, 100)
     variables = random_variables(model)
     states = [train_state.create(variables, tx=tx, averaged=False) for _ in range(config.seeds)]
-    step = train.create_train_step(config, model, tx, CELL_MPP)
+    step = create_train_step(config, model, tx, CELL_MPP)
     state = flax.jax_utils.replicate(train_state.join(states), jax.devices()[:1])
     # as an output of a mapped function, or the step would be compiled again for its own
-    return step, jax.pmap(lambda copy: copy, train.AXIS, devices=jax.devices()[:1])(state)
+    return step, jax.pmap(lambda copy: copy, train_state.AXIS, devices=jax.devices()[:1])(state)

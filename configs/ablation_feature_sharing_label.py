@@ -1,8 +1,7 @@
 """Table 7, second row: tissue labels without the large field of view, Feature sharing."""
 
 from ml_collections import ConfigDict
-
-from configs import feature_sharing
+from ocelot_jax.configs import feature_sharing
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Table 7, second row: tissue labels without the large field of view, Pred-to-inter-2."""
 
 from ml_collections import ConfigDict
-
-from configs import pred_inter2
+from ocelot_jax.configs import pred_inter2
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Cell-only on CARP (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import carp_pred_inter2, cell_only
+from ocelot_jax.configs import carp_pred_inter2, cell_only
 
 
 def get_config() -> ConfigDict:

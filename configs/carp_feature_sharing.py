@@ -1,8 +1,7 @@
 """Feature sharing on CARP (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import carp_pred_inter2, feature_sharing
+from ocelot_jax.configs import carp_pred_inter2, feature_sharing
 
 
 def get_config() -> ConfigDict:

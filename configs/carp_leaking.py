@@ -1,8 +1,7 @@
 """Tissue-label leaking on CARP (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import carp_pred_inter2, leaking
+from ocelot_jax.configs import carp_pred_inter2, leaking
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Pred-to-input on CARP (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import carp_pred_inter2, pred_input
+from ocelot_jax.configs import carp_pred_inter2, pred_input
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Pred-to-inter-2 on CARP (Table 5), and what all configurations on CARP share (Sec. 6.1, 6.2)."""
 
 from ml_collections import ConfigDict
-
-from configs import pred_inter2
+from ocelot_jax.configs import pred_inter2
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Pred-to-output on CARP (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import carp_pred_inter2, pred_output
+from ocelot_jax.configs import carp_pred_inter2, pred_output
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Cell-only: the cell branch by itself, the paper's baseline (Sec. 6.3)."""
 
 from ml_collections import ConfigDict
-
-from configs import default
+from ocelot_jax.configs import default
 
 
 def get_config() -> ConfigDict:

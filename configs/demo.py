@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 def get_config(model: str = 'pred_inter2') -> ConfigDict:
     """The configuration `configs/<model>.py` made to suit these pairs."""
-    config = importlib.import_module(f'configs.{model}').get_config()
+    config = importlib.import_module(f'ocelot_jax.configs.{model}').get_config()
     config.num_epochs = 3
     config.data.source = 'ocelot_synthetic/small'
     config.data.batch_size = 4

@@ -1,8 +1,7 @@
 """Feature sharing: both branches tell each other what they see (Sec. 5.3)."""
 
 from ml_collections import ConfigDict
-
-from configs import default
+from ocelot_jax.configs import default
 
 
 def get_config() -> ConfigDict:

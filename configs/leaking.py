@@ -1,8 +1,7 @@
 """Tissue-label leaking: the true tissue at the input (Sec. 4.2)."""
 
 from ml_collections import ConfigDict
-
-from configs import pred_input
+from ocelot_jax.configs import pred_input
 
 
 def get_config() -> ConfigDict:

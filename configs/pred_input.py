@@ -1,8 +1,7 @@
 """Pred-to-input: tissue probabilities beside the image (Sec. 5.2)."""
 
 from ml_collections import ConfigDict
-
-from configs import default
+from ocelot_jax.configs import default
 
 
 def get_config() -> ConfigDict:

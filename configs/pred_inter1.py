@@ -1,8 +1,7 @@
 """Pred-to-inter-1: tissue probabilities after the encoder (Sec. 5.2)."""
 
 from ml_collections import ConfigDict
-
-from configs import default
+from ocelot_jax.configs import default
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Pred-to-output: tissue probabilities after the decoder (Sec. 5.2)."""
 
 from ml_collections import ConfigDict
-
-from configs import default
+from ocelot_jax.configs import default
 
 
 def get_config() -> ConfigDict:

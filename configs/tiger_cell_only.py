@@ -1,8 +1,7 @@
 """Cell-only on TIGER (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import cell_only, tiger_pred_inter2
+from ocelot_jax.configs import cell_only, tiger_pred_inter2
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Feature sharing on TIGER (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import feature_sharing, tiger_pred_inter2
+from ocelot_jax.configs import feature_sharing, tiger_pred_inter2
 
 
 def get_config() -> ConfigDict:

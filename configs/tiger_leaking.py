@@ -1,8 +1,7 @@
 """Tissue-label leaking on TIGER (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import leaking, tiger_pred_inter2
+from ocelot_jax.configs import leaking, tiger_pred_inter2
 
 
 def get_config() -> ConfigDict:

@@ -1,8 +1,7 @@
 """Pred-to-inter-1 on TIGER (Table 5)."""
 
 from ml_collections import ConfigDict
-
-from configs import pred_inter1, tiger_pred_inter2
+from ocelot_jax.configs import pred_inter1, tiger_pred_inter2
 
 
 def get_config() -> ConfigDict:

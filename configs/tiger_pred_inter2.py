@@ -4,8 +4,7 @@ Patches of 128 px at 0.5 and 2 um/px; lengths in micrometres stay as on OCELOT.
 """
 
 from ml_collections import ConfigDict
-
-from configs import pred_inter2
+from ocelot_jax.configs import pred_inter2
 
 
 def get_config() -> ConfigDict:

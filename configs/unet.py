@@ -1,8 +1,7 @@
 """U-Net on the cell patch alone (Table C.1)."""
 
 from ml_collections import ConfigDict
-
-from configs import cell_only
+from ocelot_jax.configs import cell_only
 
 
 def get_config() -> ConfigDict:

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
-from ocelot_jax.datasets import features, pair_folder
+from ocelot_jax.datasets import features
 from tensorflow_datasets.core import dataset_info, shuffle
+
+from ocelot_jax.data import pair_folder
+from ocelot_jax.io.errors import MissingFileError
 
 # What TFDS may hold of a split before it sorts on disk; its own 1 GB is the whole of TIGER.
 _SHUFFLE_BYTES = 64 << 20
@@ -105,7 +108,7 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
             Path of the zip or of the unpacked folder; the last by name where there are several.
 
         Raises:
-            FileNotFoundError: with one line that says where to get it and where to put it.
+            MissingFileError: with one line that says where to get it and where to put it.
         """
         folder = manual_folder(dl_manager, cls.WANTED)
         found = [p for p in folder.glob(cls.ARCHIVES) if p.is_dir() or p.suffix == '.zip']
@@ -113,7 +116,7 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
             return max(found)
         if (folder / 'metadata.json').is_file():
             return folder
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'Manual directory {folder} holds no {cls.ARCHIVES}.zip: {cls.WANTED}'
         )
 
@@ -126,14 +129,14 @@ def manual_folder(dl_manager: tfds.download.DownloadManager, wanted: str) -> pat
         wanted: where to get the data and where to put them, for errors.
 
     Raises:
-        FileNotFoundError: with one line, if there is no such folder or nothing in it.
+        MissingFileError: with one line, if there is no such folder or nothing in it.
     """
     try:
         return pathlib.Path(dl_manager.manual_dir)
     except AssertionError as error:
         # TFDS says so of an empty folder too, and adds the instructions on lines of their own.
         reason = str(error).splitlines()[0].split('. ')[0]
-        raise FileNotFoundError(f'{reason}: {wanted}') from None
+        raise MissingFileError(f'{reason}: {wanted}') from None
 
 
 @contextlib.contextmanager

@@ -1,229 +1,37 @@
-"""Scores a run's best epoch: `python -m ocelot_jax.evaluate --workdir=RUN --split=test`.
+"""Scores the best epoch of a run: `python -m ocelot_jax.evaluate --workdir=RUN --split=test`.
 
 Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.json` and
-`scores.csv`, with the cells found (`predictions.json`, in the challenge's format), what reports
-are made of (see `records`) and a page of overlays (`overlays.png`). Several runs,
-`--workdir=RUN1,RUN2`, vote; what they and `--test_time_augmentation` come to is written to
-`<split>-ensemble` and `<split>-tta` of the first. So is what another `--engine` than XLA comes
-to, to `<split>-<engine>`.
+`scores.csv`, with the cells found (`predictions.json`, in the challenge's format), every pair
+and every cell with its outcome (`pairs.csv`, `cells.csv`, `tissue.npz`) and a page of overlays
+(`overlays.png`). Several runs, `--workdir=RUN1,RUN2`, are averaged; their results go to
+`<split>-ensemble` of the first, those of `--test_time_augmentation` to `<split>-tta`, those of an
+`--engine` other than XLA to `<split>-<engine>`.
 """
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import flax.jax_utils
-import jax
-import ml_collections
-import numpy as np
 from absl import flags
 
-from ocelot_jax import (
-    atomic,
-    challenge,
-    cli,
-    engines,
-    inference,
-    input_pipeline,
-    network,
-    overlay,
-    records,
-    text_table,
-    trained,
-)
-from ocelot_jax.datasets.pair_folder import as_record, split_name
-
-_OVERLAYS = 8
-
-Table = dict[str, dict[str, float]]
+from ocelot_jax.cli import app
+from ocelot_jax.inference.engines import ENGINES
 
 
-def evaluate_run(
-    workdirs: Sequence[Path],
-    split: str | None = None,
-    source: str | None = None,
-    untrained: bool = False,
-    test_time_augmentation: bool = False,
-    engine: str = 'xla',
-) -> Table:
-    """Scores the best epoch of a run on a split, and writes and prints what came out.
-
-    Args:
-        workdirs: the run's directory, or those of several that vote.
-        split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
-        source: other data than the run's own, named as `config.data.source` names it.
-        untrained: whether to score the network before training as well.
-        test_time_augmentation: see `trained.load`.
-        engine: what computes the network, one of `engines.ENGINES`.
-
-    Returns:
-        Row names ('population', each organ, and maybe 'untrained') to scores by name. Several
-        hosts write the scores alone.
-
-    Raises:
-        FileNotFoundError: the directory holds no run.
-        ValueError: the run has no finished epoch, or the data is wrong.
-    """
-    model = trained.load(workdirs, test_time_augmentation)
-    config = model.config
-    if source is not None:
-        config.data.source = source
-    split = split or input_pipeline.splits(config.data)[-1]
-    pairs = input_pipeline.open_source(config.data, split)
-    example = as_record(pairs[0])
-    cell_mpp = float(example['cell_mpp'])
-    if engine == 'xla':
-        predict = inference.create_predictor(config, cell_mpp, model.ensemble)
-        prepare = flax.jax_utils.replicate
-    else:
-        predict = inference.create_engine_predictor(config, cell_mpp)
-        prepare = lambda variables: engines.create(engine, config, variables, model.ensemble)
-
-    def found(variables: dict[str, Any]) -> Iterator[inference.Prediction]:
-        return inference.predictions(predict, prepare(variables), pairs, config)
-
-    kept: list[inference.Prediction] = []
-    evaluation = inference.evaluate(_keep(found(model.variables), kept), len(pairs), config)
-    organs = np.array([as_record(pairs[i])['organ'] for i in range(len(pairs))])
-    table = tabulate(evaluation, organs, config)
-    if untrained:
-        initial = network.init_variables(network.create_model(config), config.seed, example)
-        initial = inference.stack([initial]) if model.ensemble else initial
-        before = inference.evaluate(found(initial), len(pairs), config)
-        table['untrained'] = {'pairs': len(pairs), **inference.scores(before, config)}
-    if jax.process_index() == 0:
-        kind = '-ensemble' * model.ensemble + '-tta' * test_time_augmentation
-        kind += f'-{engine}' * (engine != 'xla')
-        folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
-        folder.mkdir(parents=True, exist_ok=True)
-        names = ' and '.join(
-            f'{workdir}, step {step}' for workdir, step in zip(workdirs, model.steps, strict=True)
-        )
-        print(f'{names}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
-        if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
-            write_predictions(kept, folder / 'predictions.json', config)
-            records.write_records(kept, pairs, folder, config)
-            write_overlays(kept, pairs, folder / 'overlays.png', config)
-            print(folder / 'overlays.png')
-        # last: where they are, the evaluation is whole
-        write_scores(table, folder)
-    return table
-
-
-def tabulate(
-    evaluation: inference.Evaluation, organs: np.ndarray, config: ml_collections.ConfigDict
-) -> Table:
-    """Scores by row: the whole population, then each organ (Table 6).
-
-    Args:
-        evaluation: of N pairs.
-        organs: [N] names.
-        config: as `configs/default.py`.
-    """
-    rows = {'population': np.ones(len(organs), bool)}
-    rows |= {str(organ): organs == organ for organ in np.unique(organs)}
-    return {
-        name: {'pairs': int(chosen.sum()), **inference.scores(evaluation, config, chosen)}
-        for name, chosen in rows.items()
-    }
-
-
-def render(table: Table) -> str:
-    """The table as text, columns aligned."""
-    names = list(table['population'])
-    cells = [['', *names]]
-    for row, scores in table.items():
-        cells.append([row, *(_format(scores.get(name)) for name in names)])
-    return text_table.align(cells)
-
-
-def write_scores(table: Table, folder: Path) -> None:
-    """Writes the table as `scores.json` and `scores.csv`."""
-    with atomic.replacing(folder / 'scores.json') as path:
-        path.write_text(json.dumps(table, indent=2) + '\n')
-    names = list(table['population'])
-    with atomic.replacing(folder / 'scores.csv') as path, path.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['row', *names])
-        writer.writerows([row, *map(scores.get, names)] for row, scores in table.items())
-
-
-def write_predictions(
-    predictions: list[inference.Prediction], path: Path, config: ml_collections.ConfigDict
-) -> None:
-    """Writes the cells found in the challenge's format."""
-    cells = [(found.points, found.labels, found.scores) for found in predictions]
-    challenge.write(path, cells, num_classes=len(config.data.cell_classes))
-
-
-def write_overlays(
-    predictions: list[inference.Prediction],
-    pairs: Any,
-    path: Path,
-    config: ml_collections.ConfigDict,
-) -> None:
-    """Draws a few pairs, evenly spread over the split, on one page."""
-    classes = tuple(config.data.cell_classes)
-    pictures = [overlay.draw_legend(classes, tuple(config.data.tissue_classes))]
-    chosen = np.unique(np.linspace(0, len(predictions) - 1, _OVERLAYS).astype(int))
-    for found in (predictions[i] for i in chosen):
-        pair = as_record(pairs[found.index])
-        cell_um = float(pair['cell_mpp']) * pair['cell_image'].shape[1]
-        tissue_um = float(pair['tissue_mpp']) * pair['tissue_image'].shape[1]
-        verdict = overlay.judge(
-            inference.match(found, config),
-            found.points,
-            found.labels,
-            found.true_points,
-            found.true_labels,
-        )
-        pictures.append(
-            overlay.draw_pair(
-                title=f'{pair["pair_id"]} {pair["organ"]}',
-                cell_image=pair['cell_image'],
-                tissue_image=pair['tissue_image'],
-                tissue_mask=found.true_tissue,
-                tissue_pred=found.tissue,
-                center=pair['center'],
-                fov_ratio=cell_um / tissue_um,
-                verdict=verdict,
-                radius=found.distance,
-                cell_classes=classes,
-            )
-        )
-    overlay.write_page(pictures, path)
-
-
-def _keep(
-    predictions: Iterable[inference.Prediction], kept: list[inference.Prediction]
-) -> Iterator[inference.Prediction]:
-    """Passes predictions on, and keeps them."""
-    for prediction in predictions:
-        kept.append(prediction)
-        yield prediction
-
-
-def _format(value: float | None) -> str:
-    if value is None:
-        return '-'
-    return str(value) if isinstance(value, int) else f'{value:.3f}'
-
-
-def _define_flags() -> None:
+def define_flags() -> None:
+    """Defines the command's flags."""
     flags.DEFINE_list('workdir', None, 'Directory of the run, or of several.', required=True)
     flags.DEFINE_string('split', None, 'train, val or test; by default test, or val without one.')
     flags.DEFINE_string('source', None, "Other data than the run's own, as config.data.source.")
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
-    flags.DEFINE_enum('engine', 'xla', engines.ENGINES, 'What computes the network.')
+    flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
     flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
 
 
 def main() -> None:
     """Scores the run that the flags name."""
+    from ocelot_jax.evaluation import evaluator
+
     values = flags.FLAGS
-    evaluate_run(
+    evaluator.evaluate_run(
         [Path(workdir) for workdir in values.workdir],
         values.split,
         values.source,
@@ -234,5 +42,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    _define_flags()
-    cli.run(main)
+    define_flags()
+    app.run(main)

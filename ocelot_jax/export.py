@@ -1,155 +1,47 @@
-"""Writes a run's best epoch as a graph: `python -m ocelot_jax.export --workdir=RUN OUT.onnx`.
+"""Writes a run's network for other programs: `python -m ocelot_jax.export --workdir=RUN OUT.onnx`.
 
-The graph takes the pictures of pairs, in batches of any size, and gives the class probabilities
-of every pixel; `onnx_graph.to_onnx` names its inputs and outputs. Before the file appears, what
-ONNX Runtime computes from it is compared with JAX.
+OUT.onnx is the best epoch as an ONNX graph, written once ONNX Runtime computes from it what JAX
+does. OUT.safetensors holds its branches under the names of segmentation_models.pytorch.
 """
 
-import argparse
-import functools
-import json
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
+from absl import flags
 
-from ocelot_jax import atomic, engines, inference, network, runs, trained
-
-_TOLERANCE = 1e-4
-_PAIRS = 2
+from ocelot_jax.cli import app, parsing
+from ocelot_jax.io.errors import InputError
 
 
-def export(workdir: Path, file: Path, patches: runs.Patches | None = None) -> float:
-    """Writes the best epoch of a run as an ONNX graph, and checks it against JAX.
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+    flags.DEFINE_string(
+        'patches', None, "SIDE,UM,SIDE,UM: patches of the graph; the run's own by default."
+    )
+
+
+def main(file: str) -> None:
+    """Exports the run that the flags name.
 
     Args:
-        workdir: the run's directory.
-        file: `.onnx`, to be written.
-        patches: what the graph is for; what the run was trained on where None.
-
-    Returns:
-        The largest difference of any probability on random pairs.
-
-    Raises:
-        FileNotFoundError: there is no run.
-        ValueError: its best epoch is not there, what it was trained on is not known, a package
-            is not installed, or graph and JAX differ.
+        file: what to write.
     """
-    if file.suffix != '.onnx':
-        raise ValueError(f'{file}: want a name that ends in .onnx')
-    if not file.parent.is_dir():
-        raise FileNotFoundError(f'{file}: the folder {file.parent} is not there; make it first')
-    onnx = engines.require('onnx', 'the export')
-    engines.require('onnxruntime', 'the check of the export')
-    from ocelot_jax import onnx_graph  # needs them
+    workdir, path = Path(flags.FLAGS.workdir), Path(file)
+    if path.suffix == '.onnx':
+        from ocelot_jax.inference import exporting
 
-    run = trained.load([workdir])
-    patches = patches or trained.patches_of(run)
-    model = network.create_model(run.config)
-    sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
-    graph = onnx_graph.to_onnx(
-        model, jax.device_get(run.variables), *sizes, _metadata(run, patches)
-    )
-    onnx.checker.check_model(graph)
-    with atomic.replacing(file) as temporary:
-        onnx.save(graph, temporary)
-        difference = compare(model, run.variables, temporary, random_pairs(patches))
-        if not difference <= _TOLERANCE:
-            raise ValueError(
-                f'{file}: probabilities of graph and JAX differ by {difference:.1e}, more than '
-                f'{_TOLERANCE:.0e}; not written'
-            )
-    return difference
+        patches = parsing.parse_patches(flags.FLAGS.patches)
+        difference = exporting.export(workdir, path, patches)
+        print(f'{path}: probabilities within {difference:.1e} of those of JAX')
+    elif path.suffix == '.safetensors':
+        from ocelot_jax.interop import pretrained
 
-
-def compare(
-    model: network.Model, variables: Any, file: Path, batch: Mapping[str, np.ndarray]
-) -> float:
-    """The largest difference between JAX's probabilities and those that a graph gives.
-
-    Args:
-        model: from `network.create_model`.
-        variables: the model's.
-        file: the graph.
-        batch: pairs, as `input_pipeline` gives them.
-    """
-    compute = jax.jit(functools.partial(inference.probabilities, model))
-    expected = [x for x in compute(variables, dict(batch)) if x is not None]
-    session = engines.open_onnxruntime(file.read_bytes())
-    found = session.run({name: batch[name] for name in session.inputs})
-    # NumPy's maximum keeps what is not a number
-    return float(np.max([np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]))
-
-
-def random_pairs(patches: runs.Patches) -> dict[str, np.ndarray]:
-    """Pairs of noise, their cell patches anywhere in their tissue patches."""
-    rng = np.random.default_rng(0)
-
-    def noise(side: int, *channels: int) -> np.ndarray:
-        return rng.integers(0, 256, (_PAIRS, side, side, *channels), np.uint8)
-
-    return {
-        'cell_image': noise(patches.cell_size, 3),
-        'tissue_image': noise(patches.tissue_size, 3),
-        'tissue_mask': noise(patches.tissue_size) // 100,
-        'center': rng.uniform(0.2, 0.8, (_PAIRS, 2)).astype(np.float32),
-        'cell_mpp': np.full(_PAIRS, patches.cell_mpp, np.float32),
-        'tissue_mpp': np.full(_PAIRS, patches.tissue_mpp, np.float32),
-    }
-
-
-def _metadata(run: trained.Trained, patches: runs.Patches) -> dict[str, str]:
-    """What the file tells of itself, values as JSON."""
-    config = run.config
-    values = {
-        'cell_classes': ['no cell', *config.data.cell_classes],
-        'tissue_classes': list(config.data.tissue_classes),
-        'cell_mpp': patches.cell_mpp,
-        'tissue_mpp': patches.tissue_mpp,
-        'step': run.steps[0],
-        'config': config.to_dict(),
-    }
-    return {name: json.dumps(value) for name, value in values.items()}
-
-
-def _parse_patches(text: str) -> runs.Patches:
-    cell_size, cell_mpp, tissue_size, tissue_mpp = text.split(',')
-    return runs.Patches(int(cell_size), float(cell_mpp), int(tissue_size), float(tissue_mpp))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exports the run that the command line names.
-
-    Args:
-        arguments: the command line after the program's name; `sys.argv`'s where None.
-
-    Returns:
-        The exit status: 0, or 1 after one line about what is wrong.
-    """
-    parser = argparse.ArgumentParser(
-        prog='python -m ocelot_jax.export', description=export.__doc__.split('\n')[0]
-    )
-    parser.add_argument('--workdir', type=Path, required=True, help='directory of the run')
-    parser.add_argument('--format', choices=['onnx'], default='onnx')
-    parser.add_argument(
-        '--patches',
-        type=_parse_patches,
-        metavar='SIDE,UM,SIDE,UM',
-        help='sides (pixels) and um/px of cell and tissue patches, by default those of the run',
-    )
-    parser.add_argument('file', type=Path, metavar='OUT.onnx', help='file to write')
-    options = parser.parse_args(arguments)
-    try:
-        difference = export(options.workdir, options.file, options.patches)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(f'{options.file}: probabilities within {difference:.1e} of those of JAX')
-    return 0
+        pretrained.export(workdir, path)
+        print(path)
+    else:
+        raise InputError(f'{path}: want a name that ends in .onnx or .safetensors')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    define_flags()
+    app.run(main, positionals=['OUT'])

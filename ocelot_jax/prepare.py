@@ -1,226 +1,35 @@
 """Turns a data set's files into TFDS records: `python -m ocelot_jax.prepare ocelot`.
 
-TFDS reads TFRecord as `tf.data` and ArrayRecord by random access, and prepares one of the two.
-This leaves both side by side, so that both ways work by name and with no import of ours:
-
-    tfds.load('ocelot', split='train')
-    tfds.builder('ocelot').as_data_source('train')
-    tfds.data_source('ocelot', split='train', data_dir=DIR)
-
-The latter two, which training reads, need no TensorFlow. Without a `data_dir`, TFDS 4.9.10 lets
-`tfds.data_source` read only what was prepared in ArrayRecord first, which `tfds.load` cannot read.
+Leaves TFRecord and ArrayRecord side by side, so that `tfds.load` and random access both work by
+name and with no import of ours (see `data.preparation`). NAME is a data set of `datasets/`, with
+/CONFIG where it has several.
 """
 
-import argparse
-import contextlib
-import importlib.util
-import os
-import pathlib
-import pkgutil
-import sys
-import tempfile
-from collections.abc import Iterator
+from absl import flags
 
-from ocelot_jax import datasets
-
-FORMATS = ('tfrecord', 'array_record')
-_SUFFIX = '_dataset_builder'
-_INFO = 'dataset_info.json'
+from ocelot_jax.cli import app
 
 
-def prepare(
-    name: str,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
-) -> pathlib.Path:
-    """Prepares a data set in TFRecord and ArrayRecord, or what is missing of the two.
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string('data_dir', None, "Where TFDS keeps its data sets; TFDS's own by default.")
+    flags.DEFINE_string(
+        'manual_dir', None, 'Where downloads by hand lie; DATA_DIR/downloads/manual by default.'
+    )
 
-    Each step ends in one renaming: whatever kills it, the next call completes the rest. Where
-    all is there already, nothing is written and TensorFlow is not needed.
+
+def main(name: str) -> None:
+    """Prepares the data set that the command names.
 
     Args:
-        name: name of one of our data sets, such as 'ocelot' or 'ocelot_synthetic/small'.
-        data_dir: where TFDS keeps its data sets; TFDS's own default where None.
-        manual_dir: where downloads by hand lie; `data_dir`/downloads/manual where None.
-
-    Returns:
-        The folder that holds the records of both formats.
-
-    Raises:
-        FileNotFoundError: if the data must be downloaded by hand first.
-        ValueError: if there is no such data set, or one of its files is bad.
-        ImportError: if something must be written and TensorFlow is not installed.
+        name: of the data set.
     """
-    builder = _builder(name, data_dir)
-    if not (pathlib.Path(builder.data_dir) / _INFO).exists():
-        _require_tensorflow()
-        _download_and_prepare(builder, manual_dir)
-    for file_format in FORMATS:
-        if not _has(builder, file_format):
-            _require_tensorflow()
-            _add_format(builder, file_format)
-    return pathlib.Path(builder.data_dir)
+    from ocelot_jax.data import preparation
 
-
-def builder_names() -> list[str]:
-    """Names of the data sets that can be prepared, from the folders of `datasets/`."""
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(datasets.__path__)
-        if module.ispkg and _has_builder(module.name)
-    )
-
-
-def _has_builder(name: str) -> bool:
-    spec = importlib.util.find_spec(f'{datasets.__name__}.{name}.{name}{_SUFFIX}')
-    return spec is not None
-
-
-def _builder(name: str, data_dir: str | os.PathLike | None):
-    """Makes the builder of a data set by name, with an optional configuration."""
-    dataset, _, config = name.partition('/')
-    if dataset not in builder_names():
-        known = ', '.join(builder_names())
-        raise ValueError(f'data set is {name!r}; want one of {known}')
-    import tensorflow_datasets as tfds
-
-    # Not registered: by name, TFDS shall find the prepared files and both their formats.
-    module = f'{datasets.__name__}.{dataset}.{dataset}{_SUFFIX}'
-    builder_cls = tfds.core.community.builder_cls_from_module(module)
-    configs = [known.name for known in builder_cls.BUILDER_CONFIGS]
-    if config and config not in configs:
-        known = ', '.join(f'{dataset}/{each}' for each in configs) or dataset
-        raise ValueError(f'data set is {name!r}; want one of {known}')
-    if data_dir is not None:
-        data_dir = os.path.abspath(os.path.expanduser(data_dir))
-    return builder_cls(data_dir=data_dir, config=config or None)
-
-
-def _require_tensorflow():
-    if importlib.util.find_spec('tensorflow') is None:
-        raise ImportError(
-            'TensorFlow is not installed, which preparing a data set needs (reading one does '
-            "not): pip install 'ocelot_jax[datasets]'"
-        )
-    # Its greetings tell nothing about the data.
-    for variable, value in (('TF_CPP_MIN_LOG_LEVEL', '2'), ('TF_ENABLE_ONEDNN_OPTS', '0')):
-        os.environ.setdefault(variable, value)
-    import tensorflow as tf
-
-    # It would take the memory of a GPU that JAX is to train on; too late where it did already.
-    with contextlib.suppress(RuntimeError):
-        tf.config.set_visible_devices([], 'GPU')
-
-
-def _download_and_prepare(builder, manual_dir: str | os.PathLike | None):
-    import tensorflow_datasets as tfds
-
-    config = tfds.download.DownloadConfig(
-        manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
-    )
-    builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
-
-
-def _has(builder, file_format: str) -> bool:
-    """Whether a format is announced in `dataset_info.json` and all its shards are there."""
-    from tensorflow_datasets.core import dataset_info
-
-    # The info of a builder made from its class knows only the first format.
-    proto = dataset_info.read_proto_from_builder_dir(builder.data_dir)
-    return file_format in dataset_info.available_file_formats(proto) and all(
-        path.exists() for _, path in _shards(builder, file_format)
-    )
-
-
-def _shards(builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-    """Paths of all shards, in the format that the builder reads now and in another."""
-    for split in builder.info.splits.values():
-        source = split.filename_template
-        target = source.replace(filetype_suffix=file_format)
-        count = split.num_shards
-        for old, new in zip(
-            source.sharded_filepaths(count), target.sharded_filepaths(count), strict=True
-        ):
-            yield pathlib.Path(old), pathlib.Path(new)
-
-
-def _add_format(builder, file_format: str):
-    """Writes a prepared data set's records once more in another format, beside the first.
-
-    TFDS's own `convert_format` reads no ArrayRecord, and does not announce the new format where
-    it was killed between the last shard and `dataset_info.json`.
-    """
-    from tensorflow_datasets.core import dataset_info, file_adapters
-
-    directory = pathlib.Path(builder.data_dir)
-    held = builder.info.file_format.value
-    if held not in FORMATS or not _has(builder, held):
-        raise ValueError(
-            f'{directory}: its {held} files are not whole or in no format we read; want '
-            f'{" or ".join(FORMATS)}: remove the folder and prepare it again'
-        )
-    adapter = file_adapters.ADAPTER_FOR_FORMAT[file_adapters.FileFormat(file_format)]
-    with tempfile.TemporaryDirectory(prefix='.converting-', dir=directory.parent) as scratch:
-        for old, new in _shards(builder, file_format):
-            written = pathlib.Path(scratch) / new.name
-            adapter.write_examples(written, enumerate(_serialized(old)))
-            os.replace(written, new)
-        proto = dataset_info.read_proto_from_builder_dir(directory)
-        # `tfds.load` looks at the first format alone, `tfds.data_source` at all.
-        proto.file_format = FORMATS[0]
-        proto.alternative_file_formats[:] = FORMATS[1:]
-        dataset_info.write_dataset_info_proto(proto, scratch)
-        # The last step: until now nothing has told TFDS of the new files.
-        os.replace(pathlib.Path(scratch) / _INFO, directory / _INFO)
-
-
-def _serialized(path: pathlib.Path) -> Iterator[bytes]:
-    """Yields a shard's records, as serialized examples."""
-    if 'array_record' in path.name:
-        from array_record.python import array_record_data_source
-
-        with array_record_data_source.ArrayRecordDataSource([str(path)]) as source:
-            yield from (source[index] for index in range(len(source)))
-    else:
-        import tensorflow as tf
-
-        yield from (record.numpy() for record in tf.data.TFRecordDataset(str(path)))
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str):
-        """Exits with the message alone."""
-        self.exit(2, f'{self.prog}: {message}; see --help\n')
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Prepares the data set that the command line names.
-
-    Args:
-        arguments: the command line after the program's name; `sys.argv`'s where None.
-
-    Returns:
-        The exit status: 0, or 1 after one line about what is wrong.
-    """
-    parser = _Parser(
-        prog='python -m ocelot_jax.prepare', description=prepare.__doc__.split('\n')[0]
-    )
-    parser.add_argument('name', help=f'one of {", ".join(builder_names())}; with /CONFIG')
-    parser.add_argument('--data_dir', help="where TFDS keeps its data sets; TFDS's own by default")
-    parser.add_argument(
-        '--manual_dir', help='where downloads by hand lie; DATA_DIR/downloads/manual by default'
-    )
-    options = parser.parse_args(arguments)
-    try:
-        directory = prepare(options.name, options.data_dir, options.manual_dir)
-    except (ValueError, OSError, ImportError) as error:
-        print(f'{parser.prog}: {error}', file=sys.stderr)
-        return 1
-    print(f'{options.name} is prepared in {directory}')
-    return 0
+    directory = preparation.prepare(name, flags.FLAGS.data_dir, flags.FLAGS.manual_dir)
+    print(f'{name} is prepared in {directory}')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    define_flags()
+    app.run(main, positionals=['NAME'])

@@ -1,4 +1,4 @@
-"""From runs to the paper's tables: `python -m ocelot_jax.report DIR`.
+"""Makes the paper's tables of runs: `python -m ocelot_jax.report DIR`.
 
 Finds all evaluated runs below DIR, averages repeats, and writes to `DIR/report` Tables 5, 6, 7,
 C.1 and D.1 in the paper's form beside its numbers (`table_5.md`, `.csv`, `.tex`, ...), and
@@ -10,60 +10,29 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax import cli
-from ocelot_jax.reporting import candidates, collect, sections, table_files, tables
+from ocelot_jax.cli import app
 
 
-def write_report(root: Path, output: Path | None = None) -> Path:
-    """Writes the tables and the page of all runs below a directory.
-
-    Args:
-        root: the directory.
-        output: where to write; `<root>/report` where None.
-
-    Returns:
-        The page.
-
-    Raises:
-        FileNotFoundError: there is no evaluated run.
-        ValueError: a run's configuration or scores are not what they should be.
-        RuntimeError: what writes the page is not installed.
-    """
-    try:
-        from ocelot_jax.reporting import page
-    except ModuleNotFoundError as error:
-        raise RuntimeError(
-            f"{error.name} is not installed; the page needs pip install -e '.[slides]'"
-        ) from error
-    found = collect.collect(root)
-    filled = tables.make_tables(found)
-    described = [sections.describe(found, data) for data in found.data_sets]
-    folder = output or root / 'report'
-    folder.mkdir(parents=True, exist_ok=True)
-    for table in filled:
-        table_files.write(table, folder)
-    path = folder / 'index.html'
-    page.write(root, found, filled, described, candidates.list_candidates(found), path)
-    return path
-
-
-def _define_flags():
+def define_flags() -> None:
+    """Defines the command's flags."""
     flags.DEFINE_string('output', None, 'Folder to write; DIR/report by default.')
 
 
-def main(root: str):
+def main(root: str) -> None:
     """Reports on the runs below the directory that the command names.
 
     Args:
         root: the directory.
     """
+    from ocelot_jax.reporting import report
+
     output = flags.FLAGS.output
-    path = write_report(Path(root), None if output is None else Path(output))
+    path = report.write_report(Path(root), None if output is None else Path(output))
     for table in sorted(path.parent.glob('table_*.md')):
         print(table)
     print(path)
 
 
 if __name__ == '__main__':
-    _define_flags()
-    cli.run(main, positionals=['DIR'])
+    define_flags()
+    app.run(main, positionals=['DIR'])

@@ -1,67 +1,19 @@
-"""Scores a file of predictions in the challenge's format against a data set.
+"""Scores cells that any program found: the official mF1 of a file in the challenge's format.
 
     python -m ocelot_jax.score --predictions=FILE.json --data=DIR_OR_ZIP --split=val
 
-prints one JSON object: the official mF1, and F1, precision and recall of each class.
+prints one JSON object: mF1, and F1, precision and recall of each class.
 """
 
 import json
-import math
-import os
 
-import numpy as np
 from absl import flags
 
-from ocelot_jax import challenge, cli, metrics
-from ocelot_jax.datasets.pair_folder import PairFolder, split_name
+from ocelot_jax.cli import app
 
 
-def score_file(
-    predictions: str | os.PathLike,
-    folder: PairFolder,
-    split: str,
-    match_distance_um: float = 3.0,
-) -> dict[str, float]:
-    """Scores a file of predictions; reads no image.
-
-    Args:
-        predictions: JSON file in the challenge's format (`ocelot_jax.challenge`); `image_<i>` is
-        the pair of rank i in the split sorted by pair id.
-        folder: the data set, whose cell classes the labels are.
-        split: 'train', 'validation' (or 'val') or 'test'.
-        match_distance_um: the cutoff in micrometres; becomes pixels through each cell patch's
-        own micrometres per pixel.
-
-    Returns:
-        The scores, as `metrics.f1_scores` names them.
-
-    Raises:
-        FileNotFoundError: there is no such file of predictions.
-        ValueError: the predictions, the annotations or the arguments are not as they should be.
-    """
-    if not (match_distance_um > 0 and math.isfinite(match_distance_um)):
-        raise ValueError(f'match_distance_um is {match_distance_um}; want micrometres above 0')
-    folder.as_data_source(split)  # Raises where the split is empty or lacks files.
-    pairs, _ = folder.pairs(split_name(split))
-    num_classes = len(folder.cell_classes)
-    points = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
-    counts = metrics.Counts.zeros(num_classes)
-    for rank, pair in enumerate(pairs):
-        # The patch's size is known from its image alone, which is not read for this.
-        cells = folder.decode('cells', pair.split, pair.pair_id, (math.inf, math.inf))
-        match = metrics.match_cells(
-            *points.of_image(rank),
-            np.stack([cells['x'], cells['y']], axis=-1),
-            cells['label'],
-            distance=match_distance_um / pair.cell_mpp,
-            num_classes=num_classes,
-        )
-        counts += match.counts
-    return metrics.f1_scores(counts, folder.cell_classes)
-
-
-def define_flags():
-    """Defines the command's flags; not on import, for other commands have some of the same."""
+def define_flags() -> None:
+    """Defines the command's flags."""
     flags.DEFINE_string('predictions', None, "JSON file in the challenge's format.", required=True)
     flags.DEFINE_string('data', None, "Directory or zip in OCELOT's layout.", required=True)
     flags.DEFINE_string('split', None, 'train, val or test.', required=True)
@@ -69,14 +21,19 @@ def define_flags():
     flags.DEFINE_list('cell_classes', ['BC', 'TC'], 'Names of the labels 1, 2, ...')
 
 
-def main():
+def main() -> None:
     """Prints the score of the flags' predictions."""
+    from ocelot_jax.data.pair_folder import PairFolder
+    from ocelot_jax.evaluation import official
+
     values = flags.FLAGS
     folder = PairFolder(values.data, cell_classes=values.cell_classes)
-    scores = score_file(values.predictions, folder, values.split, values.match_distance_um)
+    scores = official.score_file(
+        values.predictions, folder, values.split, values.match_distance_um
+    )
     print(json.dumps(scores))
 
 
 if __name__ == '__main__':
     define_flags()
-    cli.run(main)
+    app.run(main)

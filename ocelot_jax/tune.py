@@ -1,4 +1,4 @@
-"""Tunes how cells are detected: `python -m ocelot_jax.tune --workdir=RUN`.
+"""Tunes how a run's cells are detected: `python -m ocelot_jax.tune --workdir=RUN`.
 
 Smoothing, least distance and threshold are chosen by the validation mF1 of the run's best epoch
 over a grid around the configuration's values. The choice is kept with the run, in
@@ -6,158 +6,25 @@ over a grid around the configuration's values. The choice is kept with the run, 
 of the whole grid.
 """
 
-import csv
-import itertools
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from absl import flags
 
-from ocelot_jax import atomic, cli, detection, inference, input_pipeline, metrics, runs, trained
-
-SCORES = 'tuning.csv'
-# of the configuration's lengths
-SIGMAS = (0.5, 1.0, 1.5, 2.0)
-DISTANCES = (0.75, 1.0, 1.5, 2.0)
-THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))
+from ocelot_jax.cli import app
 
 
-class Setting(NamedTuple):
-    """A point of the grid; the fields are those of `config.detection`."""
-
-    sigma_um: float
-    min_distance_um: float
-    threshold: float
-
-
-def tune_run(workdir: Path) -> Setting:
-    """Chooses a run's detection settings and keeps them with it.
-
-    Args:
-        workdir: the run's directory.
-
-    Raises:
-        FileNotFoundError: the directory holds no run.
-        ValueError: the run has no finished epoch, or its data are not there.
-    """
-    # around the configuration's values, not those of an earlier choice
-    (workdir / runs.DETECTION).unlink(missing_ok=True)
-    model = trained.load([workdir])
-    pairs = input_pipeline.open_source(model.config.data, 'validation')
-    counts = count_matches(model, pairs)
-    classes = model.config.data.cell_classes
-    scores = {
-        setting: metrics.f1_scores(metrics.Counts(*values), classes)
-        for setting, values in counts.items()
-    }
-    chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
-    with atomic.replacing(workdir / SCORES) as path, path.open('w', newline='') as file:
-        names = [*Setting._fields, *scores[chosen]]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(setting._asdict() | row for setting, row in scores.items())
-    runs.write_detection(workdir, chosen._asdict())
-    values = ', '.join(f'{name} {value:g}' for name, value in chosen._asdict().items())
-    print(f'{workdir / runs.DETECTION}: {values}; validation mF1 {scores[chosen]["mF1"]:.3f}')
-    return chosen
-
-
-def count_matches(model: trained.Trained, pairs: input_pipeline.Source) -> dict[Setting, Any]:
-    """Counts of the official score at every point of the grid.
-
-    Args:
-        model: a run.
-        pairs: N pairs.
-
-    Returns:
-        [3,K] int64 by setting: of each class true positives, false positives and true cells.
-    """
-    config = model.config
-    mpp = float(pairs[0]['cell_mpp'])
-    engine = model.create_engine()
-    lengths = list(
-        itertools.product(
-            [factor * config.detection.sigma_um for factor in SIGMAS],
-            [factor * config.detection.min_distance_um for factor in DISTANCES],
-        )
-    )
-    settings = [Setting(*pair, threshold) for pair in lengths for threshold in THRESHOLDS]
-    counts = {setting: np.zeros((3, len(config.data.cell_classes)), int) for setting in settings}
-    batches = input_pipeline.eval_batches(
-        pairs, batch_size=config.data.batch_size, max_cells=config.data.max_cells
-    )
-    for batch in batches:
-        probs, _ = engine(batch)
-        for sigma_um, min_distance_um in lengths:
-            cells, heights = find_candidates(
-                probs,
-                sigma=detection.to_pixels(sigma_um, mpp),
-                min_distance=detection.to_whole_pixels(min_distance_um, mpp),
-                threshold=min(THRESHOLDS),
-                max_cells=config.detection.max_cells,
-            )
-            cells, heights = jax.device_get((cells, heights))
-            for row, threshold in itertools.product(np.flatnonzero(batch['valid']), THRESHOLDS):
-                # what is lower than another peak never suppresses it, so fewer peaks are these
-                found = heights[row] > threshold
-                matched = _match(cells, row, found, batch, config).counts
-                setting = Setting(sigma_um, min_distance_um, threshold)
-                counts[setting] += np.stack([matched.tp, matched.fp, matched.gt])
-    return counts
-
-
-def find_candidates(
-    probs: jax.Array, *, sigma: float, **settings: Any
-) -> tuple[detection.Cells, jax.Array]:
-    """The cells of `detection.detect`, and how high their peaks are.
-
-    Args:
-        probs: [B,H,W,1+K].
-        sigma: as there.
-        **settings: as there.
-
-    Returns:
-        The cells, N to the patch, and [B,N] float32; zero in the padding.
-    """
-    cells = detection.detect(probs, sigma=sigma, **settings)
-    heights = _peak_map(jnp.asarray(probs), sigma)
-    x, y = jnp.moveaxis(cells.points.astype(jnp.int32), -1, 0)
-    heights = heights[jnp.arange(len(heights))[:, None], y, x]
-    return cells, jnp.where(cells.labels > 0, heights, 0.0)
-
-
-_peak_map = jax.jit(detection.peak_map, static_argnums=1)
-
-
-def _match(
-    cells: detection.Cells,
-    row: int,
-    found: np.ndarray,
-    batch: inference.Batch,
-    config: ml_collections.ConfigDict,
-) -> metrics.Match:
-    """Matches some of the cells found in one pair of a batch with the true ones."""
-    true = batch['cell_count'][row]
-    return metrics.match_cells(
-        cells.points[row, found],
-        cells.labels[row, found],
-        cells.scores[row, found],
-        batch['cell_points'][row, :true],
-        batch['cell_labels'][row, :true],
-        distance=config.match_distance_um / float(batch['cell_mpp'][row]),
-        num_classes=len(config.data.cell_classes),
-    )
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 
 
 def main() -> None:
     """Tunes the run that the flags name."""
-    tune_run(Path(flags.FLAGS.workdir))
+    from ocelot_jax.evaluation import tuning
+
+    tuning.tune_run(Path(flags.FLAGS.workdir))
 
 
 if __name__ == '__main__':
-    flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
-    cli.run(main)
+    define_flags()
+    app.run(main)

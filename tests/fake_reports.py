@@ -6,16 +6,18 @@ import importlib
 import json
 
 import numpy as np
-from ocelot_jax.datasets.pair_folder import PairFolder, as_record
 
-from ocelot_jax import evaluate, inference, records, runs
+from ocelot_jax.data.pair_folder import PairFolder, as_record
+from ocelot_jax.evaluation import evaluator, outcomes
+from ocelot_jax.inference import loop
+from ocelot_jax.runs import directory
 
 THRESHOLDS = np.arange(0.1, 0.95, 0.1).round(2)
 
 
 def make_config(name, source, seed=0, **changes):
     """A configuration by its file's name; `changes` are fields, dots as double underscores."""
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'ocelot_jax.configs.{name}').get_config()
     config.seed, config.data.source = seed, str(source)
     config.num_epochs = 6
     config.update_from_flattened_dict({k.replace('__', '.'): v for k, v in changes.items()})
@@ -40,7 +42,7 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
         files: whether the records of pairs and cells, the tuning and the tissue are there too.
     """
     path.mkdir(parents=True)
-    runs.write_config(path, config)
+    directory.write_config(path, config)
     rng = np.random.default_rng([config.seed, int(1e4 * quality)])
     for split in splits:
         folder = path / 'evaluation' / split
@@ -51,11 +53,11 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
             predict(i, pair, quality + slides[pair['slide_name']], config, tissue, rng)
             for i, pair in enumerate(pairs)
         ]
-        evaluation = inference.evaluate(found, len(pairs), config)
+        evaluation = loop.evaluate(found, len(pairs), config)
         organs = np.array([pair['organ'] for pair in pairs])
-        evaluate.write_scores(evaluate.tabulate(evaluation, organs, config), folder)
+        evaluator.write_scores(evaluator.tabulate(evaluation, organs, config), folder)
         if files:
-            records.write_records(found, pairs, folder, config)
+            outcomes.write_records(found, pairs, folder, config)
     write_metrics(path, config, quality, tissue, rng)
     if files:
         write_tuning(path, quality)
@@ -77,7 +79,7 @@ def predict(index, pair, quality, config, tissue, rng):
     labels = np.concatenate([labels, rng.integers(1, classes + 1, false)])
     good = np.concatenate([right, np.zeros(false, bool)])
     scores = np.where(good, rng.beta(5, 1.5, len(good)), rng.beta(2.5, 2, len(good)))
-    return inference.Prediction(
+    return loop.Prediction(
         index=index,
         points=points.astype(np.float32),
         labels=labels,

@@ -3,9 +3,11 @@
 import narrow
 import numpy as np
 
-from ocelot_jax import checkpoint, network, runs
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.models import factory
+from ocelot_jax.runs import checkpoints, directory
 
-SMALL = runs.Patches(64, 0.5, 64, 2.0)
+SMALL = Patches(64, 0.5, 64, 2.0)
 
 
 def small_config(**changes):
@@ -34,13 +36,13 @@ def record(patches):
 def make_run(workdir, config, patches=SMALL, variables=None):
     """Writes what training would leave: configuration, patches and weights, zero where None."""
     workdir.mkdir(parents=True)
-    runs.write_config(workdir, config)
+    directory.write_config(workdir, config)
     if patches:
-        runs.write_patches(workdir, record(patches))
+        directory.write_patches(workdir, record(patches))
     if variables is None:
-        variables = network.empty_variables(network.create_model(config))
-    with checkpoint.open_manager(workdir) as manager:
-        checkpoint.save(
+        variables = factory.empty_variables(factory.create_model(config))
+    with checkpoints.open_manager(workdir) as manager:
+        checkpoints.save(
             manager,
             1,
             variables=variables,

@@ -18,6 +18,6 @@ XLA_FLAGS = ' '.join(f'--{name}={str(value).lower()}' for name, value in COMPILE
 
 
 def get_config(name: str = 'pred_inter2') -> ConfigDict:
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'ocelot_jax.configs.{name}').get_config()
     config.model.encoder_name = ENCODER
     return config

@@ -3,10 +3,9 @@
 import flax.traverse_util
 import jax
 import numpy as np
+from ocelot_jax.configs import pred_inter2
 
-from configs import pred_inter2
-from ocelot_jax import network
-from ocelot_jax.models import ENCODERS, resnet
+from ocelot_jax.models import ENCODERS, factory, resnet
 
 SMALL_ENCODERS = {
     'resnet10': resnet.Variant((1, 1, 1, 1)),
@@ -55,7 +54,7 @@ def random_variables(model, seed=0):
             return 1 + 0.2 * np.abs(noise)
         return 0.2 * noise
 
-    variables = jax.tree_util.tree_map_with_path(draw, network.abstract_variables(model))
+    variables = jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
     if getattr(model, 'context', 'none') in ('label', 'prediction'):
         _heed_context(model, variables)
     return variables
@@ -63,7 +62,7 @@ def random_variables(model, seed=0):
 
 def _heed_context(model, variables):
     """Makes the few channels that a seam adds weigh more than all the others."""
-    plain = network.abstract_variables(model.clone(context='none'))
+    plain = factory.abstract_variables(model.clone(context='none'))
     plain = flax.traverse_util.flatten_dict(plain['params']['cell'])
     for path, kernel in flax.traverse_util.flatten_dict(variables['params']['cell']).items():
         added = kernel.shape[-2] - plain[path].shape[-2] if path[-1] == 'kernel' else 0

@@ -11,7 +11,12 @@ import jax
 import narrow
 import numpy as np
 
-from ocelot_jax import inference, input_pipeline, network, train, train_state
+from ocelot_jax.data.batches import eval_batches, shard
+from ocelot_jax.data.sources import open_source
+from ocelot_jax.inference import loop
+from ocelot_jax.models import factory
+from ocelot_jax.training import state as train_state
+from ocelot_jax.training.step import create_optimizer, create_train_step
 
 # what the network does not depend on; configurations that are then equal take one step together
 SAME = {
@@ -53,19 +58,19 @@ def draw_variables(model):
         fan_in = np.prod(leaf.shape[:-1]) if path[-1].key == 'kernel' else 100
         return rng.standard_normal(leaf.shape, np.float32) / np.float32(np.sqrt(fan_in))
 
-    return jax.tree_util.tree_map_with_path(draw, network.abstract_variables(model))
+    return jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
 
 
 def take_step(config):
-    pairs = input_pipeline.open_source(config.data, 'train')
+    pairs = open_source(config.data, 'train')
     mpp = float(pairs[0]['cell_mpp'])
-    model = network.create_model(config, train.AXIS)
-    tx = train.create_optimizer(config, 1)
+    model = factory.create_model(config, train_state.AXIS)
+    tx = create_optimizer(config, 1)
     state = train_state.create(draw_variables(model), tx=tx, averaged=False)
     before = jax.device_get(state.variables['params'])
-    [batch] = input_pipeline.eval_batches(pairs, batch_size=2, max_cells=16)
-    step = train.create_train_step(config, model, tx, mpp)
-    sharded = input_pipeline.shard(batch, jax.local_device_count())
+    [batch] = eval_batches(pairs, batch_size=2, max_cells=16)
+    step = create_train_step(config, model, tx, mpp)
+    sharded = shard(batch, jax.local_device_count())
     state, losses = step(flax.jax_utils.replicate(state), sharded)
     after = jax.device_get(flax.jax_utils.unreplicate(state).variables['params'])
     moved = {
@@ -75,7 +80,7 @@ def take_step(config):
         )
         for branch in before
     }
-    predict = inference.create_predictor(config, mpp)
+    predict = loop.create_predictor(config, mpp)
     cells, tissue = predict(state.variables, batch)
     return {
         'losses': {key: float(value[0]) for key, value in losses.items()},

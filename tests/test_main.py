@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ocelot_jax import evaluate, inference
+from ocelot_jax.evaluation import evaluator
+from ocelot_jax.inference import loop
 
 
 def run(*arguments, module='main'):
@@ -35,7 +36,7 @@ def test_unknown_field_on_the_command_line(tmp_path):
 def test_unknown_field_in_a_file(tmp_path):
     file = tmp_path / 'mine.py'
     file.write_text(
-        'from configs import default\n'
+        'from ocelot_jax.configs import default\n'
         'def get_config():\n'
         '    config = default.get_config()\n'
         '    config.optimizer.rate = 1.0\n'
@@ -99,7 +100,7 @@ def test_evaluating_no_run(tmp_path):
 
 def test_table_pools_counts_over_the_pairs_of_each_row():
     """Organ rows are scores of pooled counts, not means of scores."""
-    config = evaluate.ml_collections.ConfigDict(
+    config = evaluator.ml_collections.ConfigDict(
         {'data': {'cell_classes': ('BC', 'TC'), 'tissue_classes': ('BG', 'CA')}}
     )
     # true positives, false positives, true cells; by class
@@ -107,8 +108,8 @@ def test_table_pools_counts_over_the_pairs_of_each_row():
         [[[8, 0], [2, 0], [10, 5]], [[0, 3], [0, 3], [0, 4]], [[1, 1], [1, 1], [2, 2]]]
     )
     confusion = np.array([[[6, 2], [1, 1]], [[0, 0], [0, 0]], [[4, 0], [0, 6]]])
-    table = evaluate.tabulate(
-        inference.Evaluation(counts, confusion), np.array(['kidney', 'bladder', 'kidney']), config
+    table = evaluator.tabulate(
+        loop.Evaluation(counts, confusion), np.array(['kidney', 'bladder', 'kidney']), config
     )
     assert list(table) == ['population', 'bladder', 'kidney']
     assert [row['pairs'] for row in table.values()] == [3, 1, 2]
@@ -117,7 +118,7 @@ def test_table_pools_counts_over_the_pairs_of_each_row():
     assert table['bladder']['F1/TC'] == pytest.approx(2 * 0.5 * 0.75 / 1.25)
     assert table['kidney']['IoU/CA'] == pytest.approx(7 / 10)
     assert 'mIoU' not in table['bladder']
-    rendered = evaluate.render(table).splitlines()
+    rendered = evaluator.render(table).splitlines()
     assert len({len(line) for line in rendered}) == 1
     assert rendered[0].split()[:2] == ['pairs', 'mF1']
     assert rendered[2].split()[0] == 'bladder'

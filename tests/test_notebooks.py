@@ -24,7 +24,8 @@ from conftest import ROOT, make_release
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from ocelot_jax import overlay, sweep
+from ocelot_jax.sweeping import sweep
+from ocelot_jax.viz import overlay
 
 FOLDER = ROOT / 'notebooks'
 QUICKSTART, TABLES = 'quickstart', 'reproduce_tables'

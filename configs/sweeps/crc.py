@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from configs.sweeps import table5
+from ocelot_jax.configs.sweeps import table5
 
 MODELS = (*table5.MODELS, 'unet', 'mfovce')
 

@@ -7,7 +7,7 @@ best on stained slides. The README's table is of `--override=num_epochs=8` and
 
 from typing import Any
 
-from configs.sweeps import crc
+from ocelot_jax.configs.sweeps import crc
 
 
 def get_sweep() -> dict[str, Any]:

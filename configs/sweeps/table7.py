@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from configs.sweeps import table5
+from ocelot_jax.configs.sweeps import table5
 
 MODELS = (
     'cell_only',

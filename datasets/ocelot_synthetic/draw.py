@@ -7,9 +7,11 @@ patch) and from near (cell patch).
 import dataclasses
 
 import numpy as np
-from ocelot_jax.datasets import release
 from ocelot_jax.datasets.ocelot_synthetic import cells as cells_lib
 from ocelot_jax.datasets.ocelot_synthetic import cytoplasm, noise, nuclei, stain, tissue
+
+from ocelot_jax.data import release
+from ocelot_jax.io.errors import InputError
 
 SPLITS = tuple(release.SPLIT_FOLDERS)
 
@@ -67,7 +69,7 @@ def draw_scene(
 ) -> Scene:
     """Draws a pair without its pixels; the arguments are those of `draw_pair`."""
     if not 0 <= ambiguous_share < 1:
-        raise ValueError(f'ambiguous_share is {ambiguous_share}; want a number in [0, 1)')
+        raise InputError(f'ambiguous_share is {ambiguous_share}; want a number in [0, 1)')
     number = split_number(split)
     rng = noise.generator(seed, number, index)
     # Both draws are spread evenly over any run of pairs, so that small splits have the paper's
@@ -168,7 +170,7 @@ def draw_pair(
         float32, cell_mpp and tissue_mpp float32.
 
     Raises:
-        ValueError: for another split, or a share outside of [0, 1).
+        InputError: for another split, or a share outside of [0, 1).
     """
     scene = draw_scene(geometry, seed, split, index, ambiguous_share)
     slide_name, organ, look = draw_slide(seed, split, scene.slide)

@@ -10,6 +10,8 @@ import dataclasses
 import numpy as np
 from ocelot_jax.datasets.ocelot_synthetic import noise
 
+from ocelot_jax.io.errors import InputError
+
 BACKGROUND, CANCER, UNKNOWN = 0, 1, 255
 
 # Table 4 and Section 3.1 of the paper: shares of the tissue patches' pixels.
@@ -37,9 +39,9 @@ class Geometry:
 
     def __post_init__(self):
         if self.size % 8 or self.size <= 0:
-            raise ValueError(f'Geometry.size is {self.size}; want a positive multiple of 8')
+            raise InputError(f'Geometry.size is {self.size}; want a positive multiple of 8')
         if not self.cell_mpp > 0:
-            raise ValueError(f'Geometry.cell_mpp is {self.cell_mpp}; want um per pixel above 0')
+            raise InputError(f'Geometry.cell_mpp is {self.cell_mpp}; want um per pixel above 0')
 
     @property
     def tissue_mpp(self) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ocelot_jax.io.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entry:
@@ -32,12 +34,12 @@ def read(path: pathlib.Path) -> dict[str, Entry]:
         The entries by the names of the images, without the folders that precede them there.
 
     Raises:
-        ValueError: with one line that names the file, the entry and what is wrong with it.
+        InputError: with one line that names the file, the entry and what is wrong with it.
     """
     try:
         content = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: not JSON ({error})') from None
+        raise InputError(f'{path}: not JSON ({error})') from None
     images, annotations = (_objects(content, key, path) for key in ('images', 'annotations'))
     names, sizes = {}, {}
     for index, image in enumerate(images):
@@ -45,7 +47,7 @@ def read(path: pathlib.Path) -> dict[str, Entry]:
         image_id = _field(image, 'id', int, where)
         name = _field(image, 'file_name', str, where).replace('\\', '/').rpartition('/')[2]
         if image_id in names or name in sizes:
-            raise ValueError(f'{where}: {name}, id {image_id}, is there twice; want each once')
+            raise InputError(f'{where}: {name}, id {image_id}, is there twice; want each once')
         names[image_id] = name
         sizes[name] = _size(image, where)
     boxes = _boxes_by_name(annotations, names, path)
@@ -60,19 +62,19 @@ def _boxes_by_name(
         where = f'{path}: annotations[{index}]'
         image_id = _field(annotation, 'image_id', int, where)
         if image_id not in names:
-            raise ValueError(f"{where}: 'image_id' is {image_id}; want the id of an image")
+            raise InputError(f"{where}: 'image_id' is {image_id}; want the id of an image")
         boxes[names[image_id]].append(_box(annotation, where))
     categories = {str(annotation.get('category_id')) for annotation in annotations}
     if len(categories) > 1:
         found = ', '.join(sorted(categories))
-        raise ValueError(f'{path}: boxes of categories {found}; want one, of lymphocytes')
+        raise InputError(f'{path}: boxes of categories {found}; want one, of lymphocytes')
     return {name: np.array(own, np.float64).reshape(-1, 4) for name, own in boxes.items()}
 
 
 def _objects(content, key: str, path: pathlib.Path) -> list[Mapping]:
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise ValueError(f"{path}: '{key}' is missing or no list of objects; want COCO's format")
+        raise InputError(f"{path}: '{key}' is missing or no list of objects; want COCO's format")
     return value
 
 
@@ -80,7 +82,7 @@ def _field(entry: Mapping, key: str, kind: type, where: str):
     value = entry.get(key)
     if not isinstance(value, kind):
         found = 'missing' if value is None else repr(value)
-        raise ValueError(f"{where}: '{key}' is {found}; want {kind.__name__}")
+        raise InputError(f"{where}: '{key}' is {found}; want {kind.__name__}")
     return value
 
 
@@ -94,5 +96,5 @@ def _box(annotation: Mapping, where: str) -> list[float]:
     box = _field(annotation, 'bbox', list, where)
     finite = [v for v in box if isinstance(v, int | float) and math.isfinite(v)]
     if len(box) != 4 or len(finite) != 4 or min(box[2:]) < 0:
-        raise ValueError(f"{where}: 'bbox' is {box}; want x, y and a width, height of 0 or more")
+        raise InputError(f"{where}: 'bbox' is {box}; want x, y and a width, height of 0 or more")
     return box

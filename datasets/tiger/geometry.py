@@ -7,6 +7,8 @@ Corners, boxes and sizes are pixels of an image counted from its upper left corn
 import numpy as np
 from PIL import Image
 
+from ocelot_jax.io.errors import InputError
+
 # Sz_c and Sz_t: sides of the square patches as they are cut. Tissue patches then shrink to the
 # cell patches' side.
 CELL_SIZE = 128
@@ -112,11 +114,11 @@ def tissue_classes(mask: np.ndarray) -> np.ndarray:
     """Maps TIGER's tissue classes [h, w] uint8 to 0 BG, 1 ST and 255 UNK, likewise [h, w] uint8.
 
     Raises:
-        ValueError: if there is any other value than 0..7; the text names it.
+        InputError: if there is any other value than 0..7; the text names it.
     """
     if mask.max(initial=0) not in _CLASSES:
         value = mask[mask > max(_CLASSES)].min()
-        raise ValueError(f'mask value {value} is no class; want 0..{max(_CLASSES)}')
+        raise InputError(f'mask value {value} is no class; want 0..{max(_CLASSES)}')
     return np.array(list(_CLASSES.values()), np.uint8)[mask]
 
 

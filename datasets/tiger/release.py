@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ocelot_jax.datasets import validation
 from ocelot_jax.datasets.tiger import coco, geometry
 from PIL import Image
+
+from ocelot_jax.data import validation
+from ocelot_jax.io.errors import InputError
 
 REGIONS, CELLS = 'tissue-bcss', 'tissue-cells'
 COCO = f'{CELLS}/tiger-coco.json'
@@ -90,7 +92,7 @@ def read_rois(root: pathlib.Path) -> list[Roi]:
         The regions of both folders, in the order of their names.
 
     Raises:
-        ValueError: with one line that names the first bad file (in sorted order), what was found
+        InputError: with one line that names the first bad file (in sorted order), what was found
             there and what is wanted, and how many more are bad.
     """
     entries = coco.read(root / COCO)
@@ -122,7 +124,7 @@ def load_mask(root: pathlib.Path, name: str) -> np.ndarray:
     try:
         return geometry.tissue_classes(mask)
     except ValueError as error:
-        raise ValueError(f'{root / name}: {error}') from None
+        raise InputError(f'{root / name}: {error}') from None
 
 
 def _list(root: pathlib.Path, folder: str) -> dict[str, set[str]]:
@@ -140,7 +142,7 @@ def _list(root: pathlib.Path, folder: str) -> dict[str, set[str]]:
 def _require_both(root: pathlib.Path, folder: str, name: str, names: Mapping[str, set[str]]):
     for kind, other in (('images', 'masks'), ('masks', 'images')):
         if name not in names[kind]:
-            raise ValueError(
+            raise InputError(
                 f'{root / folder}/{kind}/{name}: missing, but {other}/{name} is there; get both'
             )
 
@@ -152,7 +154,7 @@ def _read_roi(
     path = root / folder / 'images' / name
     match = _NAME.fullmatch(name)
     if not match:
-        raise ValueError(
+        raise InputError(
             f'{path}: the name has no bracket; want NAME_[x1, y1, x2, y2].png, the place on the '
             'slide in pixels'
         )
@@ -176,13 +178,13 @@ def _verified_size(image: Image.Image) -> _Size:
 
 def _checked_boxes(where: str, entry: coco.Entry | None, size: _Size) -> np.ndarray:
     if entry is None:
-        raise ValueError(f'{where}: no entry for it; want one, with or without boxes')
+        raise InputError(f'{where}: no entry for it; want one, with or without boxes')
     if entry.size is not None:
         _check_size(where, entry.size, size, 'as the image itself')
     points = geometry.box_centers(entry.boxes)
     outside = np.any((points < 0) | (points >= size), axis=-1)
     for x, y, width, height in entry.boxes[outside]:
-        raise ValueError(
+        raise InputError(
             f'{where}: box x {x:g}, y {y:g}, width {width:g}, height {height:g} is outside; '
             f'want its center within {_text(size)}'
         )
@@ -194,7 +196,7 @@ def _check_size(
 ):
     # Brackets may be rounded; where they are farther off, they are not pixels of the image.
     if any(abs(a - b) > tolerance for a, b in zip(found, wanted, strict=True)):
-        raise ValueError(f'{where}: size is {_text(found)}; want {_text(wanted)}, {why}')
+        raise InputError(f'{where}: size is {_text(found)}; want {_text(wanted)}, {why}')
 
 
 def _slides_without_region(root: pathlib.Path, rois: Sequence[Roi]) -> dict[str, str]:
@@ -220,8 +222,8 @@ def _read(path: pathlib.Path, modes: Sequence[str], use: Callable[[Image.Image],
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow's words for an unknown format end in the name of the file.
         reason = str(error).split(f" '{path}'")[0]
-        raise ValueError(f'{path}: cannot be decoded ({reason}); want a whole PNG') from None
-    raise ValueError(f'{path}: color mode is {mode}; want {_MODES[modes]}')
+        raise InputError(f'{path}: cannot be decoded ({reason}); want a whole PNG') from None
+    raise InputError(f'{path}: color mode is {mode}; want {_MODES[modes]}')
 
 
 def _text(size: Sequence) -> str:

@@ -4,15 +4,16 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 
-from ocelot_jax.datasets import release as ocelot_release
-from ocelot_jax.datasets.patients import patient
 from ocelot_jax.datasets.tiger import plan
+
+from ocelot_jax.data import release
+from ocelot_jax.data.patients import patient
 
 _SEED = 2023
 
 # OCELOT's 6 : 2 : 2, for the patients of either kind in turn. Where there are few of them, the
 # beginnings see to it that three are in three splits.
-_TRAIN, _VALIDATION, _TEST = ocelot_release.SPLIT_FOLDERS
+_TRAIN, _VALIDATION, _TEST = release.SPLIT_FOLDERS
 _PATTERNS = (
     (_TRAIN, _VALIDATION, _TEST, _TRAIN, _TRAIN),
     (_TEST, _VALIDATION, _TRAIN, _TRAIN, _TRAIN),
@@ -40,7 +41,7 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
         split_of |= zip(_shuffled(kind), itertools.cycle(pattern), strict=False)
     divided = {
         split: [region for region in regions if split_of[patient(region.slide)] == split]
-        for split in ocelot_release.SPLIT_FOLDERS
+        for split in release.SPLIT_FOLDERS
     }
     return {split: own for split, own in divided.items() if own}
 

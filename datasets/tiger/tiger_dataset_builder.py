@@ -10,6 +10,8 @@ import tensorflow_datasets as tfds
 from ocelot_jax.datasets import builder, features
 from ocelot_jax.datasets.tiger import plan, records, release, splits
 
+from ocelot_jax.io.errors import InputError, MissingFileError
+
 if TYPE_CHECKING:
     import apache_beam as beam
 
@@ -59,7 +61,7 @@ class Builder(builder.PairBuilder):
         root = find_data(dl_manager)
         regions = plan.plan(release.read_rois(root))
         if not regions:
-            raise ValueError(
+            raise InputError(
                 f'{root}: no region is large enough for a pair; want cell ROIs of 128 x 128 with '
                 '512 x 512 around them, or regions larger than 1024 x 1024'
             )
@@ -86,10 +88,10 @@ def find_data(dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
         dl_manager: knows the folder.
 
     Raises:
-        FileNotFoundError: with one line that says where to get the data and where to put them.
+        MissingFileError: with one line that says where to get the data and where to put them.
     """
     folder = builder.manual_folder(dl_manager, _WANTED)
     root = release.find_root(folder)
     if root is None:
-        raise FileNotFoundError(f'Manual directory {folder} holds no {release.COCO}: {_WANTED}')
+        raise MissingFileError(f'Manual directory {folder} holds no {release.COCO}: {_WANTED}')
     return root

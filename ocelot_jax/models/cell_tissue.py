@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import alignment, branch, layers
+from ocelot_jax.models import alignment, layers
+from ocelot_jax.models import seams as seams_lib
 from ocelot_jax.models.deeplab import DeepLabV3Plus
 from ocelot_jax.models.unet import UNet
 
@@ -84,23 +85,23 @@ class CellTissue(nn.Module):
 
         match self.context:
             case 'none':
-                seams = branch.run(cell, images, train)
+                seams = seams_lib.run(cell, images, train)
             case 'label':
                 known = jax.nn.one_hot(batch['tissue_mask'], self.tissue_classes)
-                seams = branch.run(cell, images, train, self._injection(known, place))
+                seams = seams_lib.run(cell, images, train, self._injection(known, place))
             case 'prediction':
-                seams = branch.run(tissue, images, train)
+                seams = seams_lib.run(tissue, images, train)
                 found = nn.softmax(seams['tissue']['logits'])
                 if not self.context_gradient:
                     found = jax.lax.stop_gradient(found)
                 found = jnp.repeat(found, len(images['cell']) // len(found), axis=0)
-                seams |= branch.run(cell, images, train, self._injection(found, place))
+                seams |= seams_lib.run(cell, images, train, self._injection(found, place))
             case 'features':
-                seams = branch.run(cell | tissue, images, train, self._sharing(place, train))
+                seams = seams_lib.run(cell | tissue, images, train, self._sharing(place, train))
         logits = {name: seams[name]['logits'] if name in seams else None for name in images}
         return {'cell_logits': logits['cell'], 'tissue_logits': logits['tissue']}
 
-    def _branch(self, name: str, num_classes: int, dropout: float) -> branch.Branch:
+    def _branch(self, name: str, num_classes: int, dropout: float) -> seams_lib.Branch:
         shared = {
             'num_classes': num_classes,
             'encoder_name': self.encoder_name,
@@ -113,10 +114,10 @@ class CellTissue(nn.Module):
             return UNet(**shared)
         return DeepLabV3Plus(aspp_dropout=self.aspp_dropout, **shared)
 
-    def _injection(self, tissue: Array, place: tuple[Array, Array]) -> branch.Exchange:
+    def _injection(self, tissue: Array, place: tuple[Array, Array]) -> seams_lib.Exchange:
         """The exchange that injects tissue probabilities [B,h,w,T] at `seam` (Fig. 4)."""
 
-        def inject(seam: str, features: branch.Features) -> branch.Features:
+        def inject(seam: str, features: seams_lib.Features) -> seams_lib.Features:
             if seam != self.seam:
                 return features
             cell = features['cell']
@@ -125,10 +126,10 @@ class CellTissue(nn.Module):
 
         return inject
 
-    def _sharing(self, place: tuple[Array, Array], train: bool) -> branch.Exchange:
+    def _sharing(self, place: tuple[Array, Array], train: bool) -> seams_lib.Exchange:
         """The exchange of features that both branches share (Fig. 6)."""
 
-        def share(seam: str, features: branch.Features) -> branch.Features:
+        def share(seam: str, features: seams_lib.Features) -> seams_lib.Features:
             direction = self.sharing.get(seam, 'none')
             if direction == 'none':
                 return features
@@ -157,8 +158,8 @@ class FeatureSharing(nn.Module):
 
     @nn.compact
     def __call__(
-        self, features: branch.Features, place: tuple[Array, Array], train: bool
-    ) -> branch.Features:
+        self, features: seams_lib.Features, place: tuple[Array, Array], train: bool
+    ) -> seams_lib.Features:
         """Exchanges `cell` [B,h,w,C] and `tissue` [B,h,w,C] at `place`, (center, ratio)."""
         both = self.direction == 'both'
         given = {}

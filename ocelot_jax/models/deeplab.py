@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import branch, layers
+from ocelot_jax.models import layers
+from ocelot_jax.models import seams as seams_lib
 from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
@@ -72,7 +73,7 @@ class DeepLabV3Plus(nn.Module):
     axis_name: str | None = None
     remat: bool = False
 
-    SEAMS = branch.SEAMS
+    SEAMS = seams_lib.SEAMS
 
     def setup(self):
         shared = {'axis_name': self.axis_name}
@@ -99,7 +100,7 @@ class DeepLabV3Plus(nn.Module):
             `low` [B,H/4,W/4,64], `encoder` [B,H/16,W/16,512], `aspp` [B,H/16,W/16,256],
             `decoder` [B,H/4,W/4,256] (`low` and `encoder` four times as deep in ResNet-50).
         """
-        seams = branch.run({'alone': self}, {'alone': x}, train)['alone']
+        seams = seams_lib.run({'alone': self}, {'alone': x}, train)['alone']
         del seams['input']
         return seams.pop('logits'), seams
 

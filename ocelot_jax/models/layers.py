@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ocelot_jax.models.convolution import conv
-from ocelot_jax.models.depthwise import depthwise_conv
+from ocelot_jax.models.ops.convolution import conv
+from ocelot_jax.models.ops.depthwise import depthwise_conv
 
 Array = jax.Array
 

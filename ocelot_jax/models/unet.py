@@ -8,7 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import branch, layers
+from ocelot_jax.models import layers
+from ocelot_jax.models import seams as seams_lib
 from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
@@ -69,7 +70,7 @@ class UNet(nn.Module):
 
     def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
         """Applies the branch by itself, as `deeplab.DeepLabV3Plus`; sides multiples of 32."""
-        seams = branch.run({'alone': self}, {'alone': x}, train)['alone']
+        seams = seams_lib.run({'alone': self}, {'alone': x}, train)['alone']
         del seams['input']
         return seams.pop('logits'), seams
 

@@ -1,1 +1,4 @@
-"""From runs to the paper's tables: what was trained, how well it does, and how sure that is."""
+"""Runs to tables, comparisons and a page.
+
+May import what lies below it: evaluation, runs, viz, data, metrics, io.
+"""

@@ -4,8 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting.collect import Collection, Settings
-from ocelot_jax.reporting.intervals import Estimate
 
 _SHOWN = 12
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy import optimize
 
-from ocelot_jax import overlay
+from ocelot_jax.metrics.calibration import Reliability
+from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import svg
-from ocelot_jax.reporting.cell_measures import Reliability
-from ocelot_jax.reporting.intervals import Estimate
 from ocelot_jax.reporting.svg import INK, MISSED, QUIET
+from ocelot_jax.viz import overlay
 
 _LINES = 3.1  # Inches of height.
 _BAR = 0.3  # Of a bar, inches.

@@ -9,11 +9,11 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from ocelot_jax import runs
-from ocelot_jax.reporting import run_files
+from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.metrics.intervals import Estimate, estimate
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
-from ocelot_jax.reporting.intervals import Estimate, estimate
 from ocelot_jax.reporting.paper_scores import POPULATION
+from ocelot_jax.runs import directory, files
 
 SPLITS = ('validation', 'test')
 _CONFIG, _METRICS = 'config.json', 'metrics.csv'
@@ -39,7 +39,7 @@ class Run:
     data: str
     experiment: str
     settings: str
-    scores: dict[str, run_files.Table]
+    scores: dict[str, files.Table]
 
     @property
     def seed(self) -> int:
@@ -65,17 +65,17 @@ class Run:
         """Names a file of the evaluation on a split."""
         return self.path / 'evaluation' / split / name
 
-    def pairs(self, split: str) -> run_files.PairRecords:
+    def pairs(self, split: str) -> files.PairRecords:
         """Reads the counts of each pair of a split."""
-        return run_files.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
+        return files.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
 
-    def cells(self, split: str) -> run_files.CellRecords:
+    def cells(self, split: str) -> files.CellRecords:
         """Reads the cells of a split."""
-        return run_files.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
+        return files.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Reads the scores and losses of each epoch."""
-        return run_files.read_metrics(self.path / _METRICS)
+        return files.read_metrics(self.path / _METRICS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,11 +167,11 @@ def collect(root: Path) -> Collection:
         What was found.
 
     Raises:
-        FileNotFoundError: there is no such directory, or no run with an evaluation in it.
-        ValueError: a run's files are not what they should be.
+        MissingFileError: there is no such directory, or no run with an evaluation in it.
+        InputError: a run's files are not what they should be.
     """
     if not root.is_dir():
-        raise FileNotFoundError(f'{root}: no such directory; want one with runs below it')
+        raise MissingFileError(f'{root}: no such directory; want one with runs below it')
     left_out: dict[Path, str] = {}
     groups: dict[tuple[str, str], dict[int, Run]] = {}
     first_of: dict[str, Run] = {}
@@ -190,7 +190,7 @@ def collect(root: Path) -> Collection:
         else:
             repeats[run.seed] = run
     if not groups:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{root}: no run with evaluation/validation or evaluation/test below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
@@ -224,17 +224,17 @@ def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[P
 
 
 def _read(path: Path) -> Run:
-    config = runs.load_config(path)
+    config = directory.load_config(path)
     try:
         data = data_set_of(config.data.source)
         identity = config, data, experiment_of(config), _settings(config, data)
     except (AttributeError, KeyError, TypeError) as error:
         told = str(error).strip('"\'')
-        raise ValueError(f'{path / _CONFIG}: is no configuration of ours ({told})') from error
+        raise InputError(f'{path / _CONFIG}: is no configuration of ours ({told})') from error
     except ValueError as error:
-        raise ValueError(f'{path / _CONFIG}: {error}') from error
+        raise InputError(f'{path / _CONFIG}: {error}') from error
     scores = {
-        split: run_files.read_scores(file)
+        split: files.read_scores(file)
         for split in SPLITS
         if (file := path / 'evaluation' / split / 'scores.json').exists()
     }
@@ -254,7 +254,7 @@ def _settings(config: ml_collections.ConfigDict, data: str) -> str:
 
 
 def _best_epoch(path: Path) -> dict[str, float]:
-    metrics = run_files.read_metrics(path)
+    metrics = files.read_metrics(path)
     if not np.isfinite(metrics['mF1']).any():
         return {}
     best = int(np.nanargmax(metrics['mF1']))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ocelot_jax.reporting import bootstrap, experiments, paper_scores
-from ocelot_jax.reporting.bootstrap import Difference
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.metrics import bootstrap
+from ocelot_jax.metrics.bootstrap import Difference
+from ocelot_jax.metrics.intervals import Estimate
+from ocelot_jax.reporting import experiments, paper_scores
 from ocelot_jax.reporting.collect import Collection, Run
-from ocelot_jax.reporting.intervals import Estimate
-from ocelot_jax.reporting.run_files import PairRecords
+from ocelot_jax.runs.files import PairRecords
 
 _SEED = 0
 
@@ -101,21 +103,21 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
         the slide of each pair.
 
     Raises:
-        ValueError: two runs differ in their pairs, slides or true cells.
+        InputError: two runs differ in their pairs, slides or true cells.
     """
     path, first = held[0]
     order = np.argsort(first.ids)
     aligned = []
     for other_path, other in held:
         if other.counts.shape[2:] != first.counts.shape[2:]:
-            raise ValueError(
+            raise InputError(
                 f'{other_path}: has {other.counts.shape[2]} cell classes, {path} has '
                 f'{first.counts.shape[2]}; want runs of one data set'
             )
         missing = sorted(set(first.ids) ^ set(other.ids))
         if missing:
             lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
-            raise ValueError(
+            raise InputError(
                 f'{lacks}: has no pair {missing[0]}, which {has} has; want runs of one data '
                 'set and split'
             )
@@ -126,7 +128,7 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
             (counts[:, 2] != first.counts[:, 2]).any(axis=-1)
         )
         if differ.any():
-            raise ValueError(
+            raise InputError(
                 f'{other_path}: pair {first.ids[differ][0]} has another slide or other true '
                 f'cells than in {path}; want runs of one data set and split'
             )

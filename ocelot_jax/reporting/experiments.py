@@ -4,6 +4,8 @@ from pathlib import Path
 
 import ml_collections
 
+from ocelot_jax.io.errors import InputError
+
 CELL_ONLY = 'Cell-only'
 LEAKING = 'Tissue-label leaking'
 PRED_INTER_2 = 'Pred-to-inter-2'
@@ -54,7 +56,7 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
         in the same way.
 
     Raises:
-        ValueError: `model.context` is unknown.
+        InputError: `model.context` is unknown.
     """
     model = config.model
     if model.context == 'none':
@@ -66,7 +68,7 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
     elif model.context == 'prediction':
         name = _SEAMS.get(model.seam, f'Pred-to-{model.seam}')
     else:
-        raise ValueError(
+        raise InputError(
             f'config.model.context is {model.context!r}; want none, label, prediction or features'
         )
     if model.architecture != 'deeplabv3plus':

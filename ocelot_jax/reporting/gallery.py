@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ocelot_jax import input_pipeline, metrics, overlay
-from ocelot_jax.datasets.pair_folder import as_record
-from ocelot_jax.reporting import run_files
+from ocelot_jax.data.pair_folder import as_record
+from ocelot_jax.data.sources import open_source
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.metrics import matching
 from ocelot_jax.reporting.collect import Run
-from ocelot_jax.reporting.run_files import PairRecords
+from ocelot_jax.runs import files
+from ocelot_jax.runs.files import PairRecords
+from ocelot_jax.viz import overlay
 
 _WIDTH = 1000  # Pixels.
 _QUALITY = 82
@@ -81,7 +84,7 @@ class Drawer:
 
     Raises:
         FileNotFoundError: the data, or the run's records, are not there.
-        ValueError: they are not what they should be.
+        InputError: they are not what they should be.
     """
 
     def __init__(self, run: Run, split: str):
@@ -89,10 +92,10 @@ class Drawer:
         self.pairs = run.pairs(split)
         self._cells = run.cells(split)
         path = run.file(split, 'tissue.npz')
-        self._tissue = run_files.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
-        self._source = input_pipeline.open_source(run.config.data, split)
+        self._tissue = files.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
+        self._source = open_source(run.config.data, split)
         if len(self._source) != len(self.pairs.ids):
-            raise ValueError(
+            raise InputError(
                 f'{run.config.data.source}: holds {len(self._source)} pairs of {split}; '
                 f'{run.file(split, "pairs.csv")} has {len(self.pairs.ids)}'
             )
@@ -102,7 +105,7 @@ class Drawer:
         pair = as_record(self._source[index])
         pair_id = str(self.pairs.ids[index])
         if pair['pair_id'] != pair_id:
-            raise ValueError(
+            raise InputError(
                 f'{self._run.config.data.source}: pair {index} is {pair["pair_id"]!r}; the run '
                 f'has {pair_id!r} there: want the data that it was evaluated on'
             )
@@ -135,7 +138,7 @@ class Drawer:
         points, labels = cells.points[here], cells.found[here]
         true_points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
         true_labels = np.asarray(pair['cells']['label'])
-        match = metrics.match_cells(
+        match = matching.match_cells(
             points,
             labels,
             cells.scores[here],
@@ -162,7 +165,7 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
     drawers = Drawer(first, split), Drawer(second, split)
     mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
     if not np.array_equal(drawers[0].pairs.ids, drawers[1].pairs.ids):
-        raise ValueError(
+        raise InputError(
             f'{first.file(split, "pairs.csv")} and {second.file(split, "pairs.csv")}: want the '
             'same pairs in the same order'
         )

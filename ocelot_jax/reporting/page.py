@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
-from ocelot_jax import atomic
+from ocelot_jax.io import atomic
 from ocelot_jax.reporting import svg, table_files
 from ocelot_jax.reporting.candidates import Candidates
 from ocelot_jax.reporting.collect import Collection

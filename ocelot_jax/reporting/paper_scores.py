@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments
 from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
-from ocelot_jax.reporting.intervals import Estimate
 
 # As the release names them, in the order of Table 6, with the number of the paper's test pairs.
 ORGANS = {

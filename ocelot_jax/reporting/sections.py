@@ -6,19 +6,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from ocelot_jax.reporting import (
-    cell_measures,
-    charts,
-    comparisons,
-    experiments,
-    gallery,
-    paper_scores,
-    run_files,
-)
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.metrics import calibration
+from ocelot_jax.reporting import charts, comparisons, experiments, gallery, paper_scores
 from ocelot_jax.reporting.collect import Collection, Run, Settings
 from ocelot_jax.reporting.comparisons import Order
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.reporting.run_files import CellRecords
+from ocelot_jax.runs import files
+from ocelot_jax.runs.files import CellRecords
 
 T = TypeVar('T')
 Held = Mapping[str, Settings]
@@ -218,13 +213,13 @@ def _thresholds(held: Held, data: str) -> Part:
 
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
     """Reads mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
-    grid = run_files.read_tuning(run.path / 'tuning.csv')
-    chosen = run_files.read_detection(run.path / 'detection.json')
+    grid = files.read_tuning(run.path / 'tuning.csv')
+    chosen = files.read_detection(run.path / 'detection.json')
     beside = np.logical_and.reduce(
         [np.isclose(grid[name], chosen[name]) for name in ('sigma_um', 'min_distance_um')]
     )
     if not beside.any():
-        raise ValueError(
+        raise InputError(
             f'{run.path / "tuning.csv"}: has no line with the sigma_um and min_distance_um of '
             'detection.json; tune the run again'
         )
@@ -242,7 +237,7 @@ def _cells(held: Held, data: str, split: str) -> tuple[Part, ...]:
     sharpness, calibration = [], []
     for label, name in enumerate(classes, start=1):
         lines = {
-            of: cell_measures.precision_recall(
+            of: calibration.precision_recall(
                 all_cells.scores[all_cells.found == label],
                 all_cells.matched[all_cells.found == label],
                 sum(int(repeat.counts[:, 2, label - 1].sum()) for repeat in pairs[of]),
@@ -255,7 +250,7 @@ def _cells(held: Held, data: str, split: str) -> tuple[Part, ...]:
             caption = 'Dots: all cells that were found.'
             sharpness.append(Chart(f'Precision and recall of {name}', caption, svg))
     reliable = {
-        of: cell_measures.reliability(
+        of: calibration.reliability(
             all_cells.scores[all_cells.found > 0], all_cells.matched[all_cells.found > 0]
         )
         for of, all_cells in pooled.items()
@@ -286,7 +281,7 @@ def _confusion(
     pooled: Mapping[str, CellRecords], classes: Sequence[str], data: str
 ) -> list[Chart]:
     tables = {
-        of: cell_measures.confusion(cells.found, cells.true, len(classes))
+        of: calibration.confusion(cells.found, cells.true, len(classes))
         for of, cells in pooled.items()
     }
     if not tables:

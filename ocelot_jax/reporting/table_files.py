@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ocelot_jax import atomic
-from ocelot_jax.reporting.intervals import Estimate
+from ocelot_jax.io import atomic
+from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting.paper_scores import DATA_SETS, Key
 from ocelot_jax.reporting.tables import YES, Cell, Table
 

@@ -4,10 +4,10 @@ import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
 
+from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments, paper_scores
 from ocelot_jax.reporting.collect import SPLITS, Collection
 from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
-from ocelot_jax.reporting.intervals import Estimate
 from ocelot_jax.reporting.paper_scores import POPULATION, Key
 
 YES, NO = '✓', '-'

@@ -1,1 +1,4 @@
-"""Whole slides: reading them, finding their cells, and writing what was found."""
+"""A slide to windows, cells and files.
+
+May import inference, viz, data, metrics, io.
+"""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ocelot_jax import claims
+from ocelot_jax.io import locks
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import outputs, pipeline, reader
 from ocelot_jax.slides.reader import Slide
 
@@ -23,7 +24,7 @@ def find_slides(folder: Path) -> list[Path]:
     """The slides and images of a directory, by their suffixes, sorted.
 
     Raises:
-        ValueError: there are none, or two would share a name.
+        InputError: there are none, or two would share a name.
     """
     suffixes = (*reader.SLIDES, *reader.PLAIN)
     paths = sorted(
@@ -32,11 +33,11 @@ def find_slides(folder: Path) -> list[Path]:
         if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith('.')
     )
     if not paths:
-        raise ValueError(f'{folder}: holds no slide; want files of {", ".join(suffixes)}')
+        raise InputError(f'{folder}: holds no slide; want files of {", ".join(suffixes)}')
     seen: dict[str, Path] = {}
     for path in paths:
         if path.stem in seen:
-            raise ValueError(
+            raise InputError(
                 f'{path}: its results would take the place of those of {seen[path.stem].name}; '
                 'rename one of the two'
             )
@@ -63,13 +64,13 @@ def predict_slides(
         everywhere: see `pipeline.make_plan`.
 
     Raises:
-        ValueError: a slide failed; the others are done.
+        InputError: a slide failed; the others are done.
     """
     failures, busy = [], []
     for path in paths:
         try:
             work = output / f'.{path.stem}.partial'
-            with claims.claimed(work) as mine:
+            with locks.claimed(work) as mine:
                 if mine:
                     _predict(path, method, output, identity, mpp, everywhere)
                     shutil.rmtree(work)
@@ -83,7 +84,7 @@ def predict_slides(
     if busy:
         print(f"{len(busy)} of {len(paths)} slides are another process's: {', '.join(busy)}")
     if failures:
-        raise ValueError(
+        raise InputError(
             f'{len(failures)} of {len(paths)} slides failed: {", ".join(failures)}; the others '
             f'are in {output}'
         )
@@ -152,7 +153,7 @@ def _check_done(target: Path, record: dict[str, Any]) -> None:
     except (OSError, json.JSONDecodeError):
         held = None
     if held != json.loads(json.dumps(record)):
-        raise ValueError(
+        raise InputError(
             f'{target}: is there and holds something else; want another --output, or none there'
         )
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from ocelot_jax import atomic, overlay
+from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.viz import overlay
 
 # Cells per piece of text: enough to be fast, too few to weigh on memory.
 _CHUNK = 1 << 14

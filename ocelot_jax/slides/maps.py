@@ -12,8 +12,8 @@ import scipy.ndimage
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from ocelot_jax import overlay
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult
+from ocelot_jax.viz import overlay
 
 # Yellow where no cell is TC and blue where all are, as in the overlays; also to the color-blind.
 PURITY_COLORS = 'cividis_r'

@@ -5,9 +5,11 @@ import pathlib
 
 from PIL import Image
 
-from ocelot_jax import atomic, overlay
+from ocelot_jax.io import atomic
+from ocelot_jax.io.errors import OutputError
 from ocelot_jax.slides import geojson, page, summary, tables, tissue_map
 from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.viz import overlay
 
 # As large as the distance within which the score matches cells.
 _RADIUS_UM = 3.0
@@ -37,7 +39,7 @@ def write_outputs(result: SlideResult, folder: str | os.PathLike):
     except OSError as error:
         # pyarrow's own words are long.
         reason = os.strerror(error.errno) if error.errno else ' '.join(str(error).split())
-        raise OSError(
+        raise OutputError(
             f'{folder}: outputs of slide {result.name} cannot be written ({reason}); '
             'want a folder that can be written and has room'
         ) from error

@@ -14,10 +14,11 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ocelot_jax import atomic, overlay
+from ocelot_jax.io import atomic
 from ocelot_jax.slides import maps
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.summary import Summary
+from ocelot_jax.viz import overlay
 
 # What the classes of OCELOT are called in full.
 _IN_FULL = {

@@ -16,8 +16,8 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from ocelot_jax import inference, reading
-from ocelot_jax.runs import Patches
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import loop, prefetch
 from ocelot_jax.slides import foreground, seams, windows
 from ocelot_jax.slides.reader import Slide
 from ocelot_jax.slides.result import Sample, SlideResult
@@ -42,8 +42,8 @@ class Method:
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
     """
 
-    engine: inference.Engine
-    detect: inference.Detector
+    engine: loop.Engine
+    detect: loop.Detector
     patches: Patches
     cell_classes: tuple[str, ...]
     tissue_classes: tuple[str, ...]
@@ -165,7 +165,7 @@ def find(
     """
     device_results: collections.deque = collections.deque()
     read = functools.partial(read_group, slide, method, layout)
-    for batch, arrays in reading.read_ahead(groups, read, method.batch_size):
+    for batch, arrays in prefetch.read_ahead(groups, read, method.batch_size):
         probs, tissue = method.engine(arrays)
         if method.maps_tissue:
             tissue = jnp.argmax(tissue, -1).astype(jnp.uint8)

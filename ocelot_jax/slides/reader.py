@@ -13,7 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from PIL import Image
 
-from ocelot_jax import images
+from ocelot_jax.data import images
+from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.slides import windows
 
 try:
@@ -60,8 +61,8 @@ class Slide:
         mpp: micrometres per pixel at full resolution.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no image in 8-bit color, or nobody says its um/px.
+        MissingFileError: there is no such file.
+        InputError: it is no image in 8-bit color, or nobody says its um/px.
     """
 
     def __init__(self, path: str | os.PathLike, mpp: float | None = None):
@@ -91,7 +92,7 @@ class Slide:
             [height,width,3] uint8, white beyond the slide.
 
         Raises:
-            ValueError: the file is damaged there.
+            InputError: the file is damaged there.
         """
         result = np.full((height, width, 3), 255, np.uint8)
         grid = [windows.grid_length(size, self.mpp, mpp) for size in (self.width, self.height)]
@@ -196,7 +197,7 @@ class _OpenSlideSource:
         try:
             yield
         except openslide.OpenSlideError as error:
-            raise ValueError(f'{self._path}: OpenSlide cannot read it ({error})') from None
+            raise InputError(f'{self._path}: OpenSlide cannot read it ({error})') from None
 
 
 class _PlainSource:
@@ -207,18 +208,18 @@ class _PlainSource:
         try:
             with Image.open(path) as image:
                 if image.width * image.height > _MAX_PLAIN_PIXELS:
-                    raise ValueError(
+                    raise InputError(
                         f'{path}: {image.width} x {image.height} px are too many to be read at '
                         'once; want a tiled pyramidal TIFF, as `vips tiffsave --tile --pyramid` '
                         'makes it'
                     )
                 if image.mode not in ('RGB', 'RGBA'):
-                    raise ValueError(f'{path}: color mode is {image.mode}; want 8-bit RGB or RGBA')
+                    raise InputError(f'{path}: color mode is {image.mode}; want 8-bit RGB or RGBA')
                 dpi = image.info.get('dpi')
                 self._image = _on_white(image)
         except (OSError, SyntaxError) as error:
             reason = str(error).split(' <')[0]
-            raise ValueError(f'{path}: cannot be read as an image ({reason})') from None
+            raise InputError(f'{path}: cannot be read as an image ({reason})') from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
         self._dpi = dpi
@@ -250,7 +251,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _open_source(path: Path) -> Source:
     if not path.exists():
-        raise FileNotFoundError(f'{path}: no such file; want a slide or an image')
+        raise MissingFileError(f'{path}: no such file; want a slide or an image')
     suffix = path.suffix.lower()
     images.check_depth(path)
     if openslide is not None and openslide.OpenSlide.detect_format(path) is not None:
@@ -258,7 +259,7 @@ def _open_source(path: Path) -> Source:
     if suffix in PLAIN:
         return _PlainSource(path)
     hint = '' if openslide else ', which is not installed: pip install ocelot_jax[slides]'
-    raise ValueError(
+    raise InputError(
         f'{path}: no slide that OpenSlide knows{hint}; want one, or {", ".join(PLAIN)}'
     )
 
@@ -266,17 +267,17 @@ def _open_source(path: Path) -> Source:
 def _stated_mpp(path: Path, source: Source) -> float:
     stated = source.mpp()
     if stated is None:
-        raise ValueError(f'{path}: says no um/px; give it as --mpp')
+        raise InputError(f'{path}: says no um/px; give it as --mpp')
     x, y = (_check_mpp(value, str(path)) for value in stated)
     if max(x, y) > 1.1 * min(x, y):
-        raise ValueError(f'{path}: says {x:g} um/px along x and {y:g} along y; want square pixels')
+        raise InputError(f'{path}: says {x:g} um/px along x and {y:g} along y; want square pixels')
     return (x + y) / 2
 
 
 def _check_mpp(mpp: float, where: str) -> float:
     low, high = _PLAUSIBLE_MPP
     if not low <= mpp <= high:
-        raise ValueError(
+        raise InputError(
             f'{where}: {mpp:g} um/px are of no microscope; want {low:g} to {high:g}, as --mpp'
         )
     return mpp

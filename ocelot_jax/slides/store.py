@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ocelot_jax import atomic
+from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import UNPREDICTED
 from ocelot_jax.slides.seams import Cells
 

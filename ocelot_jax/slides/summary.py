@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ocelot_jax import atomic
+from ocelot_jax.io import atomic
 from ocelot_jax.slides import regions as regions_lib
 from ocelot_jax.slides.regions import Regions
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ocelot_jax import atomic
+from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import SlideResult
 
 # Rows per batch, which alone are held in memory a second time.

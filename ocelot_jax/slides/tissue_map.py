@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tifffile
 
-from ocelot_jax import atomic
+from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult
 
 _TILE = 512

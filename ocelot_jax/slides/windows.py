@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from ocelot_jax.runs import Patches
+from ocelot_jax.data.patches import Patches
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,11 @@ import ihc
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from ocelot_jax.datasets import pair_folder
 from ocelot_jax.datasets.carp.carp_dataset_builder_test import CarpTest as CarpTest
 from ocelot_jax.datasets.ocelot_synthetic import tissue
 from skimage import color
 
-from ocelot_jax import prepare
+from ocelot_jax.data import pair_folder, preparation
 
 CLASSES = ('TC-', 'TC+')
 GEOMETRY = tissue.Geometry(size=128, cell_mpp=0.5)
@@ -23,7 +22,7 @@ def carp(tmp_path_factory):
     """Drawn pairs and the folder in which they are prepared."""
     path = tmp_path_factory.mktemp('carp')
     release = ihc.write_release(path / 'manual/carp', COUNTS, GEOMETRY)
-    return release, prepare.prepare('carp', path / 'data', path / 'manual')
+    return release, preparation.prepare('carp', path / 'data', path / 'manual')
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +64,7 @@ def test_label_2_is_positive(builder):
 def test_builds_from_a_zip(carp, tmp_path):
     (tmp_path / 'manual').mkdir()
     shutil.make_archive(tmp_path / 'manual/carp', 'zip', carp[0].parent, 'carp')
-    directory = prepare.prepare('carp', tmp_path / 'data', tmp_path / 'manual')
+    directory = preparation.prepare('carp', tmp_path / 'data', tmp_path / 'manual')
     counts = tfds.builder_from_directory(directory).info.splits
     assert {name: split.num_examples for name, split in counts.items()} == {
         'train': 3, 'validation': 2, 'test': 1,
@@ -76,7 +75,7 @@ def test_bad_label_is_told_before_anything_is_written(carp, tmp_path, capsys):
     release = shutil.copytree(carp[0], tmp_path / 'manual/carp')
     (release / 'annotations/val/cell/004.csv').write_text('1,2,3\n')
     arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert prepare.main(['carp', *arguments]) == 1
+    assert preparation.main(['carp', *arguments]) == 1
     text = capsys.readouterr().err.splitlines()[-1]
     assert f'{release}/annotations/val/cell/004.csv: line 1: label is 3; want one of 1..2' in text
     assert not list((tmp_path / 'data').rglob('*record*'))
@@ -88,7 +87,7 @@ def test_missing_data_are_told_in_one_line(held, tmp_path, capsys):
     if held:
         (tmp_path / 'manual' / held).write_text('')
     arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert prepare.main(['carp', *arguments]) == 1
+    assert preparation.main(['carp', *arguments]) == 1
     text = capsys.readouterr().err.splitlines()[-1]
     for fragment in (str(tmp_path / 'manual'), 'internal to their owners', 'carp.zip', 'OCELOT'):
         assert fragment in text

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from conftest import make_release
-from ocelot_jax.datasets import pair_folder
 from ocelot_jax.datasets.ocelot import ocelot_dataset_builder
 from ocelot_jax.datasets.ocelot.ocelot_dataset_builder_test import OcelotTest as OcelotTest
-from ocelot_jax.datasets.pair_folder import PairFolder
 from PIL import Image
+
+from ocelot_jax.data import pair_folder
+from ocelot_jax.data.pair_folder import PairFolder
 
 
 def download_config(manual_dir):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from apache_beam.runners.portability import fn_api_runner
-from ocelot_jax.datasets import builder, pair_folder
+from ocelot_jax.datasets import builder
 from ocelot_jax.datasets.tiger import plan, records, release, tiger_dataset_builder
 from ocelot_jax.datasets.tiger.tiger_dataset_builder_test import TigerTest as TigerTest
 from PIL import Image
@@ -28,7 +28,7 @@ from tiger_release import (
     write_tiger,
 )  # fmt: skip
 
-from ocelot_jax import prepare
+from ocelot_jax.data import pair_folder, preparation
 
 CLASSES = {0: 255, 1: 0, 2: 1, 3: 0, 4: 0, 5: 0, 6: 1, 7: 0}
 
@@ -104,7 +104,7 @@ def tiger(tmp_path_factory):
     """A small TIGER, prepared in both formats: boxes by file name, and where all is."""
     path = tmp_path_factory.mktemp('tiger')
     boxes = write_tiger(path / 'manual' / ROOT)
-    directory = prepare.prepare('tiger', path / 'data', path / 'manual')
+    directory = preparation.prepare('tiger', path / 'data', path / 'manual')
     assert directory == path / 'data/tiger/1.0.0'
     return boxes, path
 

@@ -8,7 +8,7 @@ from ocelot_jax.datasets.tiger import release
 from PIL import Image
 from tiger_release import ROOT, file_name, write_tiger
 
-from ocelot_jax import prepare
+from ocelot_jax.data import preparation
 
 SLIDE = 'TCGA-A1-A0SK-01Z-00-DX1'
 REGION = (SLIDE, 100, 200, 640, 520)
@@ -214,7 +214,7 @@ def test_a_bracket_may_be_rounded(tmp_path):
 def prepared(tmp_path, capsys):
     """What `prepare` says of the data, in one line, having written nothing."""
     arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert prepare.main(['tiger', *arguments]) == 1
+    assert preparation.main(['tiger', *arguments]) == 1
     text = capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.rglob('*record*'))
     assert not list(tmp_path.rglob('*incomplete*'))

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from ocelot_jax.models import depthwise as depthwise_module
 from ocelot_jax.models import layers
-from ocelot_jax.models.depthwise import depthwise_conv
+from ocelot_jax.models.ops import depthwise as ops
 
 SHAPE = (2, 6, 9, 3)
 # less than the map, the last that reaches across its height, past one side, past both
@@ -29,9 +28,9 @@ def depthwise(request):
 
     @jax.jit
     def call(x, kernel, grad):
-        y, vjp = jax.vjp(lambda x, k: depthwise_conv(x, k, dilation), x, kernel)
-        native = depthwise_module._native_forward(x, kernel, dilation)
-        native_grads = depthwise_module._native_backward(x, kernel, grad, dilation)
+        y, vjp = jax.vjp(lambda x, k: ops.depthwise_conv(x, k, dilation), x, kernel)
+        native = ops._native_forward(x, kernel, dilation)
+        native_grads = ops._native_backward(x, kernel, grad, dilation)
         return {'here': (y, *vjp(grad)), 'accelerator': (native, *native_grads)}
 
     inputs = normal(SHAPE), normal((3, 3, SHAPE[-1]), 1), normal(SHAPE, 2)
@@ -74,7 +73,7 @@ def test_depthwise_gradients_are_scipys(depthwise, branch):
 
 def lowered(platform):
     def loss(x, kernel):
-        return (depthwise_conv(x, kernel, 2) ** 2).sum()
+        return (ops.depthwise_conv(x, kernel, 2) ** 2).sum()
 
     traced = jax.jit(jax.value_and_grad(loss, (0, 1))).trace(normal(SHAPE), normal((3, 3, 3)))
     return traced.lower(lowering_platforms=(platform,)).as_text()

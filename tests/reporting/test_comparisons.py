@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from conftest import make_release
 
+from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.reporting import comparisons
-from ocelot_jax.reporting.bootstrap import Difference
 from ocelot_jax.reporting.collect import collect
-from ocelot_jax.reporting.run_files import PairRecords
+from ocelot_jax.runs.files import PairRecords
 
 QUALITIES = {
     'cell_only': 0.35, 'pred_inter2': 0.8, 'pred_input': 0.6, 'leaking': 0.9, 'mfovce': 0.2

@@ -11,8 +11,8 @@ from conftest import make_release
 from outline import Outline
 from PIL import Image
 
-from ocelot_jax import overlay, report
-from ocelot_jax.reporting import collect, gallery, svg
+from ocelot_jax.reporting import collect, gallery, report, svg
+from ocelot_jax.viz import overlay
 
 FULL = {
     'cell_only': 0.5,

@@ -10,8 +10,8 @@ import skimage.measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocelot_jax import overlay
 from ocelot_jax.slides import geojson
+from ocelot_jax.viz import overlay
 
 # RFC 7946, sections 3.1.2, 3.2 and 3.3, with what QuPath reads: `PathObject`s of type detection.
 SCHEMA = {

@@ -8,8 +8,8 @@ import pytest
 from outline import Outline
 from PIL import Image
 
-from ocelot_jax import overlay
 from ocelot_jax.slides import page, summary
+from ocelot_jax.viz import overlay
 
 NAME = '<b>S-07</b> & "co" <script>document.title = 1</script>'
 WIDTHS = (1200, 390)

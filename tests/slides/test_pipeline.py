@@ -8,11 +8,13 @@ from fake_runs import small_config
 from one_by_one import grid_rows, predict_all, predict_window
 from scipy.spatial import cKDTree
 
-from ocelot_jax import inference, network, runs
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import loop
+from ocelot_jax.models import factory
 from ocelot_jax.slides import foreground, pipeline
 from ocelot_jax.slides.reader import Slide
 
-PATCHES = runs.Patches(64, 0.5, 64, 2.0)
+PATCHES = Patches(64, 0.5, 64, 2.0)
 WIDTH_UM, HEIGHT_UM = 400.0, 330.0
 SETTINGS = {'sigma': 1.0, 'min_distance': 3, 'threshold': 0.3, 'max_cells': 256}
 
@@ -34,7 +36,7 @@ def make_method(engine=darkness, **changes):
     config = small_config(detection__threshold=0.3)
     values = {
         'engine': engine,
-        'detect': inference.Detector(config, PATCHES.cell_mpp),
+        'detect': loop.Detector(config, PATCHES.cell_mpp),
         'patches': PATCHES,
         'cell_classes': ('BC', 'TC'),
         'tissue_classes': ('BG', 'CA'),
@@ -197,7 +199,7 @@ def test_samples_are_windows_of_the_slide(path, tmp_path):
 def network_engine():
     """A network that nobody trained, and the same as JAX's own function of one pair."""
     config = small_config()
-    model = network.create_model(config)
+    model = factory.create_model(config)
     rng = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -207,10 +209,10 @@ def network_engine():
         noise = rng.standard_normal(leaf.shape, np.float32)
         return noise * np.float32(1.5 / np.sqrt(max(1, np.prod(leaf.shape[:-1]))))
 
-    shapes = network.abstract_variables(model)
+    shapes = factory.abstract_variables(model)
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
-    single = jax.jit(lambda batch: inference.probabilities(model, variables, batch))
-    return inference.create_engine(config, variables, ensemble=False), single
+    single = jax.jit(lambda batch: loop.probabilities(model, variables, batch))
+    return loop.create_engine(config, variables, ensemble=False), single
 
 
 def test_the_network_itself_finds_what_it_finds_in_single_windows(network_engine, cells, tmp_path):
@@ -220,7 +222,7 @@ def test_the_network_itself_finds_what_it_finds_in_single_windows(network_engine
     image = draw_slide(520, 400, 0.5, points[inside], labels[inside])
     path = write_pyramid(tmp_path / 'scene.tif', image, 0.5)
     settings = SETTINGS | {'threshold': 0.7}
-    detect = inference.Detector(small_config(detection__threshold=0.7), 0.5)
+    detect = loop.Detector(small_config(detection__threshold=0.7), 0.5)
     plan, result = run(path, make_method(engine, detect=detect), tmp_path / 'work')
     assert plan.layout.max_group == 4
     with Slide(path) as slide:

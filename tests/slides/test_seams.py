@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocelot_jax.runs import Patches
+from ocelot_jax.data.patches import Patches
 from ocelot_jax.slides import seams, windows
 
 QUICK = settings(deadline=None, max_examples=40)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ocelot_jax.runs import Patches
+from ocelot_jax.data.patches import Patches
 from ocelot_jax.slides import windows
 
 QUICK = settings(deadline=None, max_examples=60)

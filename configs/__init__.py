@@ -1,0 +1,1 @@
+"""Configurations: one small file per experiment, each with `get_config`."""

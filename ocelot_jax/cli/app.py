@@ -1,0 +1,68 @@
+"""How every command runs: its flags, and errors as one line."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from ocelot_jax.io.errors import InputError
+
+_HELP = ('-h', '-help', '--help', '-helpshort', '--helpshort')
+
+
+def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
+    """Parses flags and calls `main`.
+
+    Wrong input (`InputError`) ends with one line and status 1, any other error with its
+    traceback. `--verbosity=0` shows what the libraries note, `--verbosity=1` the traceback of
+    wrong input as well. `--help` ends with status 0.
+
+    Args:
+        main: called with the positional arguments as strings.
+        positionals: their names, such as 'DIR'; as many must be given.
+    """
+    app.run(
+        lambda argv: _guarded(lambda: main(*argv[1:])),
+        flags_parser=lambda argv: _parse(argv, positionals),
+    )
+
+
+def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
+    if any(arg in _HELP for arg in argv[1:]):
+        # absl's own answer to it ends with status 1
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
+    try:
+        left = flags.FLAGS(argv)
+    except flags.Error as error:
+        _die(error)
+    # ml_collections reads the configuration and its overrides where the flag is parsed
+    except (AttributeError, KeyError) as error:
+        name = str(error).strip('"\'')
+        given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
+        _die(f'{given}: there is no such field in the configuration' if given else error)
+    except (ImportError, TypeError, ValueError, OSError) as error:
+        # ml_collections puts a traceback before what a configuration raises
+        _die(f'--config: {str(error).strip().splitlines()[-1]}')
+    given = left[1:]
+    if len(given) < len(positionals):
+        _die(f'{positionals[len(given)]} is missing; want {" ".join(positionals)} and flags')
+    if len(given) > len(positionals):
+        beyond = f' and not one of {" ".join(positionals)}' if positionals else ''
+        _die(f'argument {given[len(positionals)]!r} is no flag{beyond}; flags begin with --')
+    return left
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    if not flags.FLAGS['verbosity'].present:
+        logging.set_verbosity(logging.WARNING)
+    try:
+        main()
+    except InputError as error:
+        logging.debug('', exc_info=True)
+        _die(error)
+
+
+def _die(message: object) -> None:
+    print(f'error: {message}', file=sys.stderr)
+    sys.exit(1)

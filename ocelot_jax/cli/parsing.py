@@ -1,0 +1,64 @@
+"""Values of flags that are more than one number or word."""
+
+import ast
+from typing import Any
+
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.io.errors import InputError
+
+
+def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:
+    """Reads numbers between commas.
+
+    Args:
+        flag: its name, for errors.
+        text: its value; None where it is not set.
+        names: of the numbers, between commas.
+
+    Raises:
+        InputError: it is not as many numbers.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(','))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != len(names.split(',')):
+        raise InputError(f'--{flag}: {text!r}; want {names} as numbers')
+    return numbers
+
+
+def parse_patches(text: str | None) -> Patches | None:
+    """Reads the value of `--patches`, 'SIDE,UM,SIDE,UM': pixels and um/px, cell then tissue."""
+    numbers = parse_numbers('patches', text, 'SIDE,UM,SIDE,UM')
+    if numbers is None:
+        return None
+    return Patches(int(numbers[0]), numbers[1], int(numbers[2]), numbers[3])
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Reads 'i/n'.
+
+    Raises:
+        InputError: it is none, or i is not below n.
+    """
+    index, _, count = text.partition('/')
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise InputError(f'--shard: {text!r}; want i/n with i from 0 to n - 1, as in 0/4')
+    return int(index), int(count)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Reads 'field=value', where the value is a Python literal or else a string.
+
+    Raises:
+        InputError: it is none.
+    """
+    name, equals, value = text.partition('=')
+    if not equals:
+        raise InputError(f'--override: {text!r}; want field=value, as in data.source=PATH')
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value

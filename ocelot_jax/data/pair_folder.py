@@ -1,0 +1,282 @@
+"""Any directory or zip in OCELOT's layout as a data source, without preparing anything."""
+
+import io
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ocelot_jax.data import release, validation
+from ocelot_jax.io.errors import InputError
+
+split_name = release.split_name
+
+_FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
+_IMAGES = ('cell_image', 'tissue_image')
+
+
+class PairFolder:
+    """Pairs of cell and tissue patches in OCELOT's layout (`ocelot_jax.data.release`).
+
+    Patches may have any size; a split's pairs come in the order of their ids.
+
+    Args:
+        path: a directory or a zip file, with or without one top folder.
+        cell_classes: names of the cell classes, for the labels 1, 2, ...
+        tissue_classes: names of the tissue classes, for the mask values 1, 2, ... on disk,
+            0, 1, ... in memory.
+        annotated: whether to read annotations; without, none need be there, and records lack
+            `tissue_mask` and `cells`.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        InputError: if `path` is no such directory or zip, or its `metadata.json` cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        cell_classes: Sequence[str] = ('BC', 'TC'),
+        tissue_classes: Sequence[str] = ('BG', 'CA'),
+        annotated: bool = True,
+    ):
+        self.cell_classes = tuple(cell_classes)
+        self.tissue_classes = tuple(tissue_classes)
+        self._annotated = annotated
+        self.files = release.Files(path)
+        self._metadata = release.read_metadata(self.files)
+        self._listed = {split: self._list(split) for split in release.SPLIT_FOLDERS}
+        self._ids = {split: self._find_ids(split) for split in release.SPLIT_FOLDERS}
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The directory or zip file."""
+        return self.files.path
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of pairs by split, for the splits that there are."""
+        return {split: len(ids) for split, ids in self._ids.items() if ids}
+
+    def as_data_source(self, split: str) -> 'PairSource':
+        """Gives random access to a split's records.
+
+        Args:
+            split: 'train', 'validation' (or 'val') or 'test'.
+
+        Returns:
+            A source with a length and items, fit for `grain.MapDataset.source`.
+
+        Raises:
+            InputError: if the split is empty, a pair lacks a file, or its metadata are wrong.
+        """
+        split = self._existing(split)
+        return PairSource(self, split, self._good_pairs(split))
+
+    def validate(self, splits: str | Iterable[str] | None = None):
+        """Reads every file of the wanted splits.
+
+        Args:
+            splits: a split's name, or several; all that there are where None.
+
+        Raises:
+            InputError: with one line that names the first bad file (in sorted order), what was
+                found there and what is wanted, and how many more are bad.
+        """
+        if splits is None:
+            splits = tuple(self.splits) or ('train',)
+        wanted = [splits] if isinstance(splits, str) else splits
+        problems = {}
+        for split in dict.fromkeys(self._existing(split) for split in wanted):
+            pairs, found = self.pairs(split)
+            problems |= found | validation.split_problems(self, split, self._ids[split], pairs)
+        validation.raise_first(problems)
+
+    def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields a split's examples for a TFDS builder, images in their original bytes.
+
+        Args:
+            split: 'train', 'validation' (or 'val') or 'test'.
+
+        Yields:
+            The pair's id, and its record with each color image as a file object, so that TFDS
+            keeps the bytes as they are. The mask is an array: its values differ from the file's.
+        """
+        split = self._existing(split)
+        for pair in self._good_pairs(split):
+            names = release.pair_files(split, pair.pair_id)
+            images = {
+                kind: io.BytesIO(self.files.read(names[kind]))
+                for kind in ('cell_image', 'tissue_image')
+            }
+            yield pair.pair_id, self.read(pair) | images
+
+    def read(self, pair: release.Pair) -> dict[str, Any]:
+        """One record, read and decoded; raises ValueError where a file is bad."""
+        kinds = (*_IMAGES, 'tissue_mask') if self._annotated else _IMAGES
+        contents = {kind: self.decode(kind, pair.split, pair.pair_id) for kind in kinds}
+        if self._annotated:
+            size = contents['cell_image'].shape[1::-1]
+            contents['cells'] = self.decode('cells', pair.split, pair.pair_id, size)
+        return {
+            'pair_id': pair.pair_id,
+            'slide_name': pair.slide_name,
+            'organ': pair.organ,
+            **contents,
+            'center': np.array(pair.center, np.float32),
+            'cell_mpp': np.float32(pair.cell_mpp),
+            'tissue_mpp': np.float32(pair.tissue_mpp),
+        }
+
+    def pairs(self, split: str) -> tuple[list[release.Pair], dict[str, str]]:
+        """Lists a split's pairs, and what is wrong with their files' names and metadata.
+
+        Args:
+            split: 'train', 'validation' or 'test'.
+
+        Returns:
+            The pairs whose metadata are good, and the problems by file or metadata entry.
+        """
+        pairs, problems = [], {}
+        label = self.files.label(release.METADATA)
+        for pair_id in self._ids[split]:
+            for kind, name in release.pair_files(split, pair_id).items():
+                wanted = self._annotated or kind in _IMAGES
+                if wanted and name not in self._listed[split]:
+                    problems[name] = f'{self.files.label(name)}: missing, for pair {pair_id}'
+            try:
+                pairs.append(self._pair(split, pair_id, label))
+            except ValueError as error:
+                problems[f'{release.METADATA}/{pair_id}'] = str(error)
+        return pairs, problems
+
+    def holds(self, name: str, split: str) -> bool:
+        """Whether a file of a split, named relative to the root, is there."""
+        return name in self._listed[split]
+
+    def decode(
+        self, kind: str, split: str, pair_id: str, size: tuple[float, float] | None = None
+    ) -> Any:
+        """One file of a pair, decoded as it stands in the record.
+
+        Args:
+            kind: 'cell_image', 'tissue_image', 'tissue_mask' or 'cells'.
+            split: 'train', 'validation' or 'test'.
+            pair_id: the pair's id.
+            size: (width, height) of the cell patch; wanted for 'cells' alone.
+
+        Returns:
+            The array, or for 'cells' the arrays by name.
+
+        Raises:
+            InputError: if the file is missing or bad.
+        """
+        name = release.pair_files(split, pair_id)[kind]
+        data, label = self.files.read(name), self.files.label(name)
+        if kind == 'cells':
+            return release.decode_cells(data, label, len(self.cell_classes), size)
+        if kind == 'tissue_mask':
+            return release.decode_mask(data, label, len(self.tissue_classes))
+        return release.decode_image(data, label)
+
+    def _list(self, split: str) -> set[str]:
+        folder = release.SPLIT_FOLDERS[split]
+        folders = _FOLDERS if self._annotated else _FOLDERS[:2]
+        return set().union(*(self.files.list(name.format(folder)) for name in folders))
+
+    def _find_ids(self, split: str) -> list[str]:
+        """Ids that the split's folders or its entries in the metadata name, sorted."""
+        ids = {
+            pair_id
+            for pair_id, entry in self._metadata.items()
+            if isinstance(entry, Mapping)
+            and entry.get('subset') in (split, release.SPLIT_FOLDERS[split])
+        }
+        for name in self._listed[split]:
+            stem, _, suffix = name.rpartition('/')[2].rpartition('.')
+            if stem and suffix in ('jpg', 'csv', 'png') and not stem.startswith('.'):
+                ids.add(stem)
+        return sorted(ids)
+
+    def _existing(self, split: str) -> str:
+        split = split_name(split)
+        if not self._ids[split]:
+            held = ', '.join(f'{name} {count}' for name, count in self.splits.items())
+            raise InputError(f'{self.path}: split {split!r} is empty; pairs found: {held or 0}')
+        return split
+
+    def _good_pairs(self, split: str) -> list[release.Pair]:
+        pairs, problems = self.pairs(split)
+        validation.raise_first(problems)
+        return pairs
+
+    def _pair(self, split: str, pair_id: str, label: str) -> release.Pair:
+        if pair_id not in self._metadata:
+            raise InputError(f'{label}: no entry for pair {pair_id}, whose files are in {split!r}')
+        pair = release.parse_pair(pair_id, self._metadata[pair_id], label)
+        if pair.split != split:
+            raise InputError(
+                f"{label}: pair {pair_id}: 'subset' is {pair.split!r}; its files are in {split!r}"
+            )
+        return pair
+
+
+class PairSource(Sequence):
+    """Random access to the records of one split; made by `PairFolder.as_data_source`.
+
+    May be pickled, and read from many threads and processes at once. Text fields are `str`,
+    numbers NumPy float32; see `as_record` for the form that TFDS gives to the same record.
+
+    Args:
+        folder: the data set.
+        split: 'train', 'validation' or 'test'.
+        pairs: the split's pairs, in order.
+    """
+
+    def __init__(self, folder: PairFolder, split: str, pairs: Sequence[release.Pair]):
+        self._folder = folder
+        self._split = split
+        self._pairs = tuple(pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._folder.read(self._pairs[index])
+
+    @property
+    def pair_ids(self) -> tuple[str, ...]:
+        """The pairs' ids, in order."""
+        return tuple(pair.pair_id for pair in self._pairs)
+
+    def __repr__(self) -> str:
+        # Grain keeps a source's repr in its checkpoints and compares it on resuming.
+        return f'PairSource({self._folder.path.name!r}, {self._split!r}, {len(self)} pairs)'
+
+
+def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Brings a record into one form, whichever source it is from.
+
+    `tfds.data_source` gives texts as bytes, numbers as Python floats and a sequence as a list of
+    NumPy scalars; `PairSource` gives texts as str and everything else as NumPy.
+
+    Args:
+        example: one item of `PairSource` or of `tfds.data_source`; may lack fields.
+
+    Returns:
+        The same fields as `PairSource` gives them.
+    """
+    record = dict(example)
+    for name in ('pair_id', 'slide_name', 'organ'):
+        if isinstance(record.get(name), bytes):
+            record[name] = record[name].decode()
+    for name in ('cell_mpp', 'tissue_mpp'):
+        if name in record:
+            record[name] = np.float32(record[name])
+    if 'cells' in record:
+        dtypes = {'x': np.float32, 'y': np.float32, 'label': np.int64}
+        cells = record['cells']
+        record['cells'] = {name: np.asarray(cells[name], dtypes[name]) for name in dtypes}
+    return record

@@ -1,0 +1,359 @@
+"""The files of a data set in OCELOT's layout: where they are and what each one holds.
+
+    images/{train,val,test}/{cell,tissue}/ID.jpg
+    annotations/{train,val,test}/cell/ID.csv       x,y,label per line; labels from 1
+    annotations/{train,val,test}/tissue/ID.png     8 bit; classes from 1, 255 unknown
+    metadata.json
+
+The layout is that of the OCELOT release (Zenodo record 8417503), in a directory or in a zip,
+there with or without one top folder. Nothing is ever unpacked.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import pathlib
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from ocelot_jax.io.errors import InputError, MissingFileError
+
+SPLIT_FOLDERS = {'train': 'train', 'validation': 'val', 'test': 'test'}
+UNKNOWN = 255
+METADATA = 'metadata.json'
+
+# Scanners' pixels are square to about a percent; beyond this the two are not of one slide.
+_MAX_MPP_RATIO = 1.1
+
+
+def split_name(name: str) -> str:
+    """Tells the name of a split from what people call it.
+
+    Args:
+        name: the same, or 'val', the release's own name for the second.
+
+    Returns:
+        One of the three names.
+
+    Raises:
+        InputError: for any other name.
+    """
+    name = 'validation' if name == 'val' else name
+    if name not in SPLIT_FOLDERS:
+        raise InputError(f"split is {name!r}; want 'train', 'validation' (or 'val') or 'test'")
+    return name
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """What `metadata.json` says of one pair of patches.
+
+    Attributes:
+        pair_id: the pair's key, such as '001'.
+        split: 'train', 'validation' or 'test'.
+        slide_name: the slide that both patches are from.
+        organ: the organ.
+        center: relative center (c_x, c_y) of the cell patch in the tissue patch.
+        cell_mpp: micrometres per pixel of the cell patch as stored.
+        tissue_mpp: micrometres per pixel of the tissue patch as stored.
+    """
+
+    pair_id: str
+    split: str
+    slide_name: str
+    organ: str
+    center: tuple[float, float]
+    cell_mpp: float
+    tissue_mpp: float
+
+
+def pair_files(split: str, pair_id: str) -> dict[str, str]:
+    """Names a pair's four files, relative to the release's root, by kind."""
+    folder = SPLIT_FOLDERS[split]
+    return {
+        'cell_image': f'images/{folder}/cell/{pair_id}.jpg',
+        'tissue_image': f'images/{folder}/tissue/{pair_id}.jpg',
+        'cells': f'annotations/{folder}/cell/{pair_id}.csv',
+        'tissue_mask': f'annotations/{folder}/tissue/{pair_id}.png',
+    }
+
+
+class Files:
+    """Read access to the files of a directory or a zip, by name relative to the root.
+
+    The root is where `metadata.json` lies: the top, or the one folder there. Instances may be
+    pickled and read from many threads and processes at once: each thread of each process opens
+    a zip for itself.
+
+    Args:
+        path: a directory or a zip file.
+
+    Raises:
+        MissingFileError: if there is nothing at `path`.
+        InputError: if `path` is neither directory nor zip, if it holds no (or more than one)
+            `metadata.json`, or if a member's path leads out of the zip.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path).expanduser()
+        self._local = threading.local()
+        if not self.path.exists():
+            raise MissingFileError(f"{self.path} does not exist; want a folder in OCELOT's layout")
+        if self.path.is_dir():
+            self._is_zip = False
+        elif zipfile.is_zipfile(self.path):
+            self._is_zip = True
+        else:
+            raise InputError(f'{self.path} is neither a directory nor a zip file')
+        self._prefix = self._find_root()
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in self.__dict__.items() if key != '_local'}
+
+    def __setstate__(self, state: dict):
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def label(self, name: str) -> str:
+        """Names a file for an error: its path, through the zip where it is in one."""
+        return f'{self.path}/{self._prefix}{name}'
+
+    def list(self, folder: str) -> set[str]:
+        """Names, relative to the root, of the files that lie directly in a folder."""
+        start = f'{self._prefix}{folder}/'
+        if self._is_zip:
+            found = {n[len(start) :] for n in self._zip().namelist() if n.startswith(start)}
+            return {f'{folder}/{name}' for name in found if name and '/' not in name}
+        directory = self.path / start
+        if not directory.is_dir():
+            return set()
+        return {f'{folder}/{entry.name}' for entry in directory.iterdir()}
+
+    def read(self, name: str) -> bytes:
+        """Reads a file's bytes; ValueError where it is missing or damaged."""
+        try:
+            if self._is_zip:
+                return self._zip().read(self._prefix + name)
+            return (self.path / self._prefix / name).read_bytes()
+        except (KeyError, FileNotFoundError):
+            raise InputError(f'{self.label(name)}: missing') from None
+        except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+            raise InputError(f'{self.label(name)}: cannot be read ({error})') from None
+
+    def _zip(self) -> zipfile.ZipFile:
+        # A handle must not be shared: threads and forked processes would move one file offset.
+        if getattr(self._local, 'pid', None) != os.getpid():
+            try:
+                self._local.zip = zipfile.ZipFile(self.path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise InputError(f'{self.path}: not a whole zip file ({error})') from None
+            self._local.pid = os.getpid()
+        return self._local.zip
+
+    def _find_root(self) -> str:
+        """Finds the folder of `metadata.json`: '' or 'top/'."""
+        if self._is_zip:
+            members = self._zip().namelist()
+            for member in members:
+                parts = member.replace('\\', '/').split('/')
+                if member.startswith(('/', '\\')) or '..' in parts or ':' in parts[0]:
+                    raise InputError(f'{self.path}: member {member!r} leads out of the zip')
+            found = [m for m in members if m.split('/')[-1] == METADATA and m.count('/') < 2]
+        else:
+            tops = [self.path / METADATA, *self.path.glob(f'*/{METADATA}')]
+            found = [p.relative_to(self.path).as_posix() for p in tops if p.is_file()]
+        if METADATA in found:
+            return ''
+        roots = sorted({m.removesuffix(METADATA) for m in found} - {'__MACOSX/'})
+        if len(roots) != 1:
+            held = f'{len(roots)} of them ({", ".join(roots)})' if roots else 'none'
+            raise InputError(
+                f'{self.path}: {METADATA} wanted once, at the top or in the one top folder; '
+                f'found {held}'
+            )
+        return roots[0]
+
+
+def read_metadata(files: Files) -> Mapping[str, Mapping]:
+    """Reads the entries of `metadata.json`, by pair id, as they stand there.
+
+    Raises:
+        InputError: if the file is no JSON or holds no 'sample_pairs' of the release's form.
+    """
+    label = files.label(METADATA)
+    try:
+        content = json.loads(files.read(METADATA))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{label}: not JSON ({error})') from None
+    entries = content.get('sample_pairs') if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise InputError(f"{label}: field 'sample_pairs' is missing; want an object, id -> entry")
+    return entries
+
+
+def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
+    """Reads one entry of `metadata.json`, checked field by field.
+
+    Args:
+        pair_id: the entry's key.
+        entry: its value.
+        label: the name of the file, for errors.
+
+    Raises:
+        InputError: naming the file, the pair and the field that is missing or wrong.
+    """
+    where = f'{label}: pair {pair_id}'
+    for field in ('slide_name', 'organ', 'subset'):
+        _field(entry, field, str, where)
+    try:
+        split = split_name(entry['subset'])
+    except ValueError:
+        raise InputError(
+            f"{where}: 'subset' is {entry['subset']!r}; want train, val or test"
+        ) from None
+    if 'mpp_x' in entry:
+        _mpp(entry, '', where)
+    patches = {name: _field(entry, name, dict, where) for name in ('cell', 'tissue')}
+    mpps = {n: _mpp(patch, 'resized_', f'{where}: {n}') for n, patch in patches.items()}
+    center = tuple(_field(entry, f'patch_{axis}_offset', float, where) for axis in 'xy')
+    return Pair(
+        pair_id=pair_id,
+        split=split,
+        slide_name=entry['slide_name'],
+        organ=entry['organ'],
+        center=center,
+        cell_mpp=mpps['cell'],
+        tissue_mpp=mpps['tissue'],
+    )
+
+
+def _field(entry: Mapping, name: str, kind: type, where: str):
+    """Gets a field of a wanted type; numbers must be finite and come back as floats."""
+    value = entry.get(name) if isinstance(entry, Mapping) else None
+    words = {str: 'a text', float: 'a finite number', dict: 'an object'}
+    if kind is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if good and math.isfinite(value):
+            return float(value)
+    elif isinstance(value, kind):
+        return value
+    found = 'missing' if value is None else repr(value)
+    raise InputError(f"{where}: '{name}' is {found}; want {words[kind]}")
+
+
+def _mpp(entry: Mapping, prefix: str, where: str) -> float:
+    """Gets micrometres per pixel along x; both axes must be positive and alike."""
+    names = [f'{prefix}mpp_x', f'{prefix}mpp_y']
+    x, y = (_field(entry, name, float, where) for name in names)
+    for name, value in zip(names, (x, y), strict=True):
+        if value <= 0:
+            raise InputError(f"{where}: '{name}' is {value:g}; want more than 0 um per pixel")
+    if max(x, y) > _MAX_MPP_RATIO * min(x, y):
+        raise InputError(
+            f"{where}: '{names[0]}' is {x:g} but '{names[1]}' is {y:g}; want square pixels"
+        )
+    return x
+
+
+def decode_image(data: bytes, label: str) -> np.ndarray:
+    """Decodes a color patch to [H, W, 3] uint8; ValueError where it is damaged or not RGB."""
+    with _opened(data, label, ('JPEG', 'PNG')) as image:
+        if image.mode != 'RGB':
+            raise InputError(f'{label}: color mode is {image.mode}; want RGB')
+        return np.asarray(image)
+
+
+def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
+    """Decodes a tissue mask to its classes as in memory.
+
+    Args:
+        data: a PNG with one 8-bit channel: 1..`classes`, and 255 for unknown.
+        label: the name of the file, for errors.
+        classes: the number of tissue classes.
+
+    Returns:
+        [h, w, 1] uint8: 0..classes-1, and 255 for unknown.
+
+    Raises:
+        InputError: if the file is damaged or holds any other value.
+    """
+    with _opened(data, label, ('PNG',)) as image:
+        if image.mode not in ('L', 'P'):
+            raise InputError(f'{label}: mode is {image.mode}; want one channel of 8 bits')
+        mask = np.asarray(image)
+    good = ((mask >= 1) & (mask <= classes)) | (mask == UNKNOWN)
+    if not good.all():
+        value = mask[~good].min()
+        raise InputError(f'{label}: mask value {value} is no class; want 1..{classes} or 255')
+    return np.where(mask == UNKNOWN, UNKNOWN, mask - np.uint8(1)).astype(np.uint8)[..., None]
+
+
+def decode_cells(
+    data: bytes, label: str, classes: int, size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Reads the annotated cells of a patch.
+
+    Args:
+        data: the CSV's bytes: `x,y,label` per line, no header; may be empty.
+        label: the name of the file, for errors.
+        classes: the number of cell classes.
+        size: (width, height) of the cell patch.
+
+    Returns:
+        'x' and 'y' [n] float32 (pixels, centers at integers) and 'label' [n] int64 (1..classes).
+
+    Raises:
+        InputError: naming the line that is no such triple, or whose point or label is outside.
+    """
+    try:
+        lines = data.decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f'{label}: not a text file; want x,y,label per line') from None
+    cells = [
+        _parse_cell(line, f'{label}: line {number}', classes, size)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    x, y, labels = zip(*cells, strict=True) if cells else ((), (), ())
+    return {
+        'x': np.array(x, np.float32),
+        'y': np.array(y, np.float32),
+        'label': np.array(labels, np.int64),
+    }
+
+
+def _parse_cell(
+    line: str, where: str, classes: int, size: tuple[int, int]
+) -> tuple[float, float, int]:
+    columns = line.split(',')
+    if len(columns) != 3:
+        raise InputError(f'{where}: {len(columns)} columns in {line!r}; want 3, x,y,label')
+    try:
+        x, y, kind = (float(column) for column in columns)
+    except ValueError:
+        raise InputError(f'{where}: {line!r} is not numeric; want x,y,label') from None
+    for axis, value, length in zip('xy', (x, y), size, strict=True):
+        # A pixel reaches half a pixel to either side of its center.
+        if not -0.5 <= value < length - 0.5:
+            raise InputError(f'{where}: {axis} is {value:g}; want 0..{length - 1}, in the patch')
+    if kind not in range(1, classes + 1):
+        raise InputError(f'{where}: label is {kind:g}; want one of 1..{classes}')
+    return x, y, int(kind)
+
+
+def _opened(data: bytes, label: str, formats: tuple[str, ...]) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow's words for an unknown format end in the address of the buffer.
+        reason = str(error).split(' <')[0]
+        raise InputError(f'{label}: cannot be decoded ({reason}); want a whole image') from None
+    return image

@@ -1,0 +1,180 @@
+"""Cells in the JSON format of the OCELOT 2023 challenge (grand-challenge "Multiple points")."""
+
+import dataclasses
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ocelot_jax.io import atomic
+from ocelot_jax.io.errors import InputError, MissingFileError
+
+_TYPE = 'Multiple points'
+_NAME = re.compile(r'image_([0-9]{1,9})')
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """The cells of many patches in one list, in file order.
+
+    Attributes:
+        image: [n] int64, the patch of each cell: its rank in the split sorted by pair id.
+        points: [n, 2] float64, (x, y) in pixels of the cell patch.
+        labels: [n] int64, 1..K.
+        scores: [n] float64, confidences in 0..1.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    def of_image(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Selects the points, labels and scores of one patch, in file order."""
+        rows = self.image == index
+        return self.points[rows], self.labels[rows], self.scores[rows]
+
+
+def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Points:
+    """Reads and checks a file of predictions.
+
+    Args:
+        path: a JSON file in the challenge's format.
+        num_images: number of patches; names run from image_0.
+        num_classes: K; labels run from 1.
+
+    Returns:
+        The predictions of all patches.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: the file is not as the challenge wants it; one line says where.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingFileError(f'{path}: no such file; want a file of predictions') from None
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    except (ValueError, RecursionError) as error:
+        reason = ' '.join(str(error).split())
+        raise InputError(f'{path}: not JSON ({reason})') from None
+    return _parse(document, str(path), num_images, num_classes)
+
+
+def write(
+    path: str | os.PathLike,
+    images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    *,
+    num_classes: int,
+):
+    """Writes predictions; coordinates are rounded to whole pixels, as the challenge wants them.
+
+    The file appears whole or not at all.
+
+    Args:
+        path: the JSON file to write; its folder must exist.
+        images: per patch, sorted by pair id: points [n, 2] (x, y) in pixels, labels [n] 1..K,
+        scores [n] in 0..1.
+        num_classes: K.
+
+    Raises:
+        InputError: a point, label or score is not as the challenge wants it.
+    """
+    entries = []
+    num_images = 0
+    for index, cells in enumerate(images):
+        num_images += 1
+        # The shortest decimal of a float32 reads better than its float64 neighbour's.
+        points, labels, scores = (np.asarray(array) for array in cells)
+        if not np.isfinite(points).all():
+            raise InputError(f'{path}: image_{index} has a point at NaN or infinity; want pixels')
+        whole = np.rint(points).astype(np.int64).reshape(-1, 2).tolist()
+        for (x, y), label, score in zip(whole, labels.tolist(), scores, strict=True):
+            entries.append(
+                {
+                    'name': f'image_{index}',
+                    'point': [x, y, label],
+                    'probability': float(str(score)),
+                }
+            )
+    document = {'type': _TYPE, 'points': entries, 'version': {'major': 1, 'minor': 0}}
+    _parse(document, str(path), num_images, num_classes)
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(json.dumps(document))
+
+
+def _parse(document, where: str, num_images: int, num_classes: int) -> Points:
+    if not isinstance(document, Mapping):
+        raise InputError(f'{where}: holds {_show(document)}; want an object with "points"')
+    if document.get('type') != _TYPE:
+        raise InputError(f'{where}: "type" is {_field(document, "type")}; want "{_TYPE}"')
+    version = document.get('version')
+    if not isinstance(version, Mapping) or version.get('major') != 1:
+        found = _field(document, 'version')
+        raise InputError(f'{where}: "version" is {found}; want {{"major": 1, "minor": 0}}')
+    entries = document.get('points')
+    if not isinstance(entries, list):
+        raise InputError(f'{where}: "points" is {_field(document, "points")}; want a list')
+    rows = [
+        _parse_point(entry, f'{where}: points[{number}]', num_images, num_classes)
+        for number, entry in enumerate(entries)
+    ]
+    image, x, y, labels, scores = zip(*rows, strict=True) if rows else ((),) * 5
+    return Points(
+        image=np.array(image, np.int64),
+        points=np.array([x, y], np.float64).T.reshape(-1, 2),
+        labels=np.array(labels, np.int64),
+        scores=np.array(scores, np.float64),
+    )
+
+
+def _parse_point(
+    entry, where: str, num_images: int, num_classes: int
+) -> tuple[int, float, float, int, float]:
+    if not isinstance(entry, Mapping):
+        raise InputError(
+            f'{where} is {_show(entry)}; want an object with "name", "point" and "probability"'
+        )
+    name = entry.get('name')
+    found = _NAME.fullmatch(name) if isinstance(name, str) else None
+    if not found or int(found[1]) >= num_images:
+        last = f'image_0 to image_{num_images - 1}'
+        raise InputError(f'{where}: "name" is {_field(entry, "name")}; want {last}')
+    point = entry.get('point')
+    if not isinstance(point, list) or len(point) != 3 or not all(map(_is_number, point)):
+        found_point = _field(entry, 'point')
+        raise InputError(f'{where}: "point" is {found_point}; want [x, y, label], finite numbers')
+    x, y, label = point
+    if label not in range(1, num_classes + 1):
+        raise InputError(f'{where}: label in "point" is {_show(label)}; want 1 to {num_classes}')
+    score = entry.get('probability')
+    if not _is_number(score) or not 0 <= score <= 1:
+        found_score = _field(entry, 'probability')
+        raise InputError(f'{where}: "probability" is {found_score}; want a number in 0 to 1')
+    return int(found[1]), float(x), float(y), int(label), float(score)
+
+
+def _is_number(value) -> bool:
+    """Whether a JSON value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _field(entry: Mapping, name: str) -> str:
+    return _show(entry[name]) if name in entry else 'missing'
+
+
+def _show(value) -> str:
+    """Shows a JSON value in an error, cut short."""
+    text = json.dumps(value) if not isinstance(value, list | Mapping) else str(value)
+    return text if len(text) <= 60 else text[:57] + '...'

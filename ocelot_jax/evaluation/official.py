@@ -1,0 +1,60 @@
+"""Scores a file of predictions in the challenge's format against a data set.
+
+    python -m ocelot_jax.score --predictions=FILE.json --data=DIR_OR_ZIP --split=val
+
+prints one JSON object: the official mF1, and F1, precision and recall of each class.
+"""
+
+import math
+import os
+
+import numpy as np
+
+from ocelot_jax.data.pair_folder import PairFolder, split_name
+from ocelot_jax.evaluation import challenge
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.metrics import matching
+
+
+def score_file(
+    predictions: str | os.PathLike,
+    folder: PairFolder,
+    split: str,
+    match_distance_um: float = 3.0,
+) -> dict[str, float]:
+    """Scores a file of predictions; reads no image.
+
+    Args:
+        predictions: JSON file in the challenge's format (`evaluation.challenge`);
+            `image_<i>` is the pair of rank i in the split sorted by pair id.
+        folder: the data set, whose cell classes the labels are.
+        split: 'train', 'validation' (or 'val') or 'test'.
+        match_distance_um: the cutoff in micrometres; becomes pixels through each cell patch's
+        own micrometres per pixel.
+
+    Returns:
+        The scores, as `metrics.f1_scores` names them.
+
+    Raises:
+        FileNotFoundError: there is no such file of predictions.
+        InputError: the predictions, the annotations or the arguments are not as they should be.
+    """
+    if not (match_distance_um > 0 and math.isfinite(match_distance_um)):
+        raise InputError(f'match_distance_um is {match_distance_um}; want micrometres above 0')
+    folder.as_data_source(split)  # Raises where the split is empty or lacks files.
+    pairs, _ = folder.pairs(split_name(split))
+    num_classes = len(folder.cell_classes)
+    points = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
+    counts = matching.Counts.zeros(num_classes)
+    for rank, pair in enumerate(pairs):
+        # The patch's size is known from its image alone, which is not read for this.
+        cells = folder.decode('cells', pair.split, pair.pair_id, (math.inf, math.inf))
+        match = matching.match_cells(
+            *points.of_image(rank),
+            np.stack([cells['x'], cells['y']], axis=-1),
+            cells['label'],
+            distance=match_distance_um / pair.cell_mpp,
+            num_classes=num_classes,
+        )
+        counts += match.counts
+    return matching.f1_scores(counts, folder.cell_classes)

@@ -1,0 +1,218 @@
+"""`models.cell_tissue` and `models.mfovce`: from the pictures of a pair to probabilities."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ocelot_jax.data import augmentation
+from ocelot_jax.interop.onnx_graph import alignment, branches, layers
+from ocelot_jax.interop.onnx_graph.alignment import Place
+from ocelot_jax.interop.onnx_graph.graph import Graph, Value
+from ocelot_jax.interop.onnx_graph.layers import Scope
+from ocelot_jax.models import CellTissue, factory
+from ocelot_jax.models import seams as seams_lib
+
+_FLOAT = onnx.TensorProto.FLOAT
+
+Size = tuple[int, int]
+
+
+def to_onnx(
+    model: factory.Model,
+    variables: Mapping[str, Any],
+    cell_size: Size,
+    tissue_size: Size,
+    metadata: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """Writes a network as a graph that takes pictures and gives probabilities.
+
+    Its inputs are those fields of a batch of `input_pipeline` that the network reads, of any
+    batch size: `cell_image` [B,H,W,3] and `tissue_image` [T,h,w,3] uint8, `tissue_mask` [B,h,w]
+    uint8, `center` [B,2], `cell_mpp` [B] and `tissue_mpp` [B] float32. T is B, or, where
+    `network.shares_tissue`, divides it. Its outputs are `cell_probabilities` [B,H,W,1+K] and,
+    with a tissue branch, `tissue_probabilities` [T,h,w,T'], float32.
+
+    Args:
+        model: from `network.create_model`.
+        variables: the model's.
+        cell_size: (H, W) of the cell patches.
+        tissue_size: (h, w) of the tissue patches.
+        metadata: what the file shall tell of itself.
+
+    Raises:
+        ValueError: the network cannot take patches of these sizes.
+    """
+    graph = Graph()
+    scope = Scope.of(graph, variables)
+    batch = _Batch(graph, cell_size, tissue_size, factory.shares_tissue(model))
+    if isinstance(model, CellTissue):
+        cell, tissue = _cell_tissue(model, scope, batch)
+    else:
+        cell, tissue = _mfovce(model.encoder_name, scope, batch), None
+    _output(cell, 'cell_probabilities', batch.cells, 1 + model.cell_classes)
+    if tissue is not None:
+        _output(tissue, 'tissue_probabilities', batch.tissues, model.tissue_classes)
+    return graph.to_model(metadata or {})
+
+
+class _Batch:
+    """The inputs, which become the graph's where they are read."""
+
+    def __init__(self, graph: Graph, cell_size: Size, tissue_size: Size, shared: bool):
+        self._graph, self._cell_size, self._tissue_size = graph, cell_size, tissue_size
+        self.cells = 'batch'
+        self.tissues = 'tissue_batch' if shared else 'batch'
+
+    def cell_image(self, stride: int) -> Value:
+        return self._image('cell_image', self.cells, self._cell_size, stride)
+
+    def tissue_image(self, stride: int) -> Value:
+        return self._image('tissue_image', self.tissues, self._tissue_size, stride)
+
+    def tissue_mask(self, num_classes: int) -> Value:
+        """One map a class; unknown tissue is of none."""
+        shape = (self.cells, *self._tissue_size)
+        mask = self._graph.input('tissue_mask', np.uint8, shape)
+        mask = self._graph.add('Unsqueeze', mask, np.array([1]))
+        classes = np.arange(num_classes, dtype=np.uint8)[:, None, None]
+        known = self._graph.add('Equal', mask, classes)
+        return self._graph.add('Cast', known, to=_FLOAT, size=self._tissue_size)
+
+    def place(self) -> Place:
+        center = self._graph.input('center', np.float32, (self.cells, 2))
+        cell, tissue = (
+            self._graph.input(name, np.float32, (self.cells,))
+            for name in ('cell_mpp', 'tissue_mpp')
+        )
+        ratio = (cell / tissue) * (self._cell_size[1] / self._tissue_size[1])
+        return Place.of(center, ratio)
+
+    def _image(self, name: str, count: str, size: Size, stride: int) -> Value:
+        """A picture, [B,3,H,W] standardised as `augment.normalize` does."""
+        height, width = size
+        if height % stride or width % stride:
+            raise ValueError(
+                f'{name} of {width} x {height} px: want sides that are multiples of {stride}, the '
+                'stride of the network'
+            )
+        image = self._graph.input(name, np.uint8, (count, *size, 3))
+        image = self._graph.add('Cast', image, to=_FLOAT)
+        zero, one = (np.asarray(augmentation.normalize(np.full(3, x))) for x in (0.0, 1.0))
+        image = image * ((one - zero) / 255) + zero
+        return self._graph.add('Transpose', image, perm=[0, 3, 1, 2], size=size)
+
+
+_BRANCHES = {'deeplabv3plus': branches.DeepLabV3Plus, 'unet': branches.UNet}
+
+
+def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value, Value | None]:
+    """Probabilities of both patches, [B,C,H,W]."""
+    create = _BRANCHES[model.architecture]
+    both = {name: create(scope / name, model.encoder_name) for name in ('cell', 'tissue')}
+    cell, tissue = ({name: both[name]} for name in ('cell', 'tissue'))
+    images = {'cell': batch.cell_image(create.STRIDE)}
+    if model.context in ('prediction', 'features'):
+        images['tissue'] = batch.tissue_image(create.STRIDE)
+
+    found = None
+    match model.context:
+        case 'none':
+            seams = seams_lib.run(cell, images, False)
+        case 'label':
+            known = batch.tissue_mask(model.tissue_classes)
+            seams = seams_lib.run(
+                cell, images, False, _injection(model.seam, known, batch.place())
+            )
+        case 'prediction':
+            seams = seams_lib.run(tissue, images, False)
+            found = _softmax(seams['tissue']['logits'])
+            context = _share(found, images['cell'])
+            inject = _injection(model.seam, context, batch.place())
+            seams |= seams_lib.run(cell, images, False, inject)
+        case 'features':
+            share = _sharing(model.sharing, scope, batch.place())
+            seams = seams_lib.run(cell | tissue, images, False, share)
+            found = _softmax(seams['tissue']['logits'])
+    return _softmax(seams['cell']['logits']), found
+
+
+def _share(tissue: Value, cells: Value) -> Value:
+    """Repeats maps [T,C,h,w] of tissue patches for the cell patches in a row that share one."""
+    graph = tissue.graph
+    count, wanted = (graph.add('Shape', x, start=0, end=1) for x in (tissue, cells))
+    scalar = np.zeros(0, np.int64)
+    numbers = graph.add('Range', np.array(0), graph.add('Reshape', wanted, scalar), np.array(1))
+    return graph.add('Gather', tissue, numbers / (wanted / count), axis=0, size=tissue.size)
+
+
+def _injection(at: str, tissue: Value, place: Place) -> seams_lib.Exchange:
+    """The exchange that injects tissue probabilities at a seam (Fig. 4)."""
+
+    def inject(seam: str, features: dict[str, Value]) -> dict[str, Value]:
+        if seam != at:
+            return features
+        cell = features['cell']
+        context = alignment.crop_upsample(tissue, place, cell.size)
+        return {'cell': cell.graph.concat([cell, context])}
+
+    return inject
+
+
+def _sharing(directions: Mapping[str, str], scope: Scope, place: Place) -> seams_lib.Exchange:
+    """The exchange of features that both branches share (Fig. 5, 6)."""
+    ways = {
+        't2c': ('tissue', 'cell', 'tissue_to_cell', alignment.crop_upsample),
+        'c2t': ('cell', 'tissue', 'cell_to_tissue', alignment.downsample_pad),
+    }
+
+    def share(seam: str, features: dict[str, Value]) -> dict[str, Value]:
+        direction = directions.get(seam, 'none')
+        result = dict(features)
+        for way, (giver, taker, name, bring) in ways.items():
+            if direction in (way, 'both'):
+                given = layers.conv_bn(scope / f'sharing_{seam}' / name, features[giver])
+                own = features[taker]
+                result[taker] = own.graph.concat([own, bring(given, place, own.size)])
+        return result
+
+    return share
+
+
+def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
+    """Probabilities of the cell patch, [B,C,H,W]."""
+    tissue, cell = (
+        branches.encode(scope / name / 'encoder', image(32), encoder_name, output_stride=32)
+        for name, image in (('tissue', batch.tissue_image), ('cell', batch.cell_image))
+    )
+    head, place = scope / 'cell_head', batch.place()
+    stem, *deeper = cell
+    aggregated = []
+    for level, (own, wide) in enumerate(zip(deeper, tissue[1:], strict=True), start=1):
+        wide = alignment.crop_upsample(wide, place, own.size)
+        joined = own.graph.concat([own, wide])
+        aggregated.append(layers.conv_bn(head / f'aggregate{level}', joined))
+    *skips, high = aggregated
+    high = _encode_context(head / 'context', high, [cell[-1], tissue[-1]])
+    decoded = branches.decode_unet(head / 'decoder', high, [stem, *skips])
+    return _softmax(layers.dense(head / 'classify', decoded))
+
+
+def _encode_context(scope: Scope, x: Value, views: list[Value]) -> Value:
+    """Gates a map's channels by what whole fields of view hold."""
+    graph = x.graph
+    means = graph.concat([layers.mean(view) for view in views])
+    hidden = graph.add('Relu', layers.dense(scope / 'squeeze', means))
+    return x * graph.add('Sigmoid', layers.dense(scope / 'excite', hidden))
+
+
+def _softmax(logits: Value) -> Value:
+    return logits.graph.add('Softmax', logits, axis=1)
+
+
+def _output(probabilities: Value, name: str, count: str, num_classes: int) -> None:
+    """Gives [B,C,H,W] out as [B,H,W,C]."""
+    graph = probabilities.graph
+    last = graph.add('Transpose', probabilities, perm=[0, 2, 3, 1])
+    graph.output(last, name, (count, *probabilities.size, num_classes))

@@ -1,0 +1,4 @@
+"""Files and errors: whole files or none, CSV, text tables, locks.
+
+Imports no other room.
+"""

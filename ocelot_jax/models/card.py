@@ -1,0 +1,68 @@
+"""What a configuration's network is made of, and what it costs."""
+
+import shutil
+import sys
+
+import flax.linen as nn
+import jax
+import ml_collections
+
+from ocelot_jax.models import factory
+
+
+def describe(config: ml_collections.ConfigDict) -> str:
+    """A model card: the modules with their shapes, parameters and FLOPs, and the sums.
+
+    Shapes and FLOPs are those of a prediction for one pair of the paper's geometry (Sec. 3.1),
+    1024 x 1024 pixels at 0.2 and 0.8 um/px; FLOPs count multiplications and additions, as XLA
+    does.
+
+    Args:
+        config: as `configs/default.py`; no data is read.
+
+    Returns:
+        Text as wide as the terminal.
+
+    Raises:
+        ValueError: the configuration names a part of a network that there is not.
+    """
+    model = factory.create_model(config)
+    batch = factory.paper_batch()
+    plain = plainly(model)
+    width = max(shutil.get_terminal_size().columns, 140)
+    console = {'force_terminal': sys.stdout.isatty(), 'width': width}
+    table = nn.tabulate(
+        plain, jax.random.key(0), depth=2, compute_flops=True, console_kwargs=console
+    )(batch, train=False)
+    table = table.replace(plain.dtype, model.dtype)
+    sums = [
+        f'{name:12} {count / 1e6:7.2f} M parameters' for name, count in parameters(model).items()
+    ]
+    gflops = f'{"":12} {flops(model) / 1e9:7.1f} GFLOPs for one pair of 1024 x 1024 px'
+    return '\n'.join([table.rstrip(), *sums, gflops])
+
+
+def parameters(model: factory.Model) -> dict[str, int]:
+    """Number of parameters of each branch, of what the branches share, and in all."""
+    params = factory.abstract_variables(model)['params']
+    counts = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(branch)) for name, branch in params.items()
+    }
+    return {**counts, 'all': sum(counts.values())}
+
+
+def plainly(model: factory.Model) -> factory.Model:
+    """The same network, for its operations to be counted as the textbook counts them.
+
+    In float32 CPUs save multiplications (`models.winograd`); in bfloat16 no backend does.
+    """
+    return model.clone(dtype='bfloat16')
+
+
+def flops(model: factory.Model) -> float:
+    """Multiplications and additions of the prediction for one pair of the paper's geometry."""
+    plain = plainly(model)
+    apply = jax.jit(lambda variables, batch: plain.apply(variables, batch, train=False))
+    return apply.lower(factory.abstract_variables(model), factory.paper_batch()).cost_analysis()[
+        'flops'
+    ]

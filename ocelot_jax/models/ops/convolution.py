@@ -1,0 +1,146 @@
+"""Dense convolution, computed as each backend does it fastest.
+
+Accelerators have good kernels of their own. On CPUs 3x3 convolutions of stride 1 are done by
+Winograd's algorithm where that saves time (`benchmarks/README.md` has what was measured). The
+choice is made where the program is lowered, so one traced function serves all.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from ocelot_jax.models.ops import winograd
+
+Array = jax.Array
+
+# channels below which the transforms cost more than the multiplications that they save
+_MIN_CHANNELS = 32
+# pixels from which on large tiles pay for transforming the kernel, which is larger too
+_MANY_PIXELS = 1024
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
+    """Convolves, with `dilation * (k // 2)` pixels of zeros beyond every border.
+
+    Args:
+        x: [B,H,W,C] features.
+        kernel: [k,k,C,K], k odd.
+        stride: distance of the outputs in pixels.
+        dilation: distance of the taps in pixels.
+
+    Returns:
+        [B,ceil(H/stride),ceil(W/stride),K].
+    """
+    return _convolve(x, kernel, stride, dilation)
+
+
+def _forward(
+    x: Array, kernel: Array, stride: int, dilation: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return _convolve(x, kernel, stride, dilation), (x, kernel)
+
+
+def _backward(
+    stride: int, dilation: int, residuals: tuple[Array, Array], grad: Array
+) -> tuple[Array, Array]:
+    return _differentiate(*residuals, grad, stride, dilation)
+
+
+conv.defvjp(_forward, _backward)
+
+
+# jitted, so that the many convolutions of equal shapes are traced and lowered once
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _convolve(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+    native = functools.partial(_native, stride=stride, dilation=dilation)
+    cpu = native
+    if _suits(x, kernel, stride):
+        cpu = functools.partial(_winograd, dilation=dilation)
+    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=native)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _differentiate(
+    x: Array, kernel: Array, grad: Array, stride: int, dilation: int
+) -> tuple[Array, Array]:
+    native = functools.partial(_native_backward, stride=stride, dilation=dilation)
+    cpu = native
+    if _suits(x, kernel, stride):
+        cpu = functools.partial(_winograd_backward, dilation=dilation)
+    return jax.lax.platform_dependent(x, kernel, grad, cpu=cpu, default=native)
+
+
+def _suits(x: Array, kernel: Array, stride: int) -> bool:
+    """Whether Winograd's algorithm is the faster one on CPUs."""
+    if kernel.shape[:2] != (3, 3) or stride != 1 or x.dtype != jnp.float32:
+        return False
+    return min(kernel.shape[2:]) >= _MIN_CHANNELS
+
+
+def _tile(x: Array) -> int:
+    batch, height, width, _ = x.shape
+    return 4 if batch * height * width >= _MANY_PIXELS else 2
+
+
+def _native(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+    padding = dilation * (kernel.shape[0] // 2)
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=[(padding, padding)] * 2,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+
+def _native_backward(
+    x: Array, kernel: Array, grad: Array, stride: int, dilation: int
+) -> tuple[Array, Array]:
+    _, vjp = jax.vjp(functools.partial(_native, stride=stride, dilation=dilation), x, kernel)
+    return vjp(grad)
+
+
+def _winograd(x: Array, kernel: Array, dilation: int) -> Array:
+    tile = _tile(x)
+    y = winograd.conv(_split(x, dilation, tile), kernel, tile)
+    return _merge(y, (*x.shape[:3], kernel.shape[-1]), dilation)
+
+
+def _winograd_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tuple[Array, Array]:
+    tile = _tile(x)
+    split = functools.partial(_split, dilation=dilation, tile=tile)
+    grad_x, grad_kernel = winograd.conv_vjp(split(x), kernel, split(grad), tile)
+    return _merge(grad_x, x.shape, dilation), grad_kernel
+
+
+def _split(x: Array, dilation: int, tile: int) -> Array:
+    """Cuts maps into those of every `dilation`-th pixel, sides filled up to whole tiles.
+
+    What a dilated convolution does to a map, an undilated one does to each of these.
+
+    Returns:
+        [B * dilation^2, h, w, C] of [B,H,W,C].
+    """
+    batch, height, width, channels = x.shape
+    step = dilation * tile
+    x = jnp.pad(x, ((0, 0), (0, -height % step), (0, -width % step), (0, 0)))
+    if dilation == 1:
+        return x
+    h, w = x.shape[1] // dilation, x.shape[2] // dilation
+    x = x.reshape(batch, h, dilation, w, dilation, channels).transpose(0, 2, 4, 1, 3, 5)
+    return x.reshape(-1, h, w, channels)
+
+
+def _merge(x: Array, shape: tuple[int, ...], dilation: int) -> Array:
+    """Undoes `_split`: the map of `shape` [B,H,W,C]."""
+    batch, height, width, channels = shape
+    if dilation > 1:
+        _, h, w, _ = x.shape
+        x = x.reshape(batch, dilation, dilation, h, w, channels).transpose(0, 3, 1, 4, 2, 5)
+        x = x.reshape(batch, h * dilation, w * dilation, channels)
+    return x[:, :height, :width]

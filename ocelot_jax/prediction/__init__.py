@@ -1,0 +1,4 @@
+"""Whatever a user wants predicted, pairs or slides, to files.
+
+May import slides, inference, evaluation (the challenge's format), runs, viz, data, io.
+"""

@@ -1,0 +1,92 @@
+"""Whether two runs differ: `python -m ocelot_jax.compare --workdir=A --other=B --split=val`.
+
+Prints by how much A's official scores are above B's on the same pairs, with the 95% interval and
+p of a paired bootstrap over slides and over the patches within them. Repeats go together,
+`--workdir=A1,A2,A3`: their counts are averaged pair by pair, which is the score of all their
+cells pooled. The interval tells of other patches, not of other seeds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ocelot_jax.data.pair_folder import split_name
+from ocelot_jax.io import text_table
+from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.metrics import bootstrap
+from ocelot_jax.metrics.bootstrap import Difference
+from ocelot_jax.reporting import comparisons
+from ocelot_jax.runs import directory, files
+
+
+def compare_runs(
+    first: Sequence[Path],
+    second: Sequence[Path],
+    split: str,
+    seed: int = 0,
+    resamples: int = bootstrap.RESAMPLES,
+) -> dict[str, Difference]:
+    """Compares a run, or the repeats of one, with another on the same pairs.
+
+    Args:
+        first: directories of runs that were evaluated on the split.
+        second: of others.
+        split: 'train', 'validation' (or 'val') or 'test'.
+        seed: of the bootstrap's draws.
+        resamples: their number.
+
+    Returns:
+        The differences, first less second, of 'mF1' and of each class's 'F1/<name>'.
+
+    Raises:
+        MissingFileError: a directory holds no run, or none evaluated on the split.
+        InputError: the runs' classes or pairs differ.
+    """
+    paths = [*first, *second]
+    classes = _classes(paths)
+    files = [path / 'evaluation' / split_name(split) / 'pairs.csv' for path in paths]
+    counts, slides = comparisons.same_pairs([(file, _read(file, classes)) for file in files])
+    sides = [comparisons.average(held) for held in np.split(counts, [len(first)])]
+    rng = np.random.default_rng(seed)
+    differences = bootstrap.compare(*sides, slides, rng, resamples)
+    totals = np.stack([side.sum(axis=0) for side in sides])
+    names = ['mF1', *(f'F1/{name}' for name in classes)]
+    print(
+        f'A: {" and ".join(map(str, first))}\nB: {" and ".join(map(str, second))}\n'
+        f'{len(slides)} pairs of {len(set(slides))} slides of {split_name(split)}; {resamples:,} '
+        f'draws of slides and of pairs in them, seed {seed}\n\n'
+        f'{_render(names, bootstrap.scores(totals), differences)}'
+    )
+    return dict(zip(names, differences, strict=True))
+
+
+def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Reads the cell classes of runs, which must be the same."""
+    classes = [tuple(directory.load_config(path).data.cell_classes) for path in paths]
+    for path, names in zip(paths, classes, strict=True):
+        if names != classes[0]:
+            raise InputError(
+                f'{path}: finds {", ".join(names)}, but {paths[0]} finds {", ".join(classes[0])}; '
+                'want runs of one data set'
+            )
+    return classes[0]
+
+
+def _read(file: Path, classes: Sequence[str]) -> files.PairRecords:
+    if not file.exists():
+        raise MissingFileError(
+            f'{file}: not there; evaluate the run first: python -m ocelot_jax.evaluate '
+            f'--workdir={file.parents[2]} --split={file.parent.name}'
+        )
+    return files.read_pairs(file, classes)
+
+
+def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Difference]) -> str:
+    """Gives the scores [2, n] of both sides and their differences as text, columns aligned."""
+    lines = [['', 'A', 'B', 'A - B', '95% interval', 'p']]
+    for name, first, second, held in zip(names, *scores, differences, strict=True):
+        interval = f'{held.low:+.3f} to {held.high:+.3f}'
+        p = '<0.001' if held.p < 0.001 else f'{held.p:.3f}'
+        lines.append([name, f'{first:.3f}', f'{second:.3f}', f'{held.value:+.3f}', interval, p])
+    return text_table.align(lines)

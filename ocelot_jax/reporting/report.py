@@ -1,0 +1,44 @@
+"""From runs to the paper's tables: `python -m ocelot_jax.report DIR`.
+
+Finds all evaluated runs below DIR, averages repeats, and writes to `DIR/report` Tables 5, 6, 7,
+C.1 and D.1 in the paper's form beside its numbers (`table_5.md`, `.csv`, `.tex`, ...), and
+`index.html`: the tables, learning curves, paired differences, what kinds of mistakes are made and
+on which patches.
+"""
+
+from pathlib import Path
+
+from ocelot_jax.reporting import candidates, collect, sections, table_files, tables
+
+
+def write_report(root: Path, output: Path | None = None) -> Path:
+    """Writes the tables and the page of all runs below a directory.
+
+    Args:
+        root: the directory.
+        output: where to write; `<root>/report` where None.
+
+    Returns:
+        The page.
+
+    Raises:
+        FileNotFoundError: there is no evaluated run.
+        ValueError: a run's configuration or scores are not what they should be.
+        RuntimeError: what writes the page is not installed.
+    """
+    try:
+        from ocelot_jax.reporting import page
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"{error.name} is not installed; the page needs pip install -e '.[slides]'"
+        ) from error
+    found = collect.collect(root)
+    filled = tables.make_tables(found)
+    described = [sections.describe(found, data) for data in found.data_sets]
+    folder = output or root / 'report'
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in filled:
+        table_files.write(table, folder)
+    path = folder / 'index.html'
+    page.write(root, found, filled, described, candidates.list_candidates(found), path)
+    return path

@@ -1,0 +1,130 @@
+"""The latest and the best state of a run, kept by Orbax.
+
+One directory, one save an epoch: Orbax writes to a temporary name and renames, so a
+killed save leaves nothing, and what outlives its epoch is the latest and the best.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from ocelot_jax.io.errors import InputError
+
+_METRIC = 'mF1'
+
+
+def open_manager(workdir: Path, latest: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
+    """Opens the checkpoints of a run, `<workdir>/checkpoints`.
+
+    Args:
+        workdir: the run's directory.
+        latest: how many are kept beside the best.
+        read_only: leave alone what a trainer may just be writing there; otherwise the folder is
+            made, and what a killed save left is removed.
+    """
+    keep = [
+        checkpoint_managers.LatestN(n=latest),
+        checkpoint_managers.BestN(
+            n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
+        ),
+    ]
+    options = ocp.CheckpointManagerOptions(
+        # without it Orbax writes no metrics
+        best_fn=_score,
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
+        # Orbax's own read_only only stops saves and deletions, and warns of itself twice
+        create=not read_only,
+        cleanup_tmp_directories=not read_only,
+    )
+    return ocp.CheckpointManager(
+        (Path(workdir) / 'checkpoints').absolute(),
+        options=options,
+        item_names=('variables', 'training', 'data'),
+    )
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    *,
+    variables: Any,
+    training: Any,
+    data: dict[str, Any],
+    metrics: dict[str, float] | None,
+) -> None:
+    """Saves in the background; `manager.wait_until_finished` waits.
+
+    Args:
+        manager: from `open_manager`.
+        step: optimizer steps done.
+        variables: what the model is applied with, not replicated.
+        training: what else training needs to go on, not replicated.
+        data: where the training batches are, as their iterator tells it.
+        metrics: validation metrics of this step, None where it was not validated.
+    """
+    args = ocp.args.Composite(
+        variables=ocp.args.StandardSave(variables),
+        training=ocp.args.StandardSave(training),
+        data=ocp.args.JsonSave(data),
+    )
+    manager.save(step, args=args, metrics=metrics, force=True)
+
+
+def common_step(managers: Sequence[ocp.CheckpointManager]) -> int:
+    """The latest step that all of some runs saved, 0 where there is none.
+
+    What some saved later, before a kill, is removed.
+    """
+    step = min(manager.latest_step() or 0 for manager in managers)
+    for manager in managers:
+        for saved in manager.all_steps():
+            if saved > step:
+                manager.delete(saved)
+    return step
+
+
+def restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any) -> Any:
+    """Restores `variables` or `training` of a step, on the devices of `like`'s arrays."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
+    return manager.restore(step, args=args)[item]
+
+
+def restore_data(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Restores where the training batches were at a step."""
+    return manager.restore(step, args=ocp.args.Composite(data=ocp.args.JsonRestore()))['data']
+
+
+def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
+    """Restores the `variables` of a run's best epoch, while a trainer may be at work there.
+
+    Args:
+        workdir: the run's directory.
+        like: variables of the run's model.
+
+    Returns:
+        The epoch's step, and its variables on the devices of `like`'s arrays.
+
+    Raises:
+        InputError: no epoch is finished.
+    """
+    with open_manager(workdir, read_only=True) as manager:
+        step = best_step(manager)
+        if step is None:
+            raise InputError(f'{workdir}: no epoch of this run is finished; train it first')
+        return step, restore(manager, step, 'variables', like)
+
+
+def best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step with the highest validation mF1, the latest of equals; None before the first."""
+    scored = [(step, manager.metrics(step)) for step in manager.all_steps()]
+    scored = [(_score(metrics), step) for step, metrics in scored if metrics]
+    return max(scored)[1] if scored else None
+
+
+def _score(metrics: dict[str, float]) -> float:
+    return metrics[_METRIC]

@@ -1,0 +1,4 @@
+"""Pictures of pairs and cells, and their colors.
+
+May import metrics, io.
+"""

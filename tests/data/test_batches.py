@@ -1,0 +1,397 @@
+"""Batches: what is in them, that none is lost or doubled, and that they can be had again."""
+
+import io
+import itertools
+import subprocess
+import sys
+
+import hypothesis
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import strategies as st
+from ocelot_jax.datasets import features
+from PIL import Image
+
+from ocelot_jax.data import pair_folder, preparation, sources
+from ocelot_jax.data.batches import (
+    device_batches,
+    eval_batches,
+    shard,
+    steps_per_epoch,
+    train_batches,
+)
+from ocelot_jax.data.sources import open_source
+
+MAX_CELLS = 5
+
+
+class FakeSource:
+    """Records whose content tells their row: row i holds i % 4 cells."""
+
+    def __init__(self, length, size=4):
+        self.length = length
+        self.size = size
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, row):
+        if not 0 <= row < self.length:
+            raise IndexError(row)
+        cells = row % 4
+        return {
+            'pair_id': f'{row:03d}',
+            'slide_name': 'slide',
+            'organ': 'kidney',
+            'cell_image': np.full((self.size, self.size, 3), row, np.uint8),
+            'tissue_image': np.full((6, 6, 3), 100 + row, np.uint8),
+            'tissue_mask': np.full((6, 6, 1), row % 2, np.uint8),
+            'cells': {
+                'x': np.arange(cells, dtype=np.float32) + row,
+                'y': np.arange(cells, dtype=np.float32) + 0.5,
+                'label': np.arange(cells, dtype=np.int64) % 2 + 1,
+            },
+            'center': np.array([0.25, row / 100], np.float32),
+            'cell_mpp': np.float32(0.2),
+            'tissue_mpp': np.float32(0.8),
+        }
+
+
+class MixedSource(FakeSource):
+    """One row's patches have another size."""
+
+    def __getitem__(self, row):
+        record = super().__getitem__(row)
+        if row == 2:
+            record['tissue_image'] = np.zeros((9, 9, 3), np.uint8)
+        return record
+
+
+class OblongSource(FakeSource):
+    """Patches that are not square, which quarter turns would not fit."""
+
+    def __getitem__(self, row):
+        return super().__getitem__(row) | {'tissue_image': np.zeros((8, 9, 3), np.uint8)}
+
+
+def train(length=11, batch_size=4, seed=0, **settings):
+    return train_batches(
+        FakeSource(length), batch_size=batch_size, seed=seed, max_cells=MAX_CELLS, **settings
+    )
+
+
+def evaluate(length, batch_size, **settings):
+    return eval_batches(FakeSource(length), batch_size=batch_size, max_cells=MAX_CELLS, **settings)
+
+
+def rows(batches, steps=None):
+    return [batch['index'].tolist() for batch in itertools.islice(batches, steps)]
+
+
+def assert_equal_batches(batches, expected):
+    for batch, other in zip(batches, expected, strict=True):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], other[name])
+
+
+def test_batch_holds_what_the_records_hold():
+    source = FakeSource(7)
+    [first, second] = evaluate(7, 4)
+    shapes = {name: (array.shape, array.dtype) for name, array in first.items()}
+    assert shapes == {
+        'cell_image': ((4, 4, 4, 3), np.uint8),
+        'tissue_image': ((4, 6, 6, 3), np.uint8),
+        'tissue_mask': ((4, 6, 6), np.uint8),
+        'center': ((4, 2), np.float32),
+        'cell_mpp': ((4,), np.float32),
+        'tissue_mpp': ((4,), np.float32),
+        'cell_points': ((4, MAX_CELLS, 2), np.float32),
+        'cell_labels': ((4, MAX_CELLS), np.int32),
+        'cell_count': ((4,), np.int32),
+        'index': ((4,), np.int32),
+        'valid': ((4,), np.bool_),
+    }
+    for place, batch in [(row, first) for row in range(4)] + [(row, second) for row in range(3)]:
+        row = batch['index'][place]
+        record = source[row]
+        count = row % 4
+        np.testing.assert_array_equal(batch['cell_image'][place], record['cell_image'])
+        np.testing.assert_array_equal(batch['tissue_image'][place], record['tissue_image'])
+        np.testing.assert_array_equal(batch['tissue_mask'][place], record['tissue_mask'][..., 0])
+        np.testing.assert_array_equal(batch['center'][place], record['center'])
+        assert batch['cell_count'][place] == count
+        points = batch['cell_points'][place]
+        np.testing.assert_array_equal(points[:count, 0], record['cells']['x'])
+        np.testing.assert_array_equal(points[:count, 1], record['cells']['y'])
+        np.testing.assert_array_equal(
+            batch['cell_labels'][place, :count], record['cells']['label']
+        )
+        assert not points[count:].any()
+        assert not batch['cell_labels'][place, count:].any()
+
+
+@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.given(st.integers(1, 20), st.integers(1, 4), st.integers(1, 3))
+def test_evaluation_covers_every_example_once(length, local_batch, process_count):
+    batch_size = local_batch * process_count
+    by_process = [
+        list(
+            evaluate(
+                length,
+                batch_size,
+                process_index=index,
+                process_count=process_count,
+                num_threads=0,
+            )
+        )
+        for index in range(process_count)
+    ]
+    assert {len(batches) for batches in by_process} == {-(-length // batch_size)}
+    batches = list(itertools.chain(*by_process))
+    assert all(len(batch['index']) == local_batch for batch in batches)
+    index = np.concatenate([batch['index'] for batch in batches])
+    valid = np.concatenate([batch['valid'] for batch in batches])
+    assert sorted(index[valid]) == list(range(length))
+    assert set(index[~valid]) <= {length - 1}
+
+
+def test_rows_that_pad_repeat_an_example():
+    [*_, last] = evaluate(5, 4)
+    np.testing.assert_array_equal(last['valid'], [True, False, False, False])
+    for name in set(last) - {'valid'}:
+        np.testing.assert_array_equal(last[name], last[name][[0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize('process_count', [2, 4])
+def test_processes_share_the_global_batch(process_count):
+    together = [
+        train(process_index=index, process_count=process_count) for index in range(process_count)
+    ]
+    for batch in itertools.islice(train(), 5):
+        parts = [next(iterator) for iterator in together]
+        for name in batch:
+            np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), batch[name])
+
+
+def test_epochs_are_different_permutations_without_doubles():
+    epochs = np.reshape(rows(train(length=11, batch_size=4), 2 * 12), (12, 8)).tolist()
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 12
+    # What one epoch leaves out another one brings.
+    assert set(itertools.chain(*epochs)) == set(range(11))
+
+
+def test_seed_decides_the_order():
+    by_seed = {seed: rows(train(length=40, seed=seed), 20) for seed in (0, 1, 2)}
+    assert rows(train(length=40, seed=0), 20) == by_seed[0]
+    # No seed's second epoch is another seed's first.
+    epochs = [tuple(map(tuple, r[i : i + 10])) for r in by_seed.values() for i in (0, 10)]
+    assert len(set(epochs)) == 6
+
+
+def test_threads_do_not_change_the_batches():
+    assert rows(train(num_threads=0), 9) == rows(train(num_threads=1), 9)
+    assert rows(train(num_threads=0), 9) == rows(train(num_threads=7), 9)
+
+
+@pytest.mark.parametrize('steps_done', [0, 1, 2, 7])
+def test_training_goes_on_where_it_stopped(steps_done):
+    iterator = train()
+    rows(iterator, steps_done)
+    state = iterator.get_state()
+    expected = list(itertools.islice(iterator, 5))
+    restored = train()
+    restored.set_state(state)
+    assert_equal_batches(itertools.islice(restored, 5), expected)
+
+
+@pytest.mark.parametrize(('length', 'batch_size', 'steps'), [(11, 4, 2), (8, 4, 2), (4, 4, 1)])
+def test_steps_per_epoch(length, batch_size, steps):
+    assert steps_per_epoch(FakeSource(length), batch_size) == steps
+
+
+def test_shard_splits_the_rows():
+    [batch] = evaluate(8, 8)
+    sharded = shard(batch, 4)
+    assert sharded['cell_image'].shape == (4, 2, 4, 4, 3)
+    assert sharded['valid'].shape == (4, 2)
+    np.testing.assert_array_equal(sharded['index'], np.arange(8).reshape(4, 2))
+
+
+def test_batches_of_several_runs_lie_behind_the_devices():
+    batches = [{'index': np.arange(8) + start} for start in (0, 100)]
+    [one] = device_batches([iter(batches[:1])], 4)
+    assert one['index'].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    [both] = device_batches([iter([batch]) for batch in batches], 4)
+    assert both['index'].shape == (4, 2, 2)
+    assert both['index'][1].tolist() == [[2, 3], [102, 103]]
+
+
+def small_shard():
+    [batch] = evaluate(6, 6)
+    return shard(batch, 4)
+
+
+@pytest.mark.parametrize(
+    ('action', 'words'),
+    [
+        (lambda: train(length=3), ['config.data.batch_size', '4', '3 pairs']),
+        (lambda: train(process_count=3), ['config.data.batch_size', '4', '3 processes']),
+        (lambda: evaluate(5, 4, process_count=3), ['config.data.batch_size', '3 processes']),
+        (small_shard, ['config.data.batch_size', '6 examples', '4 devices']),
+        (
+            lambda: next(eval_batches(FakeSource(4), batch_size=4, max_cells=2)),
+            ['config.data.max_cells', 'pair 003', '3 cells', '2'],
+        ),
+        (
+            lambda: next(eval_batches(MixedSource(4), batch_size=4, max_cells=4)),
+            ['pair 002', 'tissue_image', '9 x 9', '6 x 6', 'pair 000'],
+        ),
+        (
+            lambda: next(eval_batches(OblongSource(4), batch_size=4, max_cells=4)),
+            ['pair 000', 'tissue_image', '9 x 8', 'square'],
+        ),
+    ],
+)
+def test_errors_are_one_line_that_says_where(action, words):
+    with pytest.raises(ValueError) as raised:
+        action()
+    message = str(raised.value)
+    assert '\n' not in message
+    assert all(word in message for word in words), message
+
+
+def data_config(source):
+    return ml_collections.ConfigDict(
+        {'source': str(source), 'cell_classes': ('BC', 'TC'), 'tissue_classes': ('BG', 'CA')}
+    )
+
+
+@pytest.mark.parametrize('split', ['val', 'validation'])
+def test_open_folder(release_folder, split):
+    source = open_source(data_config(release_folder), split)
+    expected = pair_folder.PairFolder(release_folder).as_data_source('validation')
+    assert len(source) == len(expected) == 2
+    np.testing.assert_array_equal(source[0]['cell_image'], expected[0]['cell_image'])
+
+
+def test_open_reads_a_folder_through(release_folder):
+    image = sorted((release_folder / 'images/train/cell').iterdir())[-1]
+    image.write_bytes(image.read_bytes()[:100])
+    with pytest.raises(ValueError, match=image.name):
+        open_source(data_config(release_folder), 'train')
+
+
+@pytest.mark.parametrize('source', ['./missing', '../missing', '/missing', 'missing.zip'])
+def test_missing_path_is_not_taken_for_a_name(source):
+    with pytest.raises(FileNotFoundError, match='missing'):
+        open_source(data_config(source), 'train')
+
+
+@pytest.mark.parametrize('source', ['ocelott', 'my/own/pairs', 'my pairs', 'ocelott/small'])
+def test_unknown_name_lists_what_is_known(source):
+    with pytest.raises(ValueError) as raised:
+        open_source(data_config(source), 'train')
+    message = str(raised.value)
+    assert '\n' not in message
+    assert 'config.data.source' in message
+    assert repr(source) in message
+    assert 'ocelot, ocelot_synthetic' in message
+
+
+def encoded(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, 'PNG')
+    file.seek(0)
+    return file
+
+
+def tiny_builder(data_dir):
+    """Makes a TFDS data set of three records, which may be written without TensorFlow."""
+
+    class Tiny(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version('1.0.0')
+        pkg_dir_path = tfds.core.Path(data_dir)
+
+        def _info(self):
+            return tfds.core.DatasetInfo(
+                builder=self, features=features.pair_features(image_format='png')
+            )
+
+        def _split_generators(self, dl_manager):
+            return {'train': self._generate_examples()}
+
+        def _generate_examples(self):
+            source = FakeSource(3)
+            for row in range(3):
+                record = source[row]
+                cells = zip(*record['cells'].values(), strict=True)
+                images = {
+                    'cell_image': encoded(record['cell_image']),
+                    'tissue_image': encoded(record['tissue_image']),
+                    'tissue_mask': encoded(record['tissue_mask'][..., 0]),
+                }
+                cells = [dict(zip(('x', 'y', 'label'), cell, strict=True)) for cell in cells]
+                yield row, {**record, **images, 'cells': cells}
+
+    return Tiny(data_dir=data_dir, file_format='array_record')
+
+
+@pytest.fixture
+def tfds_dir(tmp_path):
+    with tfds.core.registered.skip_registration():
+        builder = tiny_builder(tmp_path)
+    builder.download_and_prepare()
+    return tmp_path
+
+
+READ_WITHOUT_TENSORFLOW = """
+import importlib.machinery, sys
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = staticmethod(
+    lambda name, *rest: None if name.partition('.')[0] == 'tensorflow' else find(name, *rest)
+)
+import ml_collections
+from ocelot_jax import input_pipeline
+try:
+    import tensorflow
+except ModuleNotFoundError:
+    print('no tensorflow')
+source = input_pipeline.open_source(ml_collections.ConfigDict({'source': 'tiny'}), 'train')
+[batch] = input_pipeline.eval_batches(source, batch_size=3, max_cells=5)
+order = batch['cell_image'][:, 0, 0, 0].tolist()
+print(sorted(order), [int(batch['cell_count'][order.index(row)]) for row in range(3)])
+"""
+
+
+def test_prepared_set_is_read_by_name_without_tensorflow(tfds_dir):
+    result = subprocess.run(
+        [sys.executable, '-c', READ_WITHOUT_TENSORFLOW],
+        env={'TFDS_DATA_DIR': str(tfds_dir), 'PATH': '', 'HOME': str(tfds_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ['no tensorflow', '[0, 1, 2] [0, 1, 2]']
+
+
+def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(preparation, 'builder_names', lambda: ['tiny'])
+    monkeypatch.setattr(preparation, 'prepare', prepared.append)
+    builders = iter([None, tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))])
+    monkeypatch.setattr(sources, '_prepared_builder', lambda name: next(builders))
+    source = open_source(data_config('tiny'), 'train')
+    assert prepared == ['tiny']
+    assert len(source) == 3
+
+
+def test_tfds_set_without_the_split(tfds_dir, monkeypatch):
+    builder = tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))
+    monkeypatch.setattr(sources, '_prepared_builder', lambda name: builder)
+    with pytest.raises(ValueError, match=r"config\.data\.source: 'tiny' has no split 'test'"):
+        open_source(data_config('tiny'), 'test')

@@ -1,0 +1,251 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from conftest import make_release
+
+from ocelot_jax.data import preparation
+
+# A finder of modules to which TensorFlow is not installed.
+NO_TENSORFLOW = """
+import importlib.machinery, sys
+
+class Finder(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition('.')[0] == 'tensorflow':
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Finder
+try:
+    import tensorflow
+except ImportError:
+    tensorflow = None
+assert tensorflow is None
+"""
+
+
+def run(code, cwd, **environment):
+    """Runs Python code in a process of its own, from another directory than the project's."""
+    quiet = {'TF_CPP_MIN_LOG_LEVEL': '3', 'TF_ENABLE_ONEDNN_OPTS': '0'}
+    return subprocess.run(
+        [sys.executable, '-c', textwrap.dedent(code)],
+        cwd=cwd,
+        env=os.environ | quiet | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def succeed(code, cwd, **environment):
+    done = run(code, cwd, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+    """A data directory in which the small release is prepared."""
+    path = tmp_path_factory.mktemp('prepared')
+    make_release(path / 'manual/ocelot2023')
+    directory = preparation.prepare('ocelot', path / 'data', path / 'manual')
+    assert directory == path / 'data/ocelot/1.0.0'
+    return path / 'data'
+
+
+def shards(directory, suffix):
+    return sorted(path.name.split('.')[0] for path in directory.glob(f'*.{suffix}-*'))
+
+
+def assert_whole(data_dir):
+    """Both formats are there and told of, and nothing else lies about."""
+    directory = data_dir / 'ocelot/1.0.0'
+    info = json.loads((directory / 'dataset_info.json').read_text())
+    assert (info['fileFormat'], info['alternativeFileFormats']) == ('tfrecord', ['array_record'])
+    wanted = ['ocelot-test', 'ocelot-train', 'ocelot-validation']
+    assert shards(directory, 'tfrecord') == shards(directory, 'array_record') == wanted
+    assert {path.name for path in directory.parent.iterdir()} == {'1.0.0'}
+    assert not [path for path in directory.iterdir() if 'incomplete' in path.name]
+
+
+def assert_same(source, loaded, count):
+    """Both ways of reading a split give the same records."""
+    loaded = list(tfds.as_numpy(loaded))
+    assert len(source) == len(loaded) == count
+    for one, other in zip(source, loaded, strict=True):
+        assert one['pair_id'] == other['pair_id']
+        np.testing.assert_array_equal(one['tissue_mask'], other['tissue_mask'])
+        np.testing.assert_array_equal(one['cells']['x'], other['cells']['x'])
+
+
+def test_read_by_name_with_no_import_of_ours(prepared, tmp_path):
+    assert_whole(prepared)
+    # TFDS 4.9.10 asks a prepared data set for ArrayRecord as its first format where
+    # `tfds.data_source` gets neither a data directory nor arguments for the builder.
+    code = """
+        import os, sys
+        import tensorflow_datasets as tfds
+        def count():
+            here = os.environ['TFDS_DATA_DIR']
+            yield len(tfds.data_source('ocelot', split='train', data_dir=here))
+            yield len(tfds.builder('ocelot').as_data_source('train'))
+            yield len(list(tfds.load('ocelot', split='train')))
+            assert not [name for name in sys.modules if name.startswith('ocelot_jax')]
+            from ocelot_jax.datasets.ocelot import ocelot_dataset_builder
+            yield len(tfds.data_source('ocelot', split='train'))
+            yield len(list(tfds.load('ocelot', split='train')))
+        print(list(count()))
+        """
+    assert succeed(code, tmp_path, TFDS_DATA_DIR=str(prepared)) == '[2, 2, 2, 2, 2]\n'
+
+
+def test_both_formats_hold_the_same(prepared):
+    for split, count in (('train', 2), ('validation', 2), ('test', 1)):
+        builder = tfds.builder_from_directory(prepared / 'ocelot/1.0.0')
+        assert_same(*read_both(builder, split), count)
+
+
+def read_both(builder, split):
+    loaded = builder.as_dataset(split)  # first: a data source turns the builder's format over
+    return builder.as_data_source(split), loaded
+
+
+def test_data_source_without_tensorflow(prepared, tmp_path):
+    code = NO_TENSORFLOW + textwrap.dedent("""
+        import tensorflow_datasets as tfds
+        from ocelot_jax import prepare
+        print(prepare.prepare('ocelot'))
+        source = tfds.builder('ocelot').as_data_source('train')
+        print(sorted(source[i]['pair_id'].decode() for i in range(len(source))))
+        print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])
+        """)
+    lines = succeed(code, tmp_path, TFDS_DATA_DIR=str(prepared)).split('\n')
+    assert lines[0] == str(prepared / 'ocelot/1.0.0')
+    assert lines[1:3] == ["['001', '002']", '[]']
+
+
+def test_without_tensorflow_one_line_tells_how_to_prepare(tmp_path):
+    code = NO_TENSORFLOW + textwrap.dedent("""
+        from ocelot_jax import prepare
+        sys.exit(prepare.main(['ocelot', '--data_dir=data']))
+        """)
+    done = run(code, tmp_path)
+    assert done.returncode == 1
+    assert "pip install 'ocelot_jax[datasets]'" in done.stderr
+    assert done.stderr.count('\n') == 1
+    assert not list(tmp_path.rglob('*record*'))
+
+
+def test_again_writes_nothing_and_needs_no_tensorflow(prepared, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in prepared.rglob('*')}
+    monkeypatch.setattr(preparation, '_require_tensorflow', None)
+    preparation.prepare('ocelot', prepared, prepared / 'no manual directory')
+    assert {path: path.stat().st_mtime_ns for path in prepared.rglob('*')} == before
+
+
+@pytest.mark.parametrize('only', ['tfrecord', 'array_record'])
+def test_adds_the_format_that_another_build_left_out(only, tmp_path, monkeypatch):
+    make_release(tmp_path / 'manual/ocelot2023')
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, 'FORMATS', (only,))
+        directory = preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+        suffixes = {path.suffix.split('-')[0] for path in directory.glob('*.*record-*')}
+        assert suffixes == {f'.{only}'}
+    preparation.prepare('ocelot', tmp_path / 'data')
+    assert_whole(tmp_path / 'data')
+    assert_same(*read_both(tfds.builder_from_directory(directory), 'train'), 2)
+
+
+@pytest.mark.parametrize('step', range(5))
+def test_killed_anywhere_a_rerun_completes(step, prepared, tmp_path, monkeypatch):
+    make_release(tmp_path / 'manual/ocelot2023')
+    replaced = []
+
+    def replace(source, target):
+        if len(replaced) == step:
+            raise KeyboardInterrupt
+        replaced.append(target)
+        rename(source, target)
+
+    rename = os.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation.os, 'replace', replace)
+        if step < 4:  # three shards and `dataset_info.json`
+            with pytest.raises(KeyboardInterrupt):
+                preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+            info = json.loads((tmp_path / 'data/ocelot/1.0.0/dataset_info.json').read_text())
+            assert 'alternativeFileFormats' not in info
+        else:
+            preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+            assert len(replaced) == 4
+    preparation.prepare('ocelot', tmp_path / 'data')
+    assert_whole(tmp_path / 'data')
+    for path in (tmp_path / 'data/ocelot/1.0.0').glob('*.tfrecord-*'):
+        assert path.stat().st_size == (prepared / 'ocelot/1.0.0' / path.name).stat().st_size
+
+
+def test_a_lost_shard_is_made_again_or_told(tmp_path):
+    make_release(tmp_path / 'manual/ocelot2023')
+    directory = preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+    next(directory.glob('*train.array_record-*')).unlink()
+    preparation.prepare('ocelot', tmp_path / 'data')
+    assert_whole(tmp_path / 'data')
+    next(directory.glob('*train.tfrecord-*')).unlink()
+    with pytest.raises(ValueError, match='tfrecord files are not whole'):
+        preparation.prepare('ocelot', tmp_path / 'data')
+
+
+def test_builder_names():
+    assert {'ocelot', 'ocelot_synthetic'} <= set(preparation.builder_names())
+    assert all('/' not in name and name.isidentifier() for name in preparation.builder_names())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'status', 'fragments'),
+    [
+        (['mnist'], 1, ["'mnist'", 'ocelot']),
+        (['../ocelot'], 1, ["'../ocelot'"]),
+        (['ocelot/large'], 1, ["'ocelot/large'", 'want one of ocelot']),
+        (['ocelot_synthetic/huge'], 1, ["'ocelot_synthetic/huge'", 'ocelot_synthetic/small']),
+        (['ocelot', '--manual_dir=nowhere'], 1, ['nowhere', 'zenodo.org/records/8417503']),
+        (['ocelot', '--manual_dir=broken'], 1, ['001.jpg', 'truncated']),
+        ([], 2, ['name', '--help']),
+        (['ocelot', '--size=3'], 2, ['--size=3', '--help']),
+    ],
+)
+def test_errors_are_one_line(arguments, status, fragments, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
+    image = make_release(tmp_path / 'broken') / 'images/train/cell/001.jpg'
+    image.write_bytes(image.read_bytes()[:900])
+    try:
+        got = preparation.main([*arguments, '--data_dir=data'])
+    except SystemExit as error:
+        got = error.code
+    assert got == status
+    lines = [line for line in capfd.readouterr().err.split('\n') if 'ocelot_jax.prepare' in line]
+    assert len(lines) == 1
+    for fragment in fragments:
+        assert fragment in lines[0]
+    assert not list((tmp_path / 'data').rglob('*record*'))
+
+
+def test_command_line(tmp_path):
+    make_release(tmp_path / 'manual/ocelot2023')
+    directories = ['--data_dir=data', '--manual_dir=manual']
+    done = subprocess.run(
+        [sys.executable, '-m', 'ocelot_jax.prepare', 'ocelot', *directories],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / 'data/ocelot/1.0.0') in done.stdout
+    assert 'oneDNN' not in done.stderr
+    assert_whole(tmp_path / 'data')

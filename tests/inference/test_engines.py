@@ -1,0 +1,262 @@
+"""Other programs compute what JAX does, whatever the network."""
+
+import functools
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+import pytest
+from conftest import make_release
+from fake_runs import make_run
+from random_networks import (
+    KINDS,
+    SIZE,
+    add_encoders,
+    create_config,
+    random_batch,
+    random_variables,
+)
+
+from ocelot_jax.data import augmentation
+from ocelot_jax.data.batches import eval_batches
+from ocelot_jax.data.sources import open_source
+from ocelot_jax.evaluation import evaluator
+from ocelot_jax.inference import engines, loop
+from ocelot_jax.interop.onnx_graph import alignment as onnx_alignment
+from ocelot_jax.interop.onnx_graph import to_onnx
+from ocelot_jax.interop.onnx_graph.graph import Graph
+from ocelot_jax.models import alignment, factory
+from ocelot_jax.prediction import predictor
+from ocelot_jax.runs import loading
+
+OPEN = {'onnxruntime': engines.open_onnxruntime, 'openvino': engines.open_openvino}
+# compiles in half the time
+QUICK = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def encoders():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        add_encoders(monkeypatch)
+        yield
+
+
+class Reference:
+    """A network, a batch, and what JAX computes from it."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.config = create_config(kind)
+        self.model = factory.create_model(self.config)
+        self.variables = random_variables(self.model)
+        self.batch = random_batch()
+        compute = jax.jit(functools.partial(loop.probabilities, self.model))
+        self.compute = compute.lower(self.variables, self.batch).compile(QUICK)
+        self.probabilities = self.compute(self.variables, self.batch)
+
+    def graph(self):
+        return to_onnx(self.model, self.variables, (SIZE, SIZE), (SIZE, SIZE))
+
+
+@pytest.fixture(scope='module', params=KINDS)
+def reference(request):
+    return Reference(request.param)
+
+
+@pytest.fixture(scope='module')
+def pred_to_inter2():
+    return Reference('pred-to-inter-2')
+
+
+def assert_close(found, expected, tolerance=1e-4):
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == np.float32
+            np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
+
+
+def test_graphs_are_valid(reference):
+    onnx.checker.check_model(reference.graph(), full_check=True)
+
+
+def test_engines_compute_what_jax_does(reference):
+    batch, expected = reference.batch, reference.probabilities
+    cell = np.asarray(expected[0])
+    assert (cell * (1 - cell)).mean() > 0.02  # else rounding would hide differences
+    for program in OPEN:
+        engine = engines.create(program, reference.config, reference.variables)
+        assert_close(engine(batch), expected)
+        if KINDS[reference.kind].get('context') != 'none' or 'mfovce' in reference.kind:
+            # what is compared depends on places by more than it may differ
+            moved = {**batch, 'center': batch['center'] + np.float32(0.02)}
+            assert np.abs(engine(moved)[0] - cell).max((1, 2, 3)).min() > 1e-3
+        last = {name: field[2:] for name, field in batch.items()}
+        assert_close(engine(last), [x if x is None else x[2:] for x in expected])
+        # all three cell patches lie in the same tissue patch
+        shared = {**batch, 'tissue_image': batch['tissue_image'][:1]}
+        tissue = expected[1] if expected[1] is None else expected[1].mean(0, keepdims=True)
+        assert_close(engine(shared), (expected[0], tissue))
+
+
+def test_bfloat16_is_near(pred_to_inter2):
+    engine = engines.create('openvino-bf16', pred_to_inter2.config, pred_to_inter2.variables)
+    for found, expected in zip(
+        engine(pred_to_inter2.batch), pred_to_inter2.probabilities, strict=True
+    ):
+        assert np.abs(found - np.asarray(expected)).mean() < 0.02
+
+
+@pytest.mark.parametrize(('old', 'new'), [(32, 20), (32, 64), (40, 8)])
+@pytest.mark.parametrize('way', ['crop_upsample', 'downsample_pad'])
+def test_maps_are_moved_as_in_jax(way, old, new):
+    rng = np.random.default_rng(old)
+    center = np.float32([[0.37, 0.61], [0.05, 0.9], [0.5, 0.5]])  # the second reaches beyond
+    ratio = np.float32([0.25, 0.3, 1.0])
+    features = rng.random((3, 5, old, old - 4), np.float32)
+    sessions = moving_graph(way, features.shape, (new, new + 3))
+    move = jax.jit(getattr(alignment, way), static_argnums=3)
+    expected = move(np.moveaxis(features, 1, -1), center, ratio, (new, new + 3))
+    for session in sessions:
+        [moved] = session.run({'features': features, 'center': center, 'ratio': ratio})
+        np.testing.assert_allclose(np.moveaxis(moved, 1, -1), expected, atol=2e-5)
+
+
+def test_bfloat16_keeps_places():
+    """Single pixels among a thousand are found where they are."""
+    features = np.zeros((1, 1, 1024, 1024), np.float32)
+    features[..., 600:760:4, :] = 1
+    center, ratio = np.float32([[0.5, 0.6612]]), np.float32([0.25])
+    graph = moving_graph('crop_upsample', features.shape, (256, 256), opened=False)
+    session = engines.open_openvino(graph, 'bf16')
+    [moved] = session.run({'features': features, 'center': center, 'ratio': ratio})
+    move = jax.jit(alignment.crop_upsample, static_argnums=3)
+    expected = move(np.moveaxis(features, 1, -1), center, ratio, (256, 256))
+    assert np.asarray(expected).std() > 0.1
+    np.testing.assert_allclose(np.moveaxis(moved, 1, -1), expected, atol=0.01)
+
+
+def moving_graph(way, shape, size, opened=True):
+    """A graph that moves a map [B,C,h,w] to `size`, opened by each program or as bytes."""
+    graph = Graph()
+    features = graph.input('features', np.float32, ('batch', *shape[1:]))
+    features = graph.add('Identity', features, size=shape[2:])
+    center = graph.input('center', np.float32, ('batch', 2))
+    place = onnx_alignment.Place.of(center, graph.input('ratio', np.float32, ('batch',)))
+    moved = getattr(onnx_alignment, way)(features, place, size)
+    graph.output(moved, 'moved', ('batch', shape[1], *size))
+    model = graph.to_model({}).SerializeToString()
+    return [start(model) for start in OPEN.values()] if opened else model
+
+
+class Reader:
+    """Stands for an exported network: it sees where it looks, by weights that know no symmetry."""
+
+    def __init__(self, model, variables, start):
+        self.factor = variables['factor']
+
+    def __call__(self, batch):
+        outputs = self.apply(None, augmentation.model_inputs(batch), train=False)
+        return tuple(np.asarray(jax.nn.softmax(x)) for x in outputs.values())
+
+    def apply(self, variables, batch, train):
+        height, width = batch['cell_image'].shape[1:3]
+        ramp = jnp.linspace(-1, 1, height)[:, None] * 2 + jnp.linspace(-1, 1, width)[None]
+        weights = jnp.stack([ramp, -ramp, 0.5 + 0 * ramp], -1) * self.factor
+        shift = (batch['center'] * jnp.array([3.0, 1.0])).sum(-1)[:, None, None, None]
+        cell = batch['cell_image'] * weights + shift * jnp.arange(3.0)
+        return {'cell': cell, 'tissue': batch['tissue_image'][..., :2] * ramp[..., None]}
+
+
+@pytest.fixture
+def factors(monkeypatch):
+    monkeypatch.setattr(engines, 'Exported', Reader)
+    return {'factor': np.float32([1.0, -0.5])}
+
+
+def test_several_networks_vote(factors):
+    batch = random_batch()
+    engine = engines.create('openvino', create_config('mfovce'), factors, ensemble=True)
+    each = [Reader(None, {'factor': factor}, None)(batch) for factor in factors['factor']]
+    assert_close(engine(batch), [(one + other) / 2 for one, other in zip(*each, strict=True)])
+
+
+def test_test_time_augmentation_is_that_of_jax(factors):
+    batch = random_batch()
+    config = create_config('pred-to-inter-2', test_time_augmentation=True)
+    engine = engines.create('onnxruntime', config, {'factor': np.float32(1)})
+
+    class Model(Reader):
+        def apply(self, variables, batch, train):
+            cell, tissue = super().apply(variables, batch, train).values()
+            return {'cell_logits': cell, 'tissue_logits': tissue}
+
+    model = Model(None, {'factor': np.float32(1)}, None)
+    expected = jax.jit(lambda b: loop.symmetric_probabilities(model, None, b))(batch)
+    assert_close(engine(batch), expected, 1e-5)
+    assert np.abs(engine(batch)[0] - model(batch)[0]).max() > 0.01
+
+
+def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path, capsys):
+    """What is written are the cells that JAX's probabilities hold."""
+    config = create_config(
+        'pred-to-inter-2',
+        data__source=str(make_release(tmp_path / 'data', {'test': 3})),
+        data__batch_size=3,
+        detection__threshold=0.5,
+    )
+    run = make_run(tmp_path / 'run', config, variables=pred_to_inter2.variables)
+    evaluator.evaluate_run([run], engine='onnxruntime')
+    folder = run / 'evaluation/test-onnxruntime'
+    assert 'mF1' in json.loads((folder / 'scores.json').read_text())['population']
+    assert str(folder) in capsys.readouterr().out
+    found = json.loads((folder / 'predictions.json').read_text())['points']
+
+    pairs = open_source(config.data, 'test')
+    [batch] = eval_batches(pairs, batch_size=3, max_cells=16)
+    batch = {name: batch[name] for name in pred_to_inter2.batch}
+    cells = loop.Detector(config, 0.2)(pred_to_inter2.compute(pred_to_inter2.variables, batch)[0])
+    expected = [
+        [*map(int, cells.points[row, i]), int(cells.labels[row, i])]
+        for row in range(3)
+        for i in range(int(cells.count[row]))
+    ]
+    assert len(expected) > 10
+    assert sorted(point['point'] for point in found) == sorted(expected)
+
+
+def test_trained_runs_make_engines(pred_to_inter2, tmp_path):
+    run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
+    engine = loading.load([run]).create_engine('openvino')
+    assert_close(engine(pred_to_inter2.batch), pred_to_inter2.probabilities)
+
+
+def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
+    run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
+    release = make_release(tmp_path / 'release', {'val': 2})
+    found = []
+    for engine in ('xla', 'onnxruntime'):
+        predictor.predict([run], release, tmp_path / engine, predictor.Options(engine=engine))
+        file = tmp_path / engine / 'validation/predictions.json'
+        points = json.loads(file.read_text())['points']
+        found.append([(cell['name'], cell['point']) for cell in points])
+    assert found[0] == found[1]
+    assert len(found[0]) > 4
+
+
+def test_unknown_engines_are_refused(pred_to_inter2):
+    with pytest.raises(ValueError, match="--engine: 'tvm'; want one of xla, onnxruntime, openv"):
+        engines.create('tvm', pred_to_inter2.config, pred_to_inter2.variables)
+
+
+@pytest.mark.parametrize(
+    ('name', 'package'), [('openvino-bf16', 'openvino'), ('openvino', 'onnx')]
+)
+def test_missing_programs_are_named(pred_to_inter2, monkeypatch, name, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    wanted = rf"--engine={name}: needs {package}, .*pip install 'ocelot_jax\[export\]'"
+    with pytest.raises(ValueError, match=wanted):
+        engines.create(name, pred_to_inter2.config, pred_to_inter2.variables)

@@ -1,0 +1,140 @@
+"""The paired bootstrap, beside loops that draw one slide and one patch at a time."""
+
+import numpy as np
+import pytest
+
+from ocelot_jax.metrics import bootstrap, matching
+
+RESAMPLES = 2000
+
+
+def make_counts(rng, slides, quality, extra=0):
+    """Counts [N, 3, 2] of a model that finds `quality` of the cells."""
+    true = rng.integers(3, 15, (len(slides), 2))
+    tp = rng.binomial(true, quality)
+    fp = rng.poisson(true * (1 - quality)) + extra
+    return np.stack([tp, fp, true], axis=1)
+
+
+def draw_by_loops(counts, slides, rng, resamples):
+    """Totals of each resample, as the definition says it."""
+    names = sorted(set(slides))
+    totals = []
+    for _ in range(resamples):
+        total = np.zeros(counts.shape[1:])
+        for slide in rng.choice(names, len(names)):
+            patches = np.flatnonzero(slides == slide)
+            for patch in rng.choice(patches, len(patches)):
+                total = total + counts[patch]
+        totals.append(total)
+    return np.array(totals)
+
+
+@pytest.fixture(scope='module')
+def slides():
+    return np.array(list('aabbbbcddeeefffffg'))
+
+
+def test_scores_are_the_official_ones(slides):
+    rng = np.random.default_rng(0)
+    counts = make_counts(rng, slides, 0.7)
+    totals = np.stack([counts.sum(axis=0), 2 * counts[:3].sum(axis=0), np.zeros((3, 2))])
+    for row, total in zip(bootstrap.scores(totals), totals, strict=True):
+        official = matching.f1_scores(matching.Counts(*total), ('BC', 'TC'))
+        assert row == pytest.approx([official['mF1'], official['F1/BC'], official['F1/TC']])
+
+
+def test_resamples_are_distributed_as_those_of_loops(slides):
+    rng = np.random.default_rng(1)
+    # one column for each patch, so that the draws themselves are seen
+    identity = np.eye(len(slides))
+    ours = bootstrap.resample(identity, slides, rng, RESAMPLES)
+    loops = draw_by_loops(identity, slides, rng, RESAMPLES)
+    assert ours.shape == loops.shape
+    assert (ours == ours.round()).all()
+    # of means and (co)variances of 2000 draws, which are of order one
+    assert np.abs(ours.mean(axis=0) - loops.mean(axis=0)).max() < 0.2
+    assert np.abs(np.cov(ours.T) - np.cov(loops.T)).max() < 0.6
+    assert ours.mean(axis=0) == pytest.approx(np.ones(len(slides)), abs=0.2)
+
+
+def test_a_slide_gives_as_many_patches_as_it_has_each_time_it_is_drawn(slides):
+    drawn = bootstrap.resample(np.eye(len(slides)), slides, np.random.default_rng(2), 500)
+    times = []
+    for name in np.unique(slides):
+        of_slide = drawn[:, slides == name].sum(axis=1)
+        assert (of_slide % np.sum(slides == name) == 0).all()
+        times.append(of_slide / np.sum(slides == name))
+    assert (np.sum(times, axis=0) == len(times)).all()
+
+
+def test_patches_that_are_all_alike_do_not_vary():
+    counts = np.tile([[[5, 2], [1, 1], [7, 4]]], (6, 1, 1))
+    totals = bootstrap.resample(counts, np.repeat(['a', 'b'], 3), np.random.default_rng(0), 50)
+    assert (totals == 6 * counts[0]).all()
+
+
+def test_the_interval_is_that_of_loops(slides):
+    rng = np.random.default_rng(3)
+    first, second = make_counts(rng, slides, 0.75), make_counts(rng, slides, 0.65)
+    found = bootstrap.compare(first, second, slides, np.random.default_rng(4), RESAMPLES)[0]
+    totals = draw_by_loops(np.stack([first, second], 1), slides, rng, RESAMPLES)
+    draws = []
+    for total in totals:
+        scores = [matching.f1_scores(matching.Counts(*side), ('a', 'b'))['mF1'] for side in total]
+        draws.append(scores[0] - scores[1])
+    whole = [
+        matching.f1_scores(matching.Counts(*side.sum(axis=0)), ('a', 'b'))['mF1']
+        for side in (first, second)
+    ]
+    assert found.value == pytest.approx(whole[0] - whole[1])
+    spread = np.std(draws)
+    assert [found.low, found.high] == pytest.approx(
+        np.quantile(draws, [0.025, 0.975]), abs=0.25 * spread
+    )
+    p = 2 * min(np.mean(np.array(draws) <= 0), np.mean(np.array(draws) >= 0))
+    assert found.p == pytest.approx(p, abs=0.05)
+
+
+def test_a_run_does_not_differ_from_itself(slides):
+    counts = make_counts(np.random.default_rng(5), slides, 0.7)
+    for found in bootstrap.compare(counts, counts, slides, np.random.default_rng(0), 200):
+        assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+        assert not found.is_clear
+
+
+def test_what_is_worse_on_every_patch_is_clearly_worse(slides):
+    good = make_counts(np.random.default_rng(6), slides, 0.8)
+    bad = good + np.array([0, 2, 0])[:, None]
+    better = bootstrap.compare(good, bad, slides, np.random.default_rng(0), RESAMPLES)
+    worse = bootstrap.compare(bad, good, slides, np.random.default_rng(0), RESAMPLES)
+    for up, down in zip(better, worse, strict=True):
+        assert 0 < up.low <= up.value <= up.high
+        assert up.is_clear
+        assert down.is_clear
+        # no draw lies on the other side of zero
+        assert up.p == down.p == pytest.approx(2 / (RESAMPLES + 1))
+        assert [down.value, down.low, down.high] == pytest.approx([-up.value, -up.high, -up.low])
+
+
+def test_one_slide_that_decides_all_is_not_trusted():
+    """Many patches of one slide are no evidence about other slides."""
+    slides = np.array(['a'] * 50 + ['b'] * 50)
+    counts = np.tile([[8], [2], [10]], (100, 1, 1)).astype(int)
+    other = counts.copy()
+    other[:50, 1] += 3
+    other[50:, 1] -= 2
+    found = bootstrap.compare(counts, other, slides, np.random.default_rng(0), RESAMPLES)[0]
+    assert found.value > 0
+    assert found.low < 0 < found.high
+    assert found.p > 0.2
+
+
+def test_the_same_seed_gives_the_same_draws(slides):
+    rng = np.random.default_rng(7)
+    sides = make_counts(rng, slides, 0.7), make_counts(rng, slides, 0.72)
+    once, again, other = (
+        bootstrap.compare(*sides, slides, np.random.default_rng(seed), 300) for seed in (1, 1, 2)
+    )
+    assert once == again
+    assert once != other

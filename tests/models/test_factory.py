@@ -1,0 +1,125 @@
+"""From configurations to networks."""
+
+import importlib
+import itertools
+import re
+
+import jax
+import narrow
+import numpy as np
+import pytest
+from conftest import ROOT
+from ocelot_jax.configs import default, feature_sharing
+from ocelot_jax.configs.sweeps import feature_sharing as candidates
+
+from ocelot_jax.models import card, factory
+
+CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+
+
+def shapes(config):
+    tree = factory.abstract_variables(factory.create_model(config))
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'architecture': 'unet++'}, "architecture: 'unet\\+\\+'; want one of deeplabv3plus, un"),
+        ({'encoder_name': 'vgg'}, "encoder_name: 'vgg'; want one of resnet18, resnet34, resnet50"),
+        (
+            {'context': 'label', 'seam': 'head'},
+            "seam: 'head'; want one of input, encoder, aspp, d",
+        ),
+        (
+            {'architecture': 'unet', 'seam': 'aspp'},
+            "seam: 'aspp'; want one of input, encoder, decoder",
+        ),
+        ({'architecture': 'mfovce'}, "context: 'prediction'; want one of none"),
+        (
+            {'context': 'features', 'sharing.aspp': 'up'},
+            r"sharing\.aspp: 'up'; want one of none, c2t, t2c, both",
+        ),
+        (
+            {'context': 'features', 'architecture': 'unet'},
+            r"sharing\.aspp: 'both'; want one of none",
+        ),
+    ],
+)
+def test_names_what_there_is_not(values, message):
+    config = default.get_config()
+    config.update_from_flattened_dict({f'model.{name}': value for name, value in values.items()})
+    with pytest.raises(ValueError, match=rf'config\.model\.{message}'):
+        factory.create_model(config)
+
+
+def test_the_sweep_holds_64_networks():
+    sweep = candidates.get_sweep()
+    assert sweep['configs'] == ('configs/feature_sharing.py',)
+    axes = [[(field, value) for value in values] for field, values in sweep['axes'].items()]
+    points = [dict(point) for point in itertools.product(*axes)]
+    assert len({tuple(point.values()) for point in points}) == 64
+    widths = set()
+    for point in points:
+        config = feature_sharing.get_config()
+        config.model.encoder_name = narrow.ENCODER
+        config.update_from_flattened_dict(point)
+        factory.check_model(config.model)
+        directions = tuple(point.values())
+        # three seams alone, and all three at once, tell whether each adds what it should
+        if directions.count('none') >= 2 or len(set(directions)) == 1:
+            held = shapes(config)
+            given = [name for name in held if '_to_' in name and 'kernel' in name]
+            wanted = sum({'none': 0, 'both': 2}.get(direction, 1) for direction in directions)
+            assert len(given) == wanted
+            widths.add(tuple(sorted(held.items())))
+    assert len(widths) == 1 + 3 * 3 + 3
+
+
+def test_parameters_are_counted_by_branch():
+    config = default.get_config()
+    counts = card.parameters(factory.create_model(config))
+    held = shapes(config)
+    for branch in ('cell', 'tissue'):
+        wanted = sum(
+            np.prod(shape)
+            for name, shape in held.items()
+            if name.startswith(f"['params']['{branch}']")
+        )
+        assert counts[branch] == wanted
+    assert counts['all'] == counts['cell'] + counts['tissue']
+    # segmentation_models.pytorch's DeepLabV3+ on ResNet-34 for one class, and another class
+    assert counts['tissue'] == 22_437_457 + 257
+
+
+def test_the_card_names_modules_and_sums():
+    config = default.get_config()
+    config.model.encoder_name = 'resnet18'
+    text = card.describe(config)
+    for module in ('cell/encoder', 'cell/aspp', 'tissue/decoder', 'tissue/head'):
+        assert module in text
+    lines = text.splitlines()
+    assert lines[-2].split() == [
+        'all',
+        f'{card.parameters(factory.create_model(config))["all"] / 1e6:.2f}',
+        'M',
+        'parameters',
+    ]
+    assert lines[-1].endswith('GFLOPs for one pair of 1024 x 1024 px')
+
+
+@pytest.mark.parametrize('name', ['pred_inter2', 'feature_sharing', 'mfovce'])
+def test_bfloat16_is_what_all_convolutions_compute_in(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    config.model.encoder_name = 'resnet18'
+    config.model.dtype = 'bfloat16'
+    model = factory.create_model(config)
+    batch = factory.paper_batch()
+    variables = factory.abstract_variables(model)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
+    program = jax.make_jaxpr(lambda v: model.apply(v, batch, train=False))(variables)
+    convolutions = re.findall(r':(\w+)\[[\d,]+\] = conv_general_dilated', str(program))
+    # the jaxpr of a convolution holds both its forms, of which bfloat16 takes the native one
+    assert set(convolutions) == {'bf16'}
+    assert program.out_avals[0].dtype == np.float32

@@ -1,0 +1,138 @@
+"""Which checkpoints are kept, and that they come back bit by bit."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ocelot_jax.runs import checkpoints
+
+
+def tree(seed):
+    """Small, with the dtypes that a train state has, and numbers that no text would keep."""
+    rng = np.random.default_rng(seed)
+    return {
+        'params': {'kernel': jnp.asarray(rng.standard_normal((3, 2)), jnp.float32)},
+        'half': jnp.asarray(rng.standard_normal(3), jnp.bfloat16),
+        'count': jnp.asarray(seed, jnp.int32),
+        'key': jnp.asarray(rng.integers(0, 2**32, 2, np.uint32)),
+        'special': jnp.asarray([np.nan, np.inf, -0.0, 1e-40], jnp.float32),
+    }
+
+
+def save(manager, step, score):
+    metrics = None if score is None else {'mF1': score, 'loss': 1 - score}
+    checkpoints.save(
+        manager,
+        step,
+        variables=tree(step),
+        training={'step': jnp.asarray(step)},
+        data={'position': step, 'text': 'é'},
+        metrics=metrics,
+    )
+    manager.wait_until_finished()
+
+
+@pytest.mark.parametrize(
+    ('scores', 'kept', 'best'),
+    [
+        ([0.3], {1}, 1),
+        ([0.3, 0.5, 0.4, 0.2], {2, 4}, 2),
+        ([0.3, 0.4, 0.5], {3}, 3),
+        ([0.5, 0.4, 0.3], {1, 3}, 1),
+        # of equals the latest
+        ([0.5, 0.5, 0.1], {2, 3}, 2),
+        ([0.5, 0.5], {2}, 2),
+        ([0.0, 0.0, 0.0], {3}, 3),
+        # not validated: never the best, kept only as the latest
+        ([None], {1}, None),
+        ([0.2, None], {1, 2}, 1),
+        ([0.2, None, 0.1], {1, 3}, 1),
+        ([None, 0.1], {2}, 2),
+    ],
+)
+@pytest.mark.parametrize('reopened', [False, True])
+def test_keeps_the_best_and_the_latest(tmp_path, scores, kept, best, reopened):
+    """Whether one process made them or each its own, as after a kill."""
+    manager = checkpoints.open_manager(tmp_path)
+    assert checkpoints.best_step(manager) is None
+    for step, score in enumerate(scores, start=1):
+        save(manager, step, score)
+        if reopened:
+            manager.close()
+            manager = checkpoints.open_manager(tmp_path)
+    assert set(manager.all_steps()) == kept
+    assert manager.latest_step() == len(scores)
+    assert checkpoints.best_step(manager) == best
+    manager.close()
+    folders = {path.name for path in (tmp_path / 'checkpoints').iterdir()}
+    assert folders == {str(step) for step in kept}
+
+
+def test_restores_the_same_bits(tmp_path):
+    with checkpoints.open_manager(tmp_path) as manager:
+        save(manager, 7, 0.25)
+    with checkpoints.open_manager(tmp_path) as manager:
+        like = jax.tree.map(jnp.zeros_like, tree(0))
+        got = checkpoints.restore(manager, 7, 'variables', like)
+        step = checkpoints.restore(manager, 7, 'training', {'step': jnp.asarray(0)})['step']
+        data = checkpoints.restore_data(manager, 7)
+        assert manager.metrics(7) == {'mF1': 0.25, 'loss': 0.75}
+    wanted = tree(7)
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        assert ours.dtype == theirs.dtype
+        assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+        assert ours.sharding.device_set == theirs.sharding.device_set
+    assert step == 7
+    assert data == {'position': 7, 'text': 'é'}
+
+
+def test_a_killed_save_leaves_nothing(tmp_path):
+    """What Orbax had begun to write is swept away, and does not count as a step."""
+    with checkpoints.open_manager(tmp_path) as manager:
+        save(manager, 1, 0.5)
+    begun = tmp_path / 'checkpoints' / '2.orbax-checkpoint-tmp-123'
+    begun.mkdir()
+    (begun / 'half').write_text('x')
+    with checkpoints.open_manager(tmp_path) as manager:
+        assert list(manager.all_steps()) == [1]
+        # the sweep goes on in the background until the next save
+        save(manager, 2, 0.4)
+    assert {path.name for path in begun.parent.iterdir()} == {'1', '2'}
+
+
+def test_reader_finds_the_best_and_writes_nothing(tmp_path):
+    with checkpoints.open_manager(tmp_path) as manager:
+        save(manager, 1, 0.4)
+        save(manager, 2, 0.3)
+    before = sorted(tmp_path.rglob('*'))
+    with checkpoints.open_manager(tmp_path, read_only=True) as manager:
+        assert checkpoints.best_step(manager) == 1
+        assert checkpoints.restore(manager, 1, 'variables', tree(0))['count'] == 1
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_reader_makes_no_folder(tmp_path):
+    with checkpoints.open_manager(tmp_path, read_only=True) as manager:
+        assert checkpoints.best_step(manager) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('saved', 'common'),
+    [([2, 2], 2), ([2, 1], 1), ([1, 2, 2], 1), ([2, 0], 0), ([0, 0], 0)],
+)
+def test_runs_that_go_on_together_go_back_to_what_all_have(tmp_path, saved, common):
+    with contextlib.ExitStack() as stack:
+        managers = []
+        for number, steps in enumerate(saved):
+            manager = checkpoints.open_manager(tmp_path / str(number), latest=2)
+            managers.append(stack.enter_context(manager))
+            for step in range(1, steps + 1):
+                save(manager, step, step / 10)
+        assert checkpoints.common_step(managers) == common
+        for manager in managers:
+            assert list(manager.all_steps()) == list(range(1, common + 1))
