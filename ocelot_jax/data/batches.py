@@ -1,19 +1,19 @@
 """Records of a data source to sharded NumPy batches (Grain)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import grain
 import numpy as np
 
 from ocelot_jax.data import pair_folder
-from ocelot_jax.data.sources import Source
+from ocelot_jax.data.sources import Record, Source
 from ocelot_jax.io.errors import InputError
 
 Batch = dict[str, np.ndarray]
 
 _IMAGES = ('cell_image', 'tissue_image')
+_TEXTS = ('pair_id', 'slide_name', 'organ')
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -63,7 +63,8 @@ def train_batches(
         num_threads: threads that read and decode, each one batch ahead.
 
     Returns:
-        An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch.
+        An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch:
+        the `arrays` of what `eval_batches` gives.
 
     Raises:
         InputError: if the split is smaller than a batch, or the processes do not divide it; while
@@ -75,7 +76,7 @@ def train_batches(
     rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples]
     local_rows = _local_rows(rows, batch_size, process_index, process_count)
     # Repeated last, because each epoch is shuffled and batched by itself.
-    return _read(local_rows.repeat(), source, max_cells, num_threads)
+    return _read(local_rows.repeat().map(_reader(source, max_cells)).map(arrays), num_threads)
 
 
 def eval_batches(
@@ -101,7 +102,7 @@ def eval_batches(
         num_threads: threads that read and decode, each one batch ahead.
 
     Returns:
-        An iterator over the local rows of each batch.
+        An iterator over the local rows of each batch: the fields of `_example`, stacked.
 
     Raises:
         InputError: as `train_batches` does, but for the size of the split.
@@ -109,7 +110,12 @@ def eval_batches(
     examples = math.ceil(len(source) / batch_size) * batch_size
     rows = grain.MapDataset.range(examples)
     local_rows = _local_rows(rows, batch_size, process_index, process_count)
-    return _read(local_rows, source, max_cells, num_threads)
+    return _read(local_rows.map(_reader(source, max_cells)), num_threads)
+
+
+def arrays(batch: Batch) -> Batch:
+    """What of a batch can go to a device: everything but `pair_id`, `slide_name`, `organ`."""
+    return {name: array for name, array in batch.items() if name not in _TEXTS}
 
 
 def shard(batch: Batch, num_local_devices: int) -> Batch:
@@ -120,7 +126,7 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
         num_local_devices: D.
 
     Returns:
-        Arrays [D, B/D, ...], as `jax.pmap` takes them.
+        The batch's `arrays` as [D, B/D, ...], as `jax.pmap` takes them.
 
     Raises:
         InputError: if D does not divide B.
@@ -133,7 +139,7 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
         )
     return {
         name: array.reshape(num_local_devices, rows // num_local_devices, *array.shape[1:])
-        for name, array in batch.items()
+        for name, array in arrays(batch).items()
     }
 
 
@@ -170,25 +176,38 @@ def _local_rows(
     return rows.batch(batch_size // process_count)[process_index::process_count]
 
 
-def _read(
-    local_rows: grain.MapDataset[np.ndarray], source: Source, max_cells: int, num_threads: int
-) -> grain.DatasetIterator[Batch]:
-    """Reads, decodes, collates and prefetches."""
+def _read(batches: grain.MapDataset[Batch], num_threads: int) -> grain.DatasetIterator[Batch]:
+    """Reads batches ahead in threads."""
     # Threads, not Grain's worker processes: decoding releases the interpreter's lock. A pair of
     # 1024 x 1024 patches costs 15 ms of one core; on two cores four threads gave a pair every
     # 23 ms beside other work, two processes every 35 ms.
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(2, num_threads))
+    return iter(batches.to_iter_dataset(options))
+
+
+def _reader(source: Source, max_cells: int) -> Callable[[np.ndarray], Batch]:
+    """Makes the function that reads the batch of some rows; rows beyond the end are padding."""
+    last = len(source) - 1
 
     def read_batch(rows: np.ndarray) -> Batch:
-        return collate([_example(source, max_cells, int(row)) for row in rows])
+        indices = np.minimum(rows, last)
+        read = {index: _example(source[index], max_cells) for index in np.unique(indices).tolist()}
+        batch = _collate([read[index] for index in indices.tolist()])
+        return batch | {'index': indices.astype(np.int32), 'valid': rows <= last}
 
-    return iter(local_rows.map(read_batch).to_iter_dataset(options))
+    return read_batch
 
 
-def _example(source: Source, max_cells: int, row: int) -> Batch:
-    """Reads one row of a source into arrays of fixed shapes; rows beyond its end are padding."""
-    index = min(row, len(source) - 1)
-    record = pair_folder.as_record(source[index])
+def _example(record: Record, max_cells: int) -> Batch:
+    """Brings a record to arrays whose shapes do not depend on how many cells it has.
+
+    Returns:
+        `cell_image` [H,H,3] and `tissue_image` [h,h,3] uint8; `tissue_mask` [h,h] uint8, 255
+        unknown; `center` [2] f32, relative; `cell_mpp`, `tissue_mpp` f32; the first `cell_count`
+        of `cell_points` [P,2] f32 (x, y) and `cell_labels` [P] i32; `pair_id`, `slide_name`,
+        `organ`.
+    """
+    record = pair_folder.as_record(record)
     for name in _IMAGES:
         if record[name].shape[0] != record[name].shape[1]:
             raise InputError(
@@ -206,7 +225,6 @@ def _example(source: Source, max_cells: int, row: int) -> Batch:
     labels = np.zeros(max_cells, np.int32)
     labels[:count] = cells['label']
     return {
-        'pair_id': record['pair_id'],
         'cell_image': record['cell_image'],
         'tissue_image': record['tissue_image'],
         'tissue_mask': record['tissue_mask'][..., 0],
@@ -216,19 +234,12 @@ def _example(source: Source, max_cells: int, row: int) -> Batch:
         'cell_points': points,
         'cell_labels': labels,
         'cell_count': np.int32(count),
-        'index': np.int32(index),
-        'valid': np.bool_(row < len(source)),
+        **{name: record[name] for name in _TEXTS},
     }
 
 
-def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
-    """Stacks examples to a batch of arrays [B, ...], and drops `pair_id`.
-
-    Args:
-        examples: fixed-size examples with `pair_id`, which names them in errors.
-
-    Returns:
-        The batch.
+def _collate(examples: Sequence[Batch]) -> Batch:
+    """Stacks examples to a batch of arrays [B, ...].
 
     Raises:
         InputError: if the patches of two examples differ in size.
@@ -242,8 +253,7 @@ def collate(examples: Sequence[Mapping[str, Any]]) -> Batch:
                     f'{_size(first[name])} in pair {first["pair_id"]}; the patches of a data '
                     f'set must all have one size'
                 )
-    names = [name for name in first if name != 'pair_id']
-    return {name: np.stack([example[name] for example in examples]) for name in names}
+    return {name: np.stack([example[name] for example in examples]) for name in first}
 
 
 def _size(image: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ocelot_jax.data import augmentation
-from ocelot_jax.data.batches import eval_batches, shard
+from ocelot_jax.data.batches import arrays, eval_batches, shard
 from ocelot_jax.inference import detection
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
@@ -191,7 +191,7 @@ def create_engine(config: ml_collections.ConfigDict, variables: Any, ensemble: b
     variables = jax.device_put(variables, NamedSharding(mesh, everywhere))
 
     def engine(batch: Batch) -> tuple[jax.Array, jax.Array | None]:
-        return compute(variables, batch)
+        return compute(variables, arrays(batch))
 
     return engine
 

@@ -43,7 +43,7 @@ class FakeSource:
         cells = row % 4
         return {
             'pair_id': f'{row:03d}',
-            'slide_name': 'slide',
+            'slide_name': f'slide-{row:03d}',
             'organ': 'kidney',
             'cell_image': np.full((self.size, self.size, 3), row, np.uint8),
             'tissue_image': np.full((6, 6, 3), 100 + row, np.uint8),
@@ -113,7 +113,11 @@ def test_batch_holds_what_the_records_hold():
         'cell_count': ((4,), np.int32),
         'index': ((4,), np.int32),
         'valid': ((4,), np.bool_),
+        'pair_id': ((4,), np.dtype('<U3')),
+        'slide_name': ((4,), np.dtype('<U9')),
+        'organ': ((4,), np.dtype('<U6')),
     }
+    assert next(train()).keys() == shapes.keys() - {'pair_id', 'slide_name', 'organ'}
     for place, batch in [(row, first) for row in range(4)] + [(row, second) for row in range(3)]:
         row = batch['index'][place]
         record = source[row]
@@ -122,6 +126,8 @@ def test_batch_holds_what_the_records_hold():
         np.testing.assert_array_equal(batch['tissue_image'][place], record['tissue_image'])
         np.testing.assert_array_equal(batch['tissue_mask'][place], record['tissue_mask'][..., 0])
         np.testing.assert_array_equal(batch['center'][place], record['center'])
+        for name in ('pair_id', 'slide_name', 'organ'):
+            assert batch[name][place] == record[name]
         assert batch['cell_count'][place] == count
         points = batch['cell_points'][place]
         np.testing.assert_array_equal(points[:count, 0], record['cells']['x'])
@@ -158,8 +164,22 @@ def test_evaluation_covers_every_example_once(length, local_batch, process_count
     assert set(index[~valid]) <= {length - 1}
 
 
-def test_rows_that_pad_repeat_an_example():
-    [*_, last] = evaluate(5, 4)
+class CountingSource(FakeSource):
+    """Remembers which rows were read."""
+
+    def __init__(self, length):
+        super().__init__(length)
+        self.read = []
+
+    def __getitem__(self, row):
+        self.read.append(row)
+        return super().__getitem__(row)
+
+
+def test_rows_that_pad_repeat_an_example_that_is_read_once():
+    source = CountingSource(5)
+    [*_, last] = eval_batches(source, batch_size=4, max_cells=MAX_CELLS)
+    assert sorted(source.read) == [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(last['valid'], [True, False, False, False])
     for name in set(last) - {'valid'}:
         np.testing.assert_array_equal(last[name], last[name][[0, 0, 0, 0]])
@@ -218,6 +238,7 @@ def test_shard_splits_the_rows():
     sharded = shard(batch, 4)
     assert sharded['cell_image'].shape == (4, 2, 4, 4, 3)
     assert sharded['valid'].shape == (4, 2)
+    assert 'organ' not in sharded
     np.testing.assert_array_equal(sharded['index'], np.arange(8).reshape(4, 2))
 
 
@@ -355,13 +376,13 @@ importlib.machinery.PathFinder.find_spec = staticmethod(
     lambda name, *rest: None if name.partition('.')[0] == 'tensorflow' else find(name, *rest)
 )
 import ml_collections
-from ocelot_jax import input_pipeline
+from ocelot_jax.data import batches, sources
 try:
     import tensorflow
 except ModuleNotFoundError:
     print('no tensorflow')
-source = input_pipeline.open_source(ml_collections.ConfigDict({'source': 'tiny'}), 'train')
-[batch] = input_pipeline.eval_batches(source, batch_size=3, max_cells=5)
+source = sources.open_source(ml_collections.ConfigDict({'source': 'tiny'}), 'train')
+[batch] = batches.eval_batches(source, batch_size=3, max_cells=5)
 order = batch['cell_image'][:, 0, 0, 0].tolist()
 print(sorted(order), [int(batch['cell_count'][order.index(row)]) for row in range(3)])
 """
