@@ -28,7 +28,7 @@ def main() -> None:
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator
     from ocelot_jax.models import card
-    from ocelot_jax.runs import directory
+    from ocelot_jax.runs import configuration
     from ocelot_jax.training import loop
 
     values = flags.FLAGS
@@ -40,7 +40,7 @@ def main() -> None:
     if values.describe:
         print(card.describe(values.config))
         return
-    workdir = Path(values.workdir or f'runs/{directory.config_name(name)}')
+    workdir = Path(values.workdir or f'runs/{configuration.config_name(name)}')
     if values.distributed:
         process.initialize_distributed()
     process.keep_compilations(workdir.parent)

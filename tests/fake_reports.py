@@ -1,16 +1,15 @@
 """Runs as they lie on disk once evaluated, with cells drawn by chance around the true ones."""
 
-import csv
 import functools
 import importlib
-import json
 
 import numpy as np
 
 from ocelot_jax.data.pair_folder import PairFolder, as_record
 from ocelot_jax.evaluation import evaluator, outcomes
 from ocelot_jax.inference import loop
-from ocelot_jax.runs import directory
+from ocelot_jax.runs import configuration, files
+from ocelot_jax.runs.directory import RunDirectory
 
 THRESHOLDS = np.arange(0.1, 0.95, 0.1).round(2)
 
@@ -30,7 +29,7 @@ def read_pairs(source, split, cell_classes):
     return [as_record(folder[i]) for i in range(len(folder))]
 
 
-def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False, files=True):
+def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False, records=True):
     """Writes a run.
 
     Args:
@@ -39,14 +38,14 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
         quality: how many of the true cells are found with their class, about.
         splits: those that were evaluated.
         tissue: whether a tissue branch was scored.
-        files: whether the records of pairs and cells, the tuning and the tissue are there too.
+        records: whether the records of pairs and cells, the tuning and the tissue are there too.
     """
     path.mkdir(parents=True)
-    directory.write_config(path, config)
+    configuration.write_config(path, config)
     rng = np.random.default_rng([config.seed, int(1e4 * quality)])
     for split in splits:
-        folder = path / 'evaluation' / split
-        folder.mkdir(parents=True)
+        written = RunDirectory(path).evaluation(split)
+        written.path.mkdir(parents=True)
         pairs = read_pairs(config.data.source, split, tuple(config.data.cell_classes))
         slides = {name: rng.normal(0, 0.05) for name in sorted({p['slide_name'] for p in pairs})}
         found = [
@@ -55,11 +54,11 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
         ]
         evaluation = loop.evaluate(found, len(pairs), config)
         organs = np.array([pair['organ'] for pair in pairs])
-        evaluator.write_scores(evaluator.tabulate(evaluation, organs, config), folder)
-        if files:
-            outcomes.write_records(found, pairs, folder, config)
+        files.write_scores(written, evaluator.tabulate(evaluation, organs, config))
+        if records:
+            outcomes.write_records(found, pairs, written, config)
     write_metrics(path, config, quality, tissue, rng)
-    if files:
+    if records:
         write_tuning(path, quality)
     return path
 
@@ -99,34 +98,30 @@ def draw_tissue(pair, quality, rng):
     return np.where(moved == 255, 0, moved).astype(np.uint8)
 
 
-def write_csv(path, header, rows):
-    with path.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
 def write_metrics(path, config, quality, tissue, rng):
     classes = config.data.cell_classes
-    rows = []
     for epoch in range(1, config.num_epochs + 1):
         grown = 1 - np.exp(-4 * epoch / config.num_epochs)
         f1 = np.clip(quality * grown + rng.normal(0, 0.02, len(classes)), 0, 1)
         cell, of_tissue = 0.3 + 0.4 * (1 - grown * quality), 0.1 + 0.3 * (1 - grown)
-        losses = [cell, cell + of_tissue, of_tissue] if tissue else [cell, cell, '']
-        rows.append([epoch, 80 * epoch, *losses, f1.mean(), *f1, *([0.7 * grown] * tissue)])
-    names = ['epoch', 'step', 'cell_loss', 'loss', 'tissue_loss', 'mF1']
-    names += [f'F1/{name}' for name in classes] + ['mIoU'] * tissue
-    write_csv(path / 'metrics.csv', names, rows)
+        metrics = {'cell_loss': cell, 'loss': cell + tissue * of_tissue, 'mF1': f1.mean()}
+        metrics |= {f'F1/{name}': value for name, value in zip(classes, f1, strict=True)}
+        metrics |= {'tissue_loss': of_tissue, 'mIoU': 0.7 * grown} if tissue else {}
+        files.write_epoch(RunDirectory(path).metrics, epoch, 80 * epoch, metrics)
 
 
 def write_tuning(path, quality):
     best = 0.4
     rows = [
-        [sigma, 1.5, threshold, quality - 0.25 * (threshold - best) ** 2 - 0.02 * (sigma != 0.6)]
+        {
+            'sigma_um': sigma,
+            'min_distance_um': 1.5,
+            'threshold': threshold,
+            'mF1': quality - 0.25 * (threshold - best) ** 2 - 0.02 * (sigma != 0.6),
+        }
         for sigma in (0.4, 0.6)
         for threshold in THRESHOLDS
     ]
-    write_csv(path / 'tuning.csv', ['sigma_um', 'min_distance_um', 'threshold', 'mF1'], rows)
+    files.write_tuning(RunDirectory(path).tuning, rows)
     chosen = {'sigma_um': 0.6, 'min_distance_um': 1.5, 'threshold': best}
-    (path / 'detection.json').write_text(json.dumps(chosen))
+    configuration.write_detection(path, chosen)

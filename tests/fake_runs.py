@@ -5,7 +5,7 @@ import numpy as np
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.models import factory
-from ocelot_jax.runs import checkpoints, directory
+from ocelot_jax.runs import checkpoints, configuration
 
 SMALL = Patches(64, 0.5, 64, 2.0)
 
@@ -36,9 +36,8 @@ def record(patches):
 def make_run(workdir, config, patches=SMALL, variables=None):
     """Writes what training would leave: configuration, patches and weights, zero where None."""
     workdir.mkdir(parents=True)
-    directory.write_config(workdir, config)
-    if patches:
-        directory.write_patches(workdir, record(patches))
+    configuration.write_config(workdir, config)
+    configuration.write_patches(workdir, record(patches))
     if variables is None:
         variables = factory.empty_variables(factory.create_model(config))
     with checkpoints.open_manager(workdir) as manager:

@@ -8,8 +8,6 @@ are made of (see `records`) and a page of overlays (`overlays.png`). Several run
 to, to `<split>-<engine>`.
 """
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,10 @@ from ocelot_jax.data.pair_folder import as_record, split_name
 from ocelot_jax.data.sources import open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes
 from ocelot_jax.inference import engines, loop
-from ocelot_jax.io import atomic, text_table
+from ocelot_jax.io import text_table
 from ocelot_jax.models import factory
-from ocelot_jax.runs import loading
+from ocelot_jax.runs import files, loading
+from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.viz import overlay
 
 _OVERLAYS = 8
@@ -59,7 +58,7 @@ def evaluate_run(
         FileNotFoundError: the directory holds no run.
         ValueError: the run has no finished epoch, or the data is wrong.
     """
-    model = loading.load(workdirs, test_time_augmentation)
+    model = loading.load_runs(workdirs, test_time_augmentation)
     config = model.config
     if source is not None:
         config.data.source = source
@@ -78,7 +77,7 @@ def evaluate_run(
         return loop.predictions(predict, prepare(variables), pairs, config)
 
     kept: list[loop.Prediction] = []
-    evaluation = loop.evaluate(_keep(found(model.variables), kept), len(pairs), config)
+    evaluation = loop.evaluate(_keep(found(engines.join(model)), kept), len(pairs), config)
     organs = np.array([as_record(pairs[i])['organ'] for i in range(len(pairs))])
     table = tabulate(evaluation, organs, config)
     if untrained:
@@ -89,19 +88,20 @@ def evaluate_run(
     if jax.process_index() == 0:
         kind = '-ensemble' * model.ensemble + '-tta' * test_time_augmentation
         kind += f'-{engine}' * (engine != 'xla')
-        folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
+        written = RunDirectory(workdirs[0]).evaluation(split_name(split), kind)
+        folder = written.path
         folder.mkdir(parents=True, exist_ok=True)
         names = ' and '.join(
             f'{workdir}, step {step}' for workdir, step in zip(workdirs, model.steps, strict=True)
         )
-        print(f'{names}, on {split}:\n{render(table)}\n{folder / "scores.json"}')
+        print(f'{names}, on {split}:\n{render(table)}\n{written.scores}')
         if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
-            write_predictions(kept, folder / 'predictions.json', config)
-            outcomes.write_records(kept, pairs, folder, config)
-            write_overlays(kept, pairs, folder / 'overlays.png', config)
-            print(folder / 'overlays.png')
+            write_predictions(kept, written.predictions, config)
+            outcomes.write_records(kept, pairs, written, config)
+            write_overlays(kept, pairs, written.overlays, config)
+            print(written.overlays)
         # last: where they are, the evaluation is whole
-        write_scores(table, folder)
+        files.write_scores(written, table)
     return table
 
 
@@ -130,17 +130,6 @@ def render(table: Table) -> str:
     for row, scores in table.items():
         cells.append([row, *(_format(scores.get(name)) for name in names)])
     return text_table.align(cells)
-
-
-def write_scores(table: Table, folder: Path) -> None:
-    """Writes the table as `scores.json` and `scores.csv`."""
-    with atomic.replacing(folder / 'scores.json') as path:
-        path.write_text(json.dumps(table, indent=2) + '\n')
-    names = list(table['population'])
-    with atomic.replacing(folder / 'scores.csv') as path, path.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['row', *names])
-        writer.writerows([row, *map(scores.get, names)] for row, scores in table.items())
 
 
 def write_predictions(

@@ -11,9 +11,7 @@ none). Then every true cell at which none was found, without class and score.
 only where a branch learns it.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import ml_collections
@@ -21,10 +19,10 @@ import numpy as np
 
 from ocelot_jax.data.pair_folder import as_record
 from ocelot_jax.inference import loop
-from ocelot_jax.io import atomic
+from ocelot_jax.io import csv_files
 from ocelot_jax.metrics import matching
-
-PAIRS, CELLS, TISSUE = 'pairs.csv', 'cells.csv', 'tissue.npz'
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import CELLS_COLUMNS, EvaluationDirectory
 
 Row = dict[str, Any]
 
@@ -32,7 +30,7 @@ Row = dict[str, Any]
 def write_records(
     predictions: Sequence[loop.Prediction],
     pairs: Any,
-    folder: Path,
+    written: EvaluationDirectory,
     config: ml_collections.ConfigDict,
 ) -> None:
     """Writes the three files.
@@ -40,7 +38,7 @@ def write_records(
     Args:
         predictions: of all pairs of a split.
         pairs: the split's data source.
-        folder: where to write; it must exist.
+        written: where to write; the directory must exist.
         config: as `configs/default.py`.
     """
     pair_rows, cell_rows = [], []
@@ -51,12 +49,10 @@ def write_records(
         place = {'slide': record['slide_name'], 'organ': record['organ']}
         pair_rows.append(name | place | _counts(match.counts, config.data.cell_classes))
         cell_rows += [name | row for row in _cells(found, match, config.data.cell_classes)]
-    _write_csv(folder / PAIRS, pair_rows, list(pair_rows[0]))
-    columns = ['pair_id', 'x', 'y', 'class', 'score', 'matched', 'true']
-    _write_csv(folder / CELLS, cell_rows, columns)
+    csv_files.write_rows(written.pairs, list(pair_rows[0]), pair_rows)
+    csv_files.write_rows(written.cells, CELLS_COLUMNS, cell_rows)
     if predictions[0].tissue is not None:
-        with atomic.replacing(folder / TISSUE) as path:
-            np.savez_compressed(path, tissue=np.stack([found.tissue for found in predictions]))
+        files.write_tissue(written.tissue, np.stack([found.tissue for found in predictions]))
 
 
 def _counts(counts: matching.Counts, names: Sequence[str]) -> Row:
@@ -106,10 +102,3 @@ def _true_cells(found: loop.Prediction, match: matching.Match) -> np.ndarray:
 
 def _point(point: np.ndarray) -> Row:
     return {'x': f'{point[0]:g}', 'y': f'{point[1]:g}'}
-
-
-def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)

@@ -6,7 +6,6 @@ over a grid around the configuration's values. The choice is kept with the run, 
 of the whole grid.
 """
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +17,11 @@ import numpy as np
 
 from ocelot_jax.data.batches import eval_batches
 from ocelot_jax.data.sources import Source, open_source
-from ocelot_jax.inference import detection, loop
-from ocelot_jax.io import atomic
+from ocelot_jax.inference import detection, engines, loop
 from ocelot_jax.metrics import matching
-from ocelot_jax.runs import directory, loading
+from ocelot_jax.runs import configuration, files, loading
+from ocelot_jax.runs.directory import RunDirectory
 
-SCORES = 'tuning.csv'
 # of the configuration's lengths
 SIGMAS = (0.5, 1.0, 1.5, 2.0)
 DISTANCES = (0.75, 1.0, 1.5, 2.0)
@@ -49,8 +47,9 @@ def tune_run(workdir: Path) -> Setting:
         ValueError: the run has no finished epoch, or its data are not there.
     """
     # around the configuration's values, not those of an earlier choice
-    (workdir / directory.DETECTION).unlink(missing_ok=True)
-    model = loading.load([workdir])
+    run = RunDirectory(workdir)
+    run.detection.unlink(missing_ok=True)
+    model = loading.load_runs([workdir])
     pairs = open_source(model.config.data, 'validation')
     counts = count_matches(model, pairs)
     classes = model.config.data.cell_classes
@@ -59,18 +58,15 @@ def tune_run(workdir: Path) -> Setting:
         for setting, values in counts.items()
     }
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
-    with atomic.replacing(workdir / SCORES) as path, path.open('w', newline='') as file:
-        names = [*Setting._fields, *scores[chosen]]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(setting._asdict() | row for setting, row in scores.items())
-    directory.write_detection(workdir, chosen._asdict())
+    rows = [setting._asdict() | row for setting, row in scores.items()]
+    files.write_tuning(run.tuning, rows)
+    configuration.write_detection(workdir, chosen._asdict())
     values = ', '.join(f'{name} {value:g}' for name, value in chosen._asdict().items())
-    print(f'{workdir / directory.DETECTION}: {values}; validation mF1 {scores[chosen]["mF1"]:.3f}')
+    print(f'{run.detection}: {values}; validation mF1 {scores[chosen]["mF1"]:.3f}')
     return chosen
 
 
-def count_matches(model: loading.Trained, pairs: Source) -> dict[Setting, Any]:
+def count_matches(model: loading.LoadedRuns, pairs: Source) -> dict[Setting, Any]:
     """Counts of the official score at every point of the grid.
 
     Args:
@@ -82,7 +78,7 @@ def count_matches(model: loading.Trained, pairs: Source) -> dict[Setting, Any]:
     """
     config = model.config
     mpp = float(pairs[0]['cell_mpp'])
-    engine = model.create_engine()
+    engine = engines.of_runs(model)
     lengths = list(
         itertools.product(
             [factor * config.detection.sigma_um for factor in SIGMAS],

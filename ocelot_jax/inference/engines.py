@@ -25,6 +25,7 @@ from ocelot_jax.data import augmentation
 from ocelot_jax.inference import loop
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
+from ocelot_jax.runs import loading
 
 Batch = loop.Batch
 Probabilities = tuple[np.ndarray, np.ndarray | None]
@@ -62,6 +63,16 @@ def create(
     engines = [Exported(model, member, open_graph) for member in members]
     engine = engines[0] if len(engines) == 1 else functools.partial(_mean, engines)
     return functools.partial(_symmetric, engine) if config.test_time_augmentation else engine
+
+
+def of_runs(runs: loading.LoadedRuns, name: str = 'xla') -> loop.Engine:
+    """Makes the engine of that name for one run, or several that are averaged."""
+    return create(name, runs.config, join(runs), runs.ensemble)
+
+
+def join(runs: loading.LoadedRuns) -> Any:
+    """Gives the variables of a run; those of several, stacked."""
+    return loop.stack(runs.variables) if runs.ensemble else runs.variables[0]
 
 
 def require(package: str, what: str) -> ModuleType:

@@ -49,17 +49,17 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     engines.require('onnxruntime', 'the check of the export')
     from ocelot_jax.interop import onnx_graph  # needs them
 
-    run = loading.load([workdir])
-    patches = patches or loading.patches_of(run)
+    run = loading.load_runs([workdir])
+    patches = patches or run.load_patches()
     model = factory.create_model(run.config)
     sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
     graph = onnx_graph.to_onnx(
-        model, jax.device_get(run.variables), *sizes, _metadata(run, patches)
+        model, jax.device_get(run.variables[0]), *sizes, _metadata(run, patches)
     )
     onnx.checker.check_model(graph)
     with atomic.replacing(file) as temporary:
         onnx.save(graph, temporary)
-        difference = compare(model, run.variables, temporary, random_pairs(patches))
+        difference = compare(model, run.variables[0], temporary, random_pairs(patches))
         if not difference <= _TOLERANCE:
             raise InputError(
                 f'{file}: probabilities of graph and JAX differ by {difference:.1e}, more than '
@@ -104,7 +104,7 @@ def random_pairs(patches: Patches) -> dict[str, np.ndarray]:
     }
 
 
-def _metadata(run: loading.Trained, patches: Patches) -> dict[str, str]:
+def _metadata(run: loading.LoadedRuns, patches: Patches) -> dict[str, str]:
     """What the file tells of itself, values as JSON."""
     config = run.config
     values = {

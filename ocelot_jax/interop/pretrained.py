@@ -25,7 +25,7 @@ from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError, MissingPackageError
 from ocelot_jax.models import factory
 from ocelot_jax.models.deeplab import DeepLabV3Plus
-from ocelot_jax.runs import checkpoints, directory
+from ocelot_jax.runs import checkpoints, configuration
 
 __all__ = ['export', 'from_smp', 'initialise', 'read', 'to_smp']
 
@@ -123,7 +123,7 @@ def export(workdir: Path, file: Path) -> None:
         MissingFileError: there is no run.
         InputError: its best epoch is not there, or it is of another architecture.
     """
-    config = directory.load_config(workdir)
+    config = configuration.load_config(workdir)
     if config.model.architecture != 'deeplabv3plus':
         raise InputError(
             f'{workdir}: config.model.architecture is {config.model.architecture!r}; '

@@ -28,7 +28,7 @@ from absl import logging
 
 from ocelot_jax.data import pair_folder
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import loop
+from ocelot_jax.inference import engines, loop
 from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
 from ocelot_jax.models import factory
 from ocelot_jax.prediction import pairs
@@ -90,13 +90,13 @@ def predict(
     """
     if not source.exists():
         raise MissingFileError(f'{source}: no such file or directory; see --input')
-    model = loading.load(workdirs, options.test_time_augmentation)
+    model = loading.load_runs(workdirs, options.test_time_augmentation)
     if model.config.model.context == 'label':
         raise InputError(
             f'{workdirs[0]}: is told the true tissue (config.model.context is label), which '
             'nobody knows here; want a run of another kind'
         )
-    engine = model.create_engine(options.engine)
+    engine = engines.of_runs(model, options.engine)
     devices = jax.local_device_count()
     size = options.batch_size or devices * (1 if jax.default_backend() == 'cpu' else 4)
     if size % devices:
@@ -119,7 +119,7 @@ def predict(
 
 
 def _pair_sets(
-    source: Path, model: loading.Trained, options: Options
+    source: Path, model: loading.LoadedRuns, options: Options
 ) -> Iterator[tuple[str, pairs.Pairs]]:
     """Sets of pairs by the path of their results in the output; none where the input is slides."""
     if options.tissue is not None:
@@ -127,7 +127,7 @@ def _pair_sets(
             raise InputError('--tissue: wants --center=x,y, the cell patch in the tissue patch')
         mpps = options.mpp, options.tissue_mpp
         if not all(mpps):
-            known = options.patches or loading.patches_of(model)
+            known = options.patches or model.load_patches()
             mpps = mpps[0] or known.cell_mpp, mpps[1] or known.tissue_mpp
         yield '', pairs.one_pair(source, options.tissue, options.center, mpps)
     elif (source / 'images/cell_patches').is_dir():
@@ -152,7 +152,7 @@ def _holds_pairs(source: Path) -> bool:
 
 def _predict_pairs(
     sets: dict[str, pairs.Pairs],
-    model: loading.Trained,
+    model: loading.LoadedRuns,
     engine: loop.Engine,
     batch_size: int,
     output: Path,
@@ -186,14 +186,14 @@ def _predict_pairs(
 
 def _predict_slides(
     source: Path,
-    model: loading.Trained,
+    model: loading.LoadedRuns,
     engine: loop.Engine,
     batch_size: int,
     output: Path,
     options: Options,
 ) -> None:
     config = model.config
-    patches = options.patches or loading.patches_of(model)
+    patches = options.patches or model.load_patches()
     method = pipeline.Method(
         engine=engine,
         detect=loop.Detector(config, patches.cell_mpp),
@@ -214,10 +214,10 @@ def _predict_slides(
         collection.predict_slides(paths, method, output, identity, **shared)
 
 
-def _warn_of_mpp(mpp: float, model: loading.Trained, options: Options) -> None:
+def _warn_of_mpp(mpp: float, model: loading.LoadedRuns, options: Options) -> None:
     """Pairs are taken as they are, which suits those that the run was not trained on ill."""
     try:
-        wanted = (options.patches or loading.patches_of(model)).cell_mpp
+        wanted = (options.patches or model.load_patches()).cell_mpp
     except (OSError, ValueError):
         return
     if not 1 / _MPP_TOLERANCE < mpp / wanted < _MPP_TOLERANCE:

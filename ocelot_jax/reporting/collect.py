@@ -13,11 +13,10 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics.intervals import Estimate, estimate
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.runs import directory, files
+from ocelot_jax.runs import configuration, files
+from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 SPLITS = ('validation', 'test')
-_CONFIG, _METRICS = 'config.json', 'metrics.csv'
-_LEFT_BY_RUNS = (_METRICS, 'evaluation', 'checkpoints')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +60,26 @@ class Run:
         """Validation mF1; NaN where none is known."""
         return self.scores.get('validation', {}).get(POPULATION, {}).get('mF1', np.nan)
 
-    def file(self, split: str, name: str) -> Path:
-        """Names a file of the evaluation on a split."""
-        return self.path / 'evaluation' / split / name
+    @property
+    def directory(self) -> RunDirectory:
+        """The files of the run."""
+        return RunDirectory(self.path)
+
+    def evaluation(self, split: str) -> EvaluationDirectory:
+        """Names the files of the evaluation on a split."""
+        return self.directory.evaluation(split)
 
     def pairs(self, split: str) -> files.PairRecords:
         """Reads the counts of each pair of a split."""
-        return files.read_pairs(self.file(split, 'pairs.csv'), self.cell_classes)
+        return files.read_pairs(self.evaluation(split).pairs, self.cell_classes)
 
     def cells(self, split: str) -> files.CellRecords:
         """Reads the cells of a split."""
-        return files.read_cells(self.file(split, 'cells.csv'), self.cell_classes)
+        return files.read_cells(self.evaluation(split).cells, self.cell_classes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Reads the scores and losses of each epoch."""
-        return files.read_metrics(self.path / _METRICS)
+        return files.read_metrics(self.directory.metrics)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +219,7 @@ def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[P
     resolved = path.resolve()
     if resolved in above:  # a link back to where we came from
         return
-    if (path / _CONFIG).is_file() and any((path / name).exists() for name in _LEFT_BY_RUNS):
+    if RunDirectory(path).is_run:
         yield path
         return
     for child in sorted(path.iterdir()):
@@ -224,22 +228,23 @@ def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[P
 
 
 def _read(path: Path) -> Run:
-    config = directory.load_config(path)
+    directory = RunDirectory(path)
+    config = configuration.load_config(path)
     try:
         data = data_set_of(config.data.source)
         identity = config, data, experiment_of(config), _settings(config, data)
     except (AttributeError, KeyError, TypeError) as error:
         told = str(error).strip('"\'')
-        raise InputError(f'{path / _CONFIG}: is no configuration of ours ({told})') from error
+        raise InputError(f'{directory.config}: is no configuration of ours ({told})') from error
     except ValueError as error:
-        raise InputError(f'{path / _CONFIG}: {error}') from error
+        raise InputError(f'{directory.config}: {error}') from error
     scores = {
         split: files.read_scores(file)
         for split in SPLITS
-        if (file := path / 'evaluation' / split / 'scores.json').exists()
+        if (file := directory.evaluation(split).scores).exists()
     }
-    if scores and 'validation' not in scores and (path / _METRICS).exists():
-        scores['validation'] = {POPULATION: _best_epoch(path / _METRICS)}
+    if scores and 'validation' not in scores and directory.metrics.exists():
+        scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
     return Run(path, *identity, scores)
 
 

@@ -17,7 +17,8 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.reporting import comparisons
-from ocelot_jax.runs import directory, files
+from ocelot_jax.runs import configuration, files
+from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 
 def compare_runs(
@@ -45,8 +46,10 @@ def compare_runs(
     """
     paths = [*first, *second]
     classes = _classes(paths)
-    files = [path / 'evaluation' / split_name(split) / 'pairs.csv' for path in paths]
-    counts, slides = comparisons.same_pairs([(file, _read(file, classes)) for file in files])
+    evaluations = [RunDirectory(path).evaluation(split_name(split)) for path in paths]
+    counts, slides = comparisons.same_pairs(
+        [(evaluation.pairs, _read(evaluation, classes)) for evaluation in evaluations]
+    )
     sides = [comparisons.average(held) for held in np.split(counts, [len(first)])]
     rng = np.random.default_rng(seed)
     differences = bootstrap.compare(*sides, slides, rng, resamples)
@@ -63,7 +66,7 @@ def compare_runs(
 
 def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
     """Reads the cell classes of runs, which must be the same."""
-    classes = [tuple(directory.load_config(path).data.cell_classes) for path in paths]
+    classes = [tuple(configuration.load_config(path).data.cell_classes) for path in paths]
     for path, names in zip(paths, classes, strict=True):
         if names != classes[0]:
             raise InputError(
@@ -73,13 +76,13 @@ def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
     return classes[0]
 
 
-def _read(file: Path, classes: Sequence[str]) -> files.PairRecords:
-    if not file.exists():
+def _read(evaluation: EvaluationDirectory, classes: Sequence[str]) -> files.PairRecords:
+    if not evaluation.pairs.exists():
         raise MissingFileError(
-            f'{file}: not there; evaluate the run first: python -m ocelot_jax.evaluate '
-            f'--workdir={file.parents[2]} --split={file.parent.name}'
+            f'{evaluation.pairs}: not there; evaluate the run first: python -m '
+            f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
         )
-    return files.read_pairs(file, classes)
+    return files.read_pairs(evaluation.pairs, classes)
 
 
 def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Difference]) -> str:

@@ -138,7 +138,7 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
 
 def read_pairs(runs: Sequence[Run], split: str) -> list[tuple[Path, PairRecords]]:
     """Reads the pairs of several runs, each with the name of its file."""
-    return [(run.file(split, 'pairs.csv'), run.pairs(split)) for run in runs]
+    return [(run.evaluation(split).pairs, run.pairs(split)) for run in runs]
 
 
 def average(counts: np.ndarray) -> np.ndarray:
@@ -212,7 +212,7 @@ def _differences(
     """Compares pairs of experiments on one draw of patches; tells what keeps any out."""
     notes, counts, slides, first = [], {}, None, None
     for name in names:
-        runs = [r for r in found.chosen[data, name].runs if r.file(split, 'scores.json').exists()]
+        runs = [r for r in found.chosen[data, name].runs if r.evaluation(split).scores.exists()]
         try:
             held = read_pairs(runs, split)
             first = first or held[0]

@@ -91,13 +91,13 @@ class Drawer:
         self._run = run
         self.pairs = run.pairs(split)
         self._cells = run.cells(split)
-        path = run.file(split, 'tissue.npz')
+        path = run.evaluation(split).tissue
         self._tissue = files.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
         self._source = open_source(run.config.data, split)
         if len(self._source) != len(self.pairs.ids):
             raise InputError(
                 f'{run.config.data.source}: holds {len(self._source)} pairs of {split}; '
-                f'{run.file(split, "pairs.csv")} has {len(self.pairs.ids)}'
+                f'{run.evaluation(split).pairs} has {len(self.pairs.ids)}'
             )
 
     def draw(self, index: int) -> Picture:
@@ -166,7 +166,7 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
     mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
     if not np.array_equal(drawers[0].pairs.ids, drawers[1].pairs.ids):
         raise InputError(
-            f'{first.file(split, "pairs.csv")} and {second.file(split, "pairs.csv")}: want the '
+            f'{first.evaluation(split).pairs} and {second.evaluation(split).pairs}: want the '
             'same pairs in the same order'
         )
     fewer = mistakes[0] - mistakes[1]

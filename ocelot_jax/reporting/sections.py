@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import calibration
 from ocelot_jax.reporting import charts, comparisons, experiments, gallery, paper_scores
 from ocelot_jax.reporting.collect import Collection, Run, Settings
 from ocelot_jax.reporting.comparisons import Order
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.runs import files
+from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.files import CellRecords
 
 T = TypeVar('T')
@@ -213,14 +213,16 @@ def _thresholds(held: Held, data: str) -> Part:
 
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
     """Reads mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
-    grid = files.read_tuning(run.path / 'tuning.csv')
-    chosen = files.read_detection(run.path / 'detection.json')
+    grid = files.read_tuning(run.directory.tuning)
+    chosen = configuration.load_detection(run.path)
+    if not chosen:
+        raise MissingFileError(f'{run.directory.detection}: not there; tune the run first')
     beside = np.logical_and.reduce(
         [np.isclose(grid[name], chosen[name]) for name in ('sigma_um', 'min_distance_um')]
     )
     if not beside.any():
         raise InputError(
-            f'{run.path / "tuning.csv"}: has no line with the sigma_um and min_distance_um of '
+            f'{run.directory.tuning}: has no line with the sigma_um and min_distance_um of '
             'detection.json; tune the run again'
         )
     order = np.argsort(grid['threshold'][beside])
@@ -234,7 +236,7 @@ def _cells(held: Held, data: str, split: str) -> tuple[Part, ...]:
     pooled = {name: _pool(repeats) for name, repeats in cells.items()}
     pairs, _ = _read_all(held, lambda run: run.pairs(split), f'evaluation/{split}/pairs.csv')
     classes = next(iter(held.values())).runs[0].cell_classes
-    sharpness, calibration = [], []
+    sharpness, reliability = [], []
     for label, name in enumerate(classes, start=1):
         lines = {
             of: calibration.precision_recall(
@@ -262,10 +264,10 @@ def _cells(held: Held, data: str, split: str) -> tuple[Part, ...]:
             'On the dashed line a confidence is what it says; numbers: expected calibration '
             'error, percentage points.'
         )
-        calibration.append(Chart('Confidence and truth', caption, svg))
+        reliability.append(Chart('Confidence and truth', caption, svg))
     return (
         Part('Precision and recall', tuple(sharpness), notes),
-        Part('Calibration', tuple(calibration), notes),
+        Part('Calibration', tuple(reliability), notes),
         Part('Confusion', tuple(_confusion(pooled, classes, data)), notes),
     )
 

@@ -13,12 +13,13 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.runs.directory import RunDirectory
 
 _METRIC = 'mF1'
 
 
 def open_manager(workdir: Path, latest: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run, `<workdir>/checkpoints`.
+    """Opens the checkpoints of a run.
 
     Args:
         workdir: the run's directory.
@@ -41,7 +42,7 @@ def open_manager(workdir: Path, latest: int = 1, read_only: bool = False) -> ocp
         cleanup_tmp_directories=not read_only,
     )
     return ocp.CheckpointManager(
-        (Path(workdir) / 'checkpoints').absolute(),
+        RunDirectory(workdir).checkpoints.absolute(),
         options=options,
         item_names=('variables', 'training', 'data'),
     )

@@ -1,106 +1,181 @@
-"""A run's directory: which configuration it belongs to, and which patches it was trained on."""
+"""Every path, file and column in a run's directory, named once.
+
+    <run>/
+      config.json            the configuration, as it was trained
+      patches.json           sizes and um/px of the patches it was trained on
+      metrics.csv            losses and validation scores, a row an epoch
+      tensorboard/           the same and the losses of every step, for TensorBoard
+      checkpoints/           the latest and the best state, by step
+      detection.json         tuned detection settings, where `ocelot_jax.tune` ran
+      tuning.csv             validation scores of all settings that were tried
+      failure.txt, lock      of a sweep's run: why it failed; who trains it
+      evaluation/<split>/    of `ocelot_jax.evaluate`; `<split>-tta` and such are variants
+        scores.json, scores.csv      scores by row: the population, each organ
+        predictions.json             the cells found, in the challenge's format
+        pairs.csv, cells.csv         every pair and every cell with its outcome
+        tissue.npz                   the most likely tissue classes
+        overlays.png                 some pairs with their cells
+
+`runs.configuration` reads and writes the JSON files of a run, `runs.files` the tables,
+`runs.checkpoints` the checkpoints.
+"""
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import ml_collections
+# The cells that the official score counts, of each class: the kinds of columns of pairs.csv.
+TRUE_POSITIVES, FALSE_POSITIVES, TRUE_CELLS = COUNTS = ('TP', 'FP', 'GT')
 
-from ocelot_jax.data.patches import Patches
-from ocelot_jax.io import atomic
-from ocelot_jax.io.errors import InputError, MissingFileError
-
-_FILE = 'config.json'
-_PATCHES = 'patches.json'
-DETECTION = 'detection.json'
+METRICS_COLUMNS = ('epoch', 'step')  # then losses and scores
+DETECTION_FIELDS = ('sigma_um', 'min_distance_um', 'threshold')
+TUNING_COLUMNS = (*DETECTION_FIELDS, 'mF1')  # then the F1 of each class
+PAIRS_COLUMNS = ('pair_id', 'slide', 'organ')  # then `count_columns`
+CELLS_COLUMNS = ('pair_id', 'x', 'y', 'class', 'score', 'matched', 'true')
 
 
-def config_name(config: str) -> str:
-    """What the runs of a configuration are called: by its file and what follows a colon."""
-    file, _, argument = config.partition(':')
-    return '_'.join(filter(None, (Path(file).stem, argument)))
+@dataclasses.dataclass(frozen=True)
+class EvaluationDirectory:
+    """The files of a run's evaluation on a split.
 
-
-def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Writes the configuration of a new run to `config.json`."""
-    with atomic.replacing(workdir / _FILE) as temporary:
-        temporary.write_text(json.dumps(_plain(config), indent=2) + '\n')
-
-
-def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Checks that a run is of a configuration.
-
-    Raises:
-        InputError: it is of another one.
+    Attributes:
+        path: the directory, `<run>/evaluation/<split><variant>`.
     """
-    path = workdir / _FILE
-    found = differences(_read(path), _plain(config))
-    if found:
-        raise InputError(
-            f'{path}: holds a run of another configuration: {"; ".join(found)}; '
-            'choose another --workdir or the same values'
-        )
+
+    path: Path
+
+    @property
+    def scores(self) -> Path:
+        """Scores by row, as JSON; written last: where it is, the evaluation is whole."""
+        return self.path / 'scores.json'
+
+    @property
+    def scores_table(self) -> Path:
+        """The same scores as CSV."""
+        return self.path / 'scores.csv'
+
+    @property
+    def predictions(self) -> Path:
+        """The cells found, in the challenge's format."""
+        return self.path / 'predictions.json'
+
+    @property
+    def pairs(self) -> Path:
+        """The counts of each pair."""
+        return self.path / 'pairs.csv'
+
+    @property
+    def cells(self) -> Path:
+        """Every cell with its outcome."""
+        return self.path / 'cells.csv'
+
+    @property
+    def tissue(self) -> Path:
+        """The most likely tissue classes; only where a branch learns them."""
+        return self.path / 'tissue.npz'
+
+    @property
+    def overlays(self) -> Path:
+        """Some pairs with their cells."""
+        return self.path / 'overlays.png'
+
+    @property
+    def run(self) -> Path:
+        """The run's directory."""
+        return self.path.parents[1]
+
+    @property
+    def split(self) -> str:
+        """The split, with the variant."""
+        return self.path.name
 
 
-def load_config(workdir: Path) -> ml_collections.ConfigDict:
-    """Reads the configuration of a run, as it was trained.
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """The files of a run.
 
-    Raises:
-        MissingFileError: there is no run in the directory.
+    Attributes:
+        path: the directory.
     """
-    return ml_collections.ConfigDict(_read(workdir / _FILE))
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, as it was trained."""
+        return self.path / 'config.json'
+
+    @property
+    def patches(self) -> Path:
+        """Sizes of the patches it was trained on."""
+        return self.path / 'patches.json'
+
+    @property
+    def metrics(self) -> Path:
+        """Losses and validation scores of each epoch."""
+        return self.path / 'metrics.csv'
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's files."""
+        return self.path / 'tensorboard'
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / 'checkpoints'
+
+    @property
+    def detection(self) -> Path:
+        """The detection settings chosen on validation; missing where nobody tuned."""
+        return self.path / 'detection.json'
+
+    @property
+    def tuning(self) -> Path:
+        """Validation scores of all detection settings that were tried."""
+        return self.path / 'tuning.csv'
+
+    @property
+    def failure(self) -> Path:
+        """Why a sweep's run failed; missing where it did not."""
+        return self.path / 'failure.txt'
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process of a sweep that trains the run."""
+        return self.path / 'lock'
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of the evaluations."""
+        return self.path / 'evaluation'
+
+    def evaluation(self, split: str, variant: str = '') -> EvaluationDirectory:
+        """Names the files of an evaluation.
+
+        Args:
+            split: 'train', 'validation' or 'test'.
+            variant: how it differs from the plain one, such as '-tta'.
+        """
+        return EvaluationDirectory(self.evaluations / f'{split}{variant}')
+
+    @property
+    def is_run(self) -> bool:
+        """Whether training left something here beside the configuration."""
+        left = self.metrics, self.evaluations, self.checkpoints
+        return self.config.is_file() and any(path.exists() for path in left)
+
+    @property
+    def needed_to_predict(self) -> tuple[Path, ...]:
+        """What has to go along where the run is applied elsewhere."""
+        return self.config, self.patches, self.checkpoints
+
+    @property
+    def used_to_predict(self) -> tuple[Path, ...]:
+        """What goes along, too, where it is there."""
+        return (self.detection,)
 
 
-def write_detection(workdir: Path, settings: Mapping[str, float]) -> None:
-    """Keeps the values of `config.detection` that were tuned on validation (`ocelot_jax.tune`)."""
-    with atomic.replacing(workdir / DETECTION) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + '\n')
-
-
-def load_detection(workdir: Path) -> dict[str, float]:
-    """Reads the values of `config.detection` that were tuned; none where nobody tuned."""
-    path = workdir / DETECTION
-    return _read(path) if path.exists() else {}
-
-
-def write_patches(workdir: Path, record: Mapping[str, Any]) -> None:
-    """Writes the sizes of a new run's patches, those of one of its pairs, to `patches.json`."""
-    with atomic.replacing(workdir / _PATCHES) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(Patches.of(record)), indent=2) + '\n')
-
-
-def load_patches(workdir: Path) -> Patches | None:
-    """Reads the sizes of a run's patches; None of a run from before they were written."""
-    path = workdir / _PATCHES
-    return Patches(**_read(path)) if path.exists() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise MissingFileError(
-            f'{path}: not there, so {path.parent} is no run; --workdir wants the directory that '
-            'ocelot_jax.main trained in'
-        )
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f'{path}: is no JSON ({error}); want what the trainer wrote') from error
-
-
-def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """The configuration as JSON holds it, without tuples."""
-    return json.loads(config.to_json())
-
-
-def differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:
-    """Each field that differs, with both values."""
-    if isinstance(held, dict) and isinstance(wanted, dict):
-        keys = sorted(held.keys() | wanted.keys())
-        return [
-            difference
-            for key in keys
-            for difference in differences(held.get(key), wanted.get(key), f'{name}.{key}')
-        ]
-    return [] if held == wanted else [f'{name} is {held!r} there and {wanted!r} here']
+def count_columns(cell_classes: Iterable[str]) -> list[str]:
+    """Names the columns of `pairs.csv` that hold counts: those of a class together."""
+    return [f'{kind}/{name}' for name in cell_classes for kind in COUNTS]

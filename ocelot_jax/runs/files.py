@@ -1,20 +1,33 @@
-"""Reads what a run leaves beside its scores; what is wrong is told by file and field."""
+"""The tables of a run, read and written; an error names the file, the line and the field."""
 
 import csv
 import dataclasses
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ocelot_jax.io import atomic, csv_files
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.runs.directory import (
+    CELLS_COLUMNS,
+    COUNTS,
+    METRICS_COLUMNS,
+    PAIRS_COLUMNS,
+    TUNING_COLUMNS,
+    EvaluationDirectory,
+    count_columns,
+)
 
+# Row names ('population', each organ, ...) to scores by name.
 Table = dict[str, dict[str, float]]
 
-_NOBODY = ''
+POPULATION = 'population'
+
+_NO_CELL = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +68,24 @@ class CellRecords:
     true: np.ndarray
 
 
+def write_scores(evaluation: EvaluationDirectory, table: Table) -> None:
+    """Writes the scores as CSV and, last, as JSON.
+
+    Args:
+        evaluation: where to write; the directory must exist.
+        table: scores by row; the columns are those of the row 'population'.
+    """
+    names = list(table[POPULATION])
+    rows = (
+        {'row': row, **{name: scores.get(name) for name in names}} for row, scores in table.items()
+    )
+    csv_files.write_rows(evaluation.scores_table, ['row', *names], rows)
+    with atomic.replacing(evaluation.scores) as path:
+        path.write_text(json.dumps(table, indent=2) + '\n')
+
+
 def read_scores(path: Path) -> Table:
     """Reads `scores.json`.
-
-    Returns:
-        Row names ('population', each organ) to scores by name.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -69,33 +95,69 @@ def read_scores(path: Path) -> Table:
         table = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise InputError(f'{path}: is no JSON ({error}); evaluate the run again') from error
-    population = table.get('population') if isinstance(table, dict) else None
+    population = table.get(POPULATION) if isinstance(table, dict) else None
     if not isinstance(population, dict) or not isinstance(population.get('mF1'), float):
         raise InputError(f'{path}: has no number population/mF1; evaluate the run again')
     return table
 
 
+def write_epoch(path: Path, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+    """Adds an epoch to `metrics.csv`, in place of those at this step or later.
+
+    A run that goes on from an earlier checkpoint so replaces what it had written after it.
+
+    Args:
+        path: the file, made where it is missing.
+        epoch: from 1 on.
+        step: optimizer steps done.
+        metrics: losses and scores by name.
+    """
+    earlier = csv_files.read_rows(path) if path.exists() else []
+    values = {name: f'{value:.6g}' for name, value in metrics.items()}
+    rows = [
+        *(row for row in earlier if int(row['step']) < step),
+        {'epoch': epoch, 'step': step, **values},
+    ]
+    csv_files.write_rows(path, [*METRICS_COLUMNS, *metrics], rows)
+
+
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Reads `metrics.csv`: arrays [epochs] by name, one of them 'epoch', one 'mF1'."""
+    """Reads `metrics.csv`: arrays [epochs] by name, among them 'epoch' and 'mF1'."""
     return _read_numbers(path, ('epoch', 'mF1'))
+
+
+def write_tuning(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes `tuning.csv`.
+
+    Args:
+        path: the file.
+        rows: one of each grid point, the settings (`directory.DETECTION_FIELDS`) and the scores
+            by name; at least one.
+    """
+    csv_files.write_rows(path, list(rows[0]), rows)
 
 
 def read_tuning(path: Path) -> dict[str, np.ndarray]:
     """Reads `tuning.csv`: arrays [grid points] by name."""
-    return _read_numbers(path, ('sigma_um', 'min_distance_um', 'threshold', 'mF1'))
+    return _read_numbers(path, TUNING_COLUMNS)
 
 
-def read_detection(path: Path) -> dict[str, float]:
-    """Reads `detection.json`: the settings chosen on validation."""
-    wanted = ('sigma_um', 'min_distance_um', 'threshold')
-    try:
-        held = json.loads(path.read_text())
-        return {name: float(held[name]) for name in wanted}
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f'{path}: want numbers {", ".join(wanted)}, found otherwise ({error}); '
-            'tune the run again'
-        ) from error
+def write_pairs(path: Path, records: PairRecords, cell_classes: Sequence[str]) -> None:
+    """Writes `pairs.csv`.
+
+    Args:
+        path: the file.
+        records: of N pairs.
+        cell_classes: names of the classes 1..K.
+    """
+    names = count_columns(cell_classes)
+    counts = records.counts.swapaxes(1, 2).reshape(-1, len(names))  # those of a class together
+    places = zip(records.ids, records.slides, records.organs, strict=True)
+    rows = (
+        dict(zip([*PAIRS_COLUMNS, *names], [*place, *values], strict=True))
+        for place, values in zip(places, counts, strict=True)
+    )
+    csv_files.write_rows(path, [*PAIRS_COLUMNS, *names], rows)
 
 
 def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
@@ -109,16 +171,42 @@ def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
         FileNotFoundError: it is not there.
         InputError: a column is missing, or a value is not what it should be.
     """
-    counts = [f'{kind}/{name}' for kind in ('TP', 'FP', 'GT') for name in cell_classes]
-    table = _Csv(path, ('pair_id', 'slide', 'organ', *counts))
+    names = count_columns(cell_classes)
+    table = _Csv(path, (*PAIRS_COLUMNS, *names))
     ids = table.strings('pair_id')
-    names, times = np.unique(ids, return_counts=True)
+    different, times = np.unique(ids, return_counts=True)
     if (times > 1).any():
-        raise InputError(f'{path}: pair_id {names[times > 1][0]} is there twice; want it once')
-    columns = [table.convert(name, _to_count, 'a whole number from 0 on') for name in counts]
-    shape = (len(ids), 3, len(cell_classes))
-    stacked = np.array(columns, np.int64).T.reshape(shape)
-    return PairRecords(ids, table.strings('slide'), table.strings('organ'), stacked)
+        raise InputError(f'{path}: pair_id {different[times > 1][0]} is there twice; want it once')
+    columns = [table.convert(name, _to_count, 'a whole number from 0 on') for name in names]
+    shape = (len(ids), len(cell_classes), len(COUNTS))
+    counts = np.array(columns, np.int64).T.reshape(shape).swapaxes(1, 2)
+    return PairRecords(ids, table.strings('slide'), table.strings('organ'), counts)
+
+
+def write_cells(path: Path, records: CellRecords, cell_classes: Sequence[str]) -> None:
+    """Writes `cells.csv`.
+
+    Args:
+        path: the file.
+        records: of n cells.
+        cell_classes: names of the classes 1..K.
+    """
+    names = (_NO_CELL, *cell_classes)
+    rows = (
+        {
+            'pair_id': pair_id,
+            'x': f'{point[0]:g}',
+            'y': f'{point[1]:g}',
+            'class': names[found],
+            'score': f'{score:.6g}' if found else None,
+            'matched': int(matched),
+            'true': names[true],
+        }
+        for pair_id, point, found, score, matched, true in zip(
+            *(getattr(records, field.name) for field in dataclasses.fields(records)), strict=True
+        )
+    )
+    csv_files.write_rows(path, CELLS_COLUMNS, rows)
 
 
 def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
@@ -132,8 +220,8 @@ def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
         FileNotFoundError: it is not there.
         InputError: a column is missing, or a value is not what it should be.
     """
-    table = _Csv(path, ('pair_id', 'x', 'y', 'class', 'score', 'matched', 'true'))
-    labels = {_NOBODY: 0} | {name: label for label, name in enumerate(cell_classes, start=1)}
+    table = _Csv(path, CELLS_COLUMNS)
+    labels = {_NO_CELL: 0} | {name: label for label, name in enumerate(cell_classes, start=1)}
     wanted = f'{", ".join(cell_classes)} or nothing'
     records = CellRecords(
         pair_ids=table.strings('pair_id'),
@@ -150,6 +238,17 @@ def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
             'want both or neither'
         )
     return records
+
+
+def write_tissue(path: Path, tissue: np.ndarray) -> None:
+    """Writes `tissue.npz`.
+
+    Args:
+        path: the file.
+        tissue: [N, h, w] uint8, the most likely tissue classes, in the order of `pairs.csv`.
+    """
+    with atomic.replacing(path) as temporary:
+        np.savez_compressed(temporary, tissue=tissue)
 
 
 def read_tissue(path: Path, pairs: int) -> np.ndarray:
@@ -225,14 +324,14 @@ def _read_numbers(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
 def _to_count(text: str) -> int:
     count = int(text)
     if count < 0:
-        raise InputError(text)
+        raise ValueError(text)
     return count
 
 
 def _to_score(text: str) -> float:
-    if text == _NOBODY:
+    if text == _NO_CELL:
         return np.nan
     score = float(text)
     if not 0 <= score <= 1:
-        raise InputError(text)
+        raise ValueError(text)
     return score

@@ -1,4 +1,4 @@
-"""Trained runs, one or an ensemble, ready to be applied."""
+"""Reads trained runs, one or an ensemble, to apply their best epochs."""
 
 import dataclasses
 import hashlib
@@ -9,43 +9,38 @@ from typing import Any
 
 import ml_collections
 
-from ocelot_jax.data import pair_folder
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import engines, loop
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.runs import checkpoints, directory
+from ocelot_jax.runs import checkpoints, configuration
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """One run, or several that vote.
+class LoadedRuns:
+    """One run, or several whose predictions are averaged.
 
     Attributes:
         workdirs: the runs' directories.
-        config: the first run's, with what was tuned since; the others agree in `model` and in the
-            classes.
-        variables: of the best epoch; of several runs stacked.
+        config: the first run's, with its tuned detection settings; the others agree in `model`
+            and in the classes.
+        variables: of the best epoch of each run.
         steps: the best epoch of each run, in optimizer steps.
-        digests: of each run's configuration, with what was tuned since.
+        digests: SHA-256 of each run's configuration, with its tuned detection settings.
     """
 
     workdirs: tuple[Path, ...]
     config: ml_collections.ConfigDict
-    variables: Any
+    variables: tuple[Any, ...]
     steps: tuple[int, ...]
     digests: tuple[str, ...]
 
     @property
     def ensemble(self) -> bool:
+        """Whether there are several runs."""
         return len(self.workdirs) > 1
 
-    def create_engine(self, name: str = 'xla') -> loop.Engine:
-        """What computes the networks, one of `engines.ENGINES`."""
-        return engines.create(name, self.config, self.variables, self.ensemble)
-
     def describe(self) -> dict[str, Any]:
-        """What tells these runs from others, as JSON holds it."""
+        """Gives what tells these runs from others, as JSON holds it."""
         return {
             'runs': [workdir.name for workdir in self.workdirs],
             'steps': list(self.steps),
@@ -53,71 +48,47 @@ class Trained:
             'test_time_augmentation': bool(self.config.test_time_augmentation),
         }
 
+    def load_patches(self) -> Patches:
+        """Reads the sizes of the patches that the runs were trained on.
 
-def load(workdirs: Sequence[Path], test_time_augmentation: bool = False) -> Trained:
-    """Loads the best epoch of each run.
+        Raises:
+            InputError: they differ between the runs.
+        """
+        first, *others = map(configuration.load_patches, self.workdirs)
+        for workdir, other in zip(self.workdirs[1:], others, strict=True):
+            if other != first:
+                raise InputError(
+                    f'{workdir}: was trained on {other}, but {self.workdirs[0]} on {first}; '
+                    'an ensemble wants runs of one kind of patches'
+                )
+        return first
+
+
+def load_runs(workdirs: Sequence[Path], test_time_augmentation: bool = False) -> LoadedRuns:
+    """Reads the best epoch of each run.
 
     Args:
         workdirs: the runs' directories.
-        test_time_augmentation: whether to predict by means over the eight symmetries of the
-            square, whatever the runs' configuration says.
+        test_time_augmentation: whether to average over the eight symmetries of the square,
+            whatever the runs' configuration says.
 
     Raises:
-        FileNotFoundError: a directory holds no run.
+        MissingFileError: a directory holds no run.
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
-    configs = [directory.load_config(workdir) for workdir in workdirs]
+    configs = [configuration.load_config(workdir) for workdir in workdirs]
     for workdir, config in zip(workdirs, configs, strict=True):
-        config.detection.update(directory.load_detection(workdir))
+        config.detection.update(configuration.load_detection(workdir))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         _check_agreement(workdirs[0], configs[0], workdir, other)
     config = configs[0]
     if test_time_augmentation:
         config.test_time_augmentation = True
     empty = factory.empty_variables(factory.create_model(config))
-    steps, members = zip(
+    steps, variables = zip(
         *(checkpoints.restore_best(workdir, empty) for workdir in workdirs), strict=True
     )
-    variables = loop.stack(members) if len(members) > 1 else members[0]
-    return Trained(tuple(workdirs), config, variables, steps, tuple(map(_digest, configs)))
-
-
-def patches_of(trained: Trained) -> Patches:
-    """Sizes of the patches that the runs were trained on.
-
-    Runs that were trained before these were written down tell them by their data, where it is a
-    directory or zip in OCELOT's layout that is still there.
-
-    Raises:
-        InputError: they are not known, or differ between the runs.
-    """
-    found = [
-        directory.load_patches(workdir) or _patches_of_data(workdir)
-        for workdir in trained.workdirs
-    ]
-    for workdir, other in zip(trained.workdirs, found, strict=True):
-        if other != found[0]:
-            raise InputError(
-                f'{workdir}: was trained on {other}, but {trained.workdirs[0]} on {found[0]}; '
-                'an ensemble wants runs of one kind of patches'
-            )
-    return found[0]
-
-
-def _patches_of_data(workdir: Path) -> Patches:
-    config = directory.load_config(workdir)
-    source = config.data.source
-    if not Path(source).exists():
-        raise InputError(
-            f'{workdir}: does not tell the size and um/px of the patches it was trained on, nor '
-            f'are its data {source!r} here; give them as --patches=SIDE,UM,SIDE,UM'
-        )
-    folder = pair_folder.PairFolder(source, annotated=False)
-    record = folder.as_data_source(next(iter(folder.splits)))[0]
-    patches = Patches.of(record)
-    if config.data.get('large_fov', True):
-        return patches
-    return dataclasses.replace(patches, tissue_size=patches.cell_size, tissue_mpp=patches.cell_mpp)
+    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_digest, configs)))
 
 
 def _digest(config: ml_collections.ConfigDict) -> str:
@@ -131,10 +102,10 @@ def _check_agreement(
     config: ml_collections.ConfigDict,
 ) -> None:
     names = ('cell_classes', 'tissue_classes', 'large_fov')
-    one, other = (
-        {'model': c['model'], 'data': {name: c['data'].get(name) for name in names}}
-        for c in (json.loads(config.to_json()), json.loads(wanted.to_json()))
+    found, expected = (
+        {'model': plain['model'], 'data': {name: plain['data'][name] for name in names}}
+        for plain in (json.loads(config.to_json()), json.loads(wanted.to_json()))
     )
-    found = directory.differences(one, other)
-    if found:
-        raise InputError(f'{workdir}: does not fit {first} in an ensemble: {"; ".join(found)}')
+    differing = configuration.differences(found, expected)
+    if differing:
+        raise InputError(f'{workdir}: does not fit {first} in an ensemble: {"; ".join(differing)}')

@@ -10,7 +10,6 @@ several at once, on one machine or on many that share DIR, each take what no oth
 import ast
 import dataclasses
 import itertools
-import json
 import runpy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,10 +22,9 @@ from ocelot_jax.data.sources import splits
 from ocelot_jax.evaluation import evaluator, tuning
 from ocelot_jax.io import atomic, locks
 from ocelot_jax.io.errors import InputError, MissingFileError
-from ocelot_jax.runs import directory
+from ocelot_jax.runs import configuration, files
+from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.training.loop import NonFiniteLossError, train_and_evaluate
-
-_FAILURE = 'failure.txt'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +84,7 @@ def run_sweep(
     repeats = []
     for config, points in searches.items():
         done = [point for point in points if is_done(workdir / point.name)]
-        scored = [point for point in done if (workdir / point.name / _SCORES).exists()]
+        scored = [point for point in done if _validation(workdir / point.name).exists()]
         if len(done) < len(points):
             print(
                 f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen'
@@ -99,11 +97,12 @@ def run_sweep(
         print(f"{len(busy)} runs are another process's: {', '.join(busy)}")
     # the best one of a search is the first of its repeats, too
     names = dict.fromkeys(point.name for point in [*found, *repeats])
-    failed = [name for name in names if (workdir / name / _FAILURE).exists()]
+    failed = [name for name in names if RunDirectory(workdir / name).failure.exists()]
     if failed:
+        file = RunDirectory(workdir).failure.name
         raise InputError(
-            f'{len(failed)} runs failed: {", ".join(failed)}; {_FAILURE} in {workdir} says why, '
-            'without it the run is tried again'
+            f'{len(failed)} runs failed: {", ".join(failed)}; {file} '
+            f'in {workdir} says why, without it the run is tried again'
         )
 
 
@@ -129,7 +128,7 @@ def search_points(
                 f"{config}: seeds is {point.seeds}; want 1, a sweep's `repeats` says how many runs"
             )
         parts = [
-            directory.config_name(config),
+            configuration.config_name(config),
             *(f'{name}={value}' for name, value in settings.items()),
         ]
         yield Point(f'{"/".join(parts)}/seed{point.seed}', point)
@@ -151,16 +150,17 @@ def read_config(config: str) -> ConfigDict:
 
 def is_done(run: Path) -> bool:
     """Whether a run is trained and evaluated, or failed for good."""
-    return (run / _FAILURE).exists() or (run / _SCORES).exists()
+    return RunDirectory(run).failure.exists() or _validation(run).exists()
 
 
 def validation_score(run: Path) -> float:
     """The mF1 of a run's best epoch on the validation split."""
-    return json.loads((run / _SCORES).read_text())['population']['mF1']
+    return files.read_scores(_validation(run))[files.POPULATION]['mF1']
 
 
-# the last that is written
-_SCORES = Path('evaluation') / 'validation' / 'scores.json'
+def _validation(run: Path) -> Path:
+    """The scores that are written last."""
+    return RunDirectory(run).evaluation('validation').scores
 
 
 def _run_all(
@@ -190,7 +190,7 @@ def _run(point: Point, run: Path, tune_detection: bool) -> None:
         for split in sorted({'validation', 'test'} & set(held)):
             evaluator.evaluate_run([run], split)
     except NonFiniteLossError as error:
-        with atomic.replacing(run / _FAILURE) as file:
+        with atomic.replacing(RunDirectory(run).failure) as file:
             file.write_text(f'{error}\n')
         print(f'{point.name}: {error}')
     finally:

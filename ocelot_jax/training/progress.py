@@ -1,6 +1,5 @@
 """What a run says of itself: a CSV of epochs, TensorBoard curves, a bar."""
 
-import csv
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,11 +9,12 @@ from typing import Self
 import tensorboardX
 import tqdm
 
-from ocelot_jax.io import atomic
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import RunDirectory
 
 
 class MetricsLog:
-    """Metrics of a run, in `<workdir>/metrics.csv` (one row an epoch) and for TensorBoard.
+    """Metrics of a run, in `metrics.csv` (one row an epoch) and for TensorBoard.
 
     A run that goes on from an earlier step forgets what was written after it.
 
@@ -24,11 +24,9 @@ class MetricsLog:
     """
 
     def __init__(self, workdir: Path, step: int):
-        self._path = Path(workdir) / 'metrics.csv'
-        self._rows = [row for row in self._read() if int(row['step']) <= step]
-        self._board = tensorboardX.SummaryWriter(
-            str(Path(workdir) / 'tensorboard'), purge_step=step + 1
-        )
+        run = RunDirectory(workdir)
+        self._path = run.metrics
+        self._board = tensorboardX.SummaryWriter(str(run.tensorboard), purge_step=step + 1)
 
     def write_step(self, step: int, metrics: dict[str, float]) -> None:
         """Adds a point to TensorBoard's curves."""
@@ -37,24 +35,13 @@ class MetricsLog:
 
     def write_epoch(self, epoch: int, step: int, metrics: dict[str, float]) -> None:
         """Adds a row to the CSV, and the metrics to TensorBoard's curves."""
-        values = {name: f'{value:.6g}' for name, value in metrics.items()}
-        self._rows.append({'epoch': str(epoch), 'step': str(step), **values})
-        with atomic.replacing(self._path) as temporary, temporary.open('w', newline='') as file:
-            writer = csv.DictWriter(file, self._rows[-1].keys())
-            writer.writeheader()
-            writer.writerows(self._rows)
+        files.write_epoch(self._path, epoch, step, metrics)
         self.write_step(step, metrics)
         self._board.flush()
 
     def close(self) -> None:
         """Ends TensorBoard's file."""
         self._board.close()
-
-    def _read(self) -> list[dict[str, str]]:
-        if not self._path.exists():
-            return []
-        with self._path.open(newline='') as file:
-            return list(csv.DictReader(file))
 
 
 def describe(metrics: Mapping[str, float]) -> str:

@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from ocelot_jax.data.batches import train_batches
 from ocelot_jax.data.sources import Source
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.runs import checkpoints, directory
+from ocelot_jax.runs import checkpoints, configuration
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.state import TrainState
 
@@ -27,7 +27,7 @@ class Run:
     """What a run has for itself.
 
     Attributes:
-        workdir: its directory.
+        workdir: its configuration.
         config: its configuration, for its seed alone.
         batches: this process's part of its training batches, as of
             `input_pipeline.train_batches`.
@@ -107,10 +107,10 @@ def open_runs(
             latest = 1 if len(members) == 1 else 2
             manager = stack.enter_context(checkpoints.open_manager(path, latest))
             if manager.latest_step() is not None:
-                directory.check_config(path, single)
+                configuration.check_config(path, single)
             elif jax.process_index() == 0:
-                directory.write_config(path, single)
-                directory.write_patches(path, source[0])
+                configuration.write_config(path, single)
+                configuration.write_patches(path, source[0])
             group.append(Run(path, single, batches, manager))
         yield group
 

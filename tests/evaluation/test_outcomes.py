@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import outcomes
 from ocelot_jax.inference import loop
+from ocelot_jax.runs.directory import EvaluationDirectory
 
 CONFIG = ConfigDict({'data': {'cell_classes': ('BC', 'TC')}})
 
@@ -51,8 +52,8 @@ FOUND = (
 
 def test_every_cell_once_with_its_outcome(pairs, tmp_path):
     found = [prediction(0, *FOUND), prediction(1, [], [], [], [], [])]
-    outcomes.write_records(found, pairs, tmp_path, CONFIG)
-    rows = read(tmp_path / outcomes.CELLS)
+    outcomes.write_records(found, pairs, EvaluationDirectory(tmp_path), CONFIG)
+    rows = read(EvaluationDirectory(tmp_path).cells)
     got = [(row['x'], row['y'], row['class'], row['matched'], row['true']) for row in rows]
     assert got == [
         ('1', '1', 'BC', '1', 'BC'),
@@ -67,16 +68,16 @@ def test_every_cell_once_with_its_outcome(pairs, tmp_path):
 
 def test_a_cell_of_another_class_is_told(pairs, tmp_path):
     found = [prediction(0, [(5, 5)], [1], [0.8], [(6, 5), (12, 12)], [2, 1])]
-    outcomes.write_records(found, pairs, tmp_path, CONFIG)
-    first, second = read(tmp_path / outcomes.CELLS)
+    outcomes.write_records(found, pairs, EvaluationDirectory(tmp_path), CONFIG)
+    first, second = read(EvaluationDirectory(tmp_path).cells)
     assert (first['class'], first['matched'], first['true']) == ('BC', '0', 'TC')
     assert (second['class'], second['true']) == ('', 'BC')
 
 
 def test_pairs_are_named_and_counted(pairs, tmp_path):
     found = [prediction(0, *FOUND), prediction(1, [], [], [], [], [])]
-    outcomes.write_records(found, pairs, tmp_path, CONFIG)
-    first, second = read(tmp_path / outcomes.PAIRS)
+    outcomes.write_records(found, pairs, EvaluationDirectory(tmp_path), CONFIG)
+    first, second = read(EvaluationDirectory(tmp_path).pairs)
     assert first == {
         **{'pair_id': '001', 'slide': 'slide-001', 'organ': 'stomach'},
         **{'TP/BC': '1', 'FP/BC': '2', 'GT/BC': '1', 'TP/TC': '1', 'FP/TC': '0', 'GT/TC': '2'},
@@ -85,10 +86,11 @@ def test_pairs_are_named_and_counted(pairs, tmp_path):
 
 
 def test_tissue_maps_where_there_are_any(pairs, tmp_path):
-    outcomes.write_records([prediction(0, *FOUND, tissue=False)], pairs, tmp_path, CONFIG)
-    assert not (tmp_path / outcomes.TISSUE).exists()
+    written = EvaluationDirectory(tmp_path)
+    outcomes.write_records([prediction(0, *FOUND, tissue=False)], pairs, written, CONFIG)
+    assert not written.tissue.exists()
     found = [prediction(i, [], [], [], [], []) for i in range(2)]
-    outcomes.write_records(found, pairs, tmp_path, CONFIG)
-    with np.load(tmp_path / outcomes.TISSUE) as held:
+    outcomes.write_records(found, pairs, EvaluationDirectory(tmp_path), CONFIG)
+    with np.load(EvaluationDirectory(tmp_path).tissue) as held:
         assert held['tissue'].dtype == np.uint8
         assert held['tissue'][:, 0, 0].tolist() == [0, 1]

@@ -11,9 +11,10 @@ from fake_runs import make_run, small_config
 
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.evaluation import tuning
-from ocelot_jax.inference import loop
+from ocelot_jax.inference import engines, loop
 from ocelot_jax.metrics import matching
-from ocelot_jax.runs import directory, loading
+from ocelot_jax.runs import loading
+from ocelot_jax.runs.directory import RunDirectory
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def run(tmp_path, monkeypatch):
     """A run whose network finds what is dark, on drawn pairs."""
     source = str(make_release(tmp_path / 'release', {'val': 5}))
     config = small_config(data__source=source, data__batch_size=2, data__max_cells=16)
-    monkeypatch.setattr(loading.Trained, 'create_engine', lambda self: darkness)
+    monkeypatch.setattr(engines, 'of_runs', lambda runs: darkness)
     return make_run(tmp_path / 'run', config)
 
 
@@ -36,7 +37,7 @@ def one_by_one(config, setting):
 
 
 def test_every_point_of_the_grid_scores_as_an_evaluation_does(run):
-    model = loading.load([run])
+    model = loading.load_runs([run])
     pairs = open_source(model.config.data, 'validation')
     counts = tuning.count_matches(model, pairs)
     assert len(counts) == 4 * 4 * 9
@@ -49,14 +50,14 @@ def test_every_point_of_the_grid_scores_as_an_evaluation_does(run):
 
 
 def test_the_best_is_kept_and_used(run, capsys):
-    before = loading.load([run])
+    before = loading.load_runs([run])
     chosen = tuning.tune_run(run)
-    with (run / tuning.SCORES).open(newline='') as file:
+    with RunDirectory(run).tuning.open(newline='') as file:
         rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row['mF1']))
     assert tuple(float(best[name]) for name in chosen._fields) == chosen
-    assert json.loads((run / directory.DETECTION).read_text()) == chosen._asdict()
-    after = loading.load([run])
+    assert json.loads(RunDirectory(run).detection.read_text()) == chosen._asdict()
+    after = loading.load_runs([run])
     assert after.config.detection.threshold == chosen.threshold
     assert after.digests != before.digests
     assert f'mF1 {float(best["mF1"]):.3f}' in capsys.readouterr().out

@@ -230,7 +230,7 @@ def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path, capsys):
 
 def test_trained_runs_make_engines(pred_to_inter2, tmp_path):
     run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
-    engine = loading.load([run]).create_engine('openvino')
+    engine = engines.of_runs(loading.load_runs([run]), 'openvino')
     assert_close(engine(pred_to_inter2.batch), pred_to_inter2.probabilities)
 
 

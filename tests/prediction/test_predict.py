@@ -20,10 +20,10 @@ from fake_runs import make_run, small_config
 from PIL import Image
 
 from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import engines
 from ocelot_jax.io import locks
 from ocelot_jax.prediction import predictor
 from ocelot_jax.prediction.predictor import Options
-from ocelot_jax.runs import loading
 from ocelot_jax.slides import outputs
 
 RELEASE = Patches(64, 0.2, 64, 0.8)
@@ -43,14 +43,14 @@ def engine(monkeypatch):
         engine = staticmethod(darkness)
         batches = 0
 
-    def create(self, name):
+    def create(runs, name):
         def engine(batch):
             Seen.batches += 1
             return Seen.engine(batch)
 
         return engine
 
-    monkeypatch.setattr(loading.Trained, 'create_engine', create)
+    monkeypatch.setattr(engines, 'of_runs', create)
     return Seen
 
 
@@ -389,31 +389,11 @@ def test_what_is_missing_is_named(run, tmp_path):
         predictor.predict([tmp_path], tmp_path, tmp_path)
 
 
-def test_an_old_run_tells_its_patches_by_its_data(release_folder, slides, tmp_path):
-    config = small_config(data__source=str(release_folder))
-    old = make_run(tmp_path / 'old', config, patches=None)
-    assert loading.patches_of(loading.load([old])) == RELEASE
-    gone = make_run(tmp_path / 'gone', small_config(data__source='gone.zip'), patches=None)
-    with pytest.raises(ValueError, match='give them as --patches=SIDE,UM,SIDE,UM'):
-        predictor.predict([gone], slides / 'a.tif', tmp_path / 'out')
-    options = Options(patches=Patches(64, 0.5, 64, 2.0))
-    predictor.predict([gone], slides / 'a.tif', tmp_path / 'out', options)
-
-
 def test_a_run_that_is_told_the_tissue(release_folder, tmp_path):
     config = small_config(model__context='label', model__seam='input')
     told = make_run(tmp_path / 'told', config)
     with pytest.raises(ValueError, match='is told the true tissue'):
         predictor.predict([told], release_folder, tmp_path / 'out')
-
-
-def test_runs_that_do_not_fit_together(run, tmp_path):
-    other = make_run(tmp_path / 'other', small_config(data__cell_classes=('BC', 'TC', 'LC')))
-    with pytest.raises(ValueError, match=r'does not fit .* config\.data\.cell_classes is'):
-        loading.load([run, other])
-    far = make_run(tmp_path / 'far', small_config(), RELEASE)
-    with pytest.raises(ValueError, match='wants runs of one kind of patches'):
-        loading.patches_of(loading.load([run, far]))
 
 
 @pytest.mark.parametrize(

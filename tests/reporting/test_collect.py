@@ -24,7 +24,7 @@ def add(tmp_path, source):
     def write(where, name='cell_only', seed=0, quality=0.7, splits=('validation',), **changes):
         config = fake_reports.make_config(name, source, seed, **changes)
         path = tmp_path / where
-        return fake_reports.write_run(path, config, quality=quality, splits=splits, files=False)
+        return fake_reports.write_run(path, config, quality=quality, splits=splits, records=False)
 
     return write
 

@@ -134,7 +134,7 @@ def test_runs_without_records_keep_their_place(tmp_path):
     source = make_release(tmp_path / 'pairs', {'validation': 2})
     for name, files in {'cell_only': True, 'pred_inter2': False, 'pred_input': True}.items():
         fake_reports.write_run(
-            tmp_path / name, fake_reports.make_config(name, source), files=files
+            tmp_path / name, fake_reports.make_config(name, source), records=files
         )
     order = comparisons.find_order(collect(tmp_path), 'pairs')
     assert len(order.places) == 3

@@ -13,7 +13,7 @@ from scipy import stats
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import paper_scores, table_files, tables
 from ocelot_jax.reporting.collect import collect
-from ocelot_jax.runs import directory
+from ocelot_jax.runs import configuration
 
 # by configuration the validation and test mF1 of each seed
 OCELOT = {
@@ -38,7 +38,7 @@ def write_run(path, name, source, seed, by_split):
         rows |= {'kidney': {'pairs': 3, 'mF1': value + 0.01}}
         rows |= {'head-and-neck': {'pairs': 1, 'mF1': value - 0.01}}
         (folder / 'scores.json').write_text(json.dumps(rows))
-    directory.write_config(path, config)
+    configuration.write_config(path, config)
 
 
 @pytest.fixture(scope='module')
@@ -197,7 +197,7 @@ def test_latex_names_the_data_set(filled):
 def test_what_the_paper_lacks_is_a_row_of_its_own(tmp_path):
     config = fake_reports.make_config('leaking', 'ocelot')
     config.model.seam = 'aspp'
-    directory.write_config(tmp_path, config)
+    configuration.write_config(tmp_path, config)
     (tmp_path / 'evaluation/test').mkdir(parents=True)
     table = {'population': {'pairs': 1, 'mF1': 0.5}}
     (tmp_path / 'evaluation/test/scores.json').write_text(json.dumps(table))

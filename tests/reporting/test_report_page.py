@@ -42,7 +42,7 @@ def roots(tmp_path_factory):
                 tissue='pred' in name,
             )
     config = fake_reports.make_config('mfovce', source)
-    fake_reports.write_run(folder / 'bare' / 'run', config, files=False)
+    fake_reports.write_run(folder / 'bare' / 'run', config, records=False)
     (folder / 'bare/run/metrics.csv').unlink()
     for name in ('cell_only', 'pred_inter2'):
         config = fake_reports.make_config(name, source)

@@ -8,6 +8,7 @@ import pytest
 from conftest import make_release
 
 from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import EvaluationDirectory
 
 CLASSES = ('BC', 'TC')
 
@@ -106,9 +107,19 @@ def test_scores_without_a_score(tmp_path, text):
         files.read_scores(path)
 
 
-@pytest.mark.parametrize('text', ['{"sigma_um": 1}', '[1]', '{"sigma_um": "x"}', ''])
-def test_detection_settings_that_are_none(tmp_path, text):
-    path = tmp_path / 'detection.json'
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r'detection\.json: .*tune the run again'):
-        files.read_detection(path)
+def test_tables_are_written_as_they_were_read(evaluation, tmp_path):
+    """Byte by byte, whatever the classes' names."""
+    written = EvaluationDirectory(tmp_path)
+    files.write_pairs(written.pairs, files.read_pairs(evaluation / 'pairs.csv', CLASSES), CLASSES)
+    files.write_cells(written.cells, files.read_cells(evaluation / 'cells.csv', CLASSES), CLASSES)
+    files.write_scores(written, files.read_scores(evaluation / 'scores.json'))
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (evaluation / path.name).read_bytes()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_epoch_replaces_those_that_came_after_it(tmp_path):
+    path = tmp_path / 'metrics.csv'
+    for epoch, score in ((1, 0.1), (2, 0.2), (3, 0.3), (2, 1 / 3)):
+        files.write_epoch(path, epoch, 10 * epoch, {'mF1': score})
+    assert path.read_text() == 'epoch,step,mF1\n1,10,0.1\n2,20,0.333333\n'

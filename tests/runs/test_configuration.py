@@ -1,11 +1,11 @@
-"""Which configuration a run's directory belongs to."""
+"""The JSON files of a run: written, read back, and refused where they are damaged."""
 
 import json
 
 import ml_collections
 import pytest
 
-from ocelot_jax.runs import directory
+from ocelot_jax.runs import configuration
 
 
 def config(**changes):
@@ -25,7 +25,7 @@ def files(folder):
 
 
 def test_writes_plain_json_and_nothing_else(tmp_path):
-    directory.write_config(tmp_path, config())
+    configuration.write_config(tmp_path, config())
     assert json.loads((tmp_path / 'config.json').read_text()) == {
         'seed': 0,
         'data': {'source': 'ocelot', 'cell_classes': ['BC', 'TC']},
@@ -35,10 +35,10 @@ def test_writes_plain_json_and_nothing_else(tmp_path):
 
 
 def test_the_same_configuration_goes_on(tmp_path):
-    directory.write_config(tmp_path, config())
-    directory.check_config(tmp_path, config())
+    configuration.write_config(tmp_path, config())
+    configuration.check_config(tmp_path, config())
     with pytest.raises(ValueError):
-        directory.check_config(tmp_path, config(seed=1))
+        configuration.check_config(tmp_path, config(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_the_same_configuration_goes_on(tmp_path):
     ],
 )
 def test_another_configuration_is_refused(tmp_path, changes, wanted):
-    directory.write_config(tmp_path, config())
+    configuration.write_config(tmp_path, config())
     before = (tmp_path / 'config.json').read_bytes()
     with pytest.raises(ValueError) as error:
-        directory.check_config(tmp_path, config(**changes))
+        configuration.check_config(tmp_path, config(**changes))
     message = str(error.value)
     assert message.startswith(f'{tmp_path / "config.json"}: ')
     assert wanted in message
@@ -69,39 +69,46 @@ def test_another_configuration_is_refused(tmp_path, changes, wanted):
 
 
 def test_all_differences_are_named(tmp_path):
-    directory.write_config(tmp_path, config())
+    configuration.write_config(tmp_path, config())
     with pytest.raises(ValueError, match='seed is 0 there') as error:
-        directory.check_config(tmp_path, config(seed=1, data__source='tiger'))
+        configuration.check_config(tmp_path, config(seed=1, data__source='tiger'))
     assert "config.data.source is 'ocelot' there and 'tiger' here" in str(error.value)
 
 
 def test_a_field_that_only_one_has_is_named(tmp_path):
     (tmp_path / 'config.json').write_text('{"seed": 0, "old": 5}')
     with pytest.raises(ValueError) as error:
-        directory.check_config(tmp_path, config())
+        configuration.check_config(tmp_path, config())
     assert 'config.old is 5 there and None here' in str(error.value)
     assert 'config.optimizer is None there' in str(error.value)
 
 
 def test_loads_what_was_written(tmp_path):
-    directory.write_config(tmp_path, config(seed=3))
-    loaded = directory.load_config(tmp_path)
+    configuration.write_config(tmp_path, config(seed=3))
+    loaded = configuration.load_config(tmp_path)
     assert loaded.seed == 3
     assert loaded.optimizer.learning_rate == 1e-3
     assert list(loaded.data.cell_classes) == ['BC', 'TC']
-    directory.check_config(tmp_path, loaded)
+    configuration.check_config(tmp_path, loaded)
 
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / 'config.json').write_text('{"seed": 0,')
     with pytest.raises(ValueError, match=r'config\.json: is no JSON'):
-        directory.load_config(tmp_path)
+        configuration.load_config(tmp_path)
 
 
 @pytest.mark.parametrize('name', ['empty', 'missing'])
 def test_no_run_to_load(tmp_path, name):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='is no run; --workdir') as error:
-        directory.load_config(tmp_path / name)
+        configuration.load_config(tmp_path / name)
     assert str(tmp_path / name / 'config.json') in str(error.value)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('text', ['{"sigma_um": 1}', '[1]', '{"sigma_um": "x"}', ''])
+def test_detection_settings_that_are_none(tmp_path, text):
+    (tmp_path / 'detection.json').write_text(text)
+    with pytest.raises(ValueError, match=r'detection\.json: .*tune the run again'):
+        configuration.load_detection(tmp_path)

@@ -1,0 +1,123 @@
+"""The JSON files of a run: its configuration, its patches, its tuned detection settings."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.io import atomic
+from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.runs.directory import DETECTION_FIELDS, RunDirectory
+
+
+def config_name(config: str) -> str:
+    """Names the runs of a configuration: by its file and what follows a colon."""
+    file, _, argument = config.partition(':')
+    return '_'.join(filter(None, (Path(file).stem, argument)))
+
+
+def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Writes the configuration of a new run."""
+    _write(RunDirectory(workdir).config, _plain(config))
+
+
+def load_config(workdir: Path) -> ml_collections.ConfigDict:
+    """Reads the configuration of a run, as it was trained.
+
+    Raises:
+        MissingFileError: there is no run in the directory.
+        InputError: the file is damaged.
+    """
+    return ml_collections.ConfigDict(_read(RunDirectory(workdir).config))
+
+
+def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Checks that a run has a configuration.
+
+    Raises:
+        InputError: it has another one.
+    """
+    path = RunDirectory(workdir).config
+    found = differences(_read(path), _plain(config))
+    if found:
+        raise InputError(
+            f'{path}: holds a run of another configuration: {"; ".join(found)}; '
+            'choose another --workdir or the same values'
+        )
+
+
+def differences(held: Any, wanted: Any, name: str = 'config') -> list[str]:
+    """Describes each field that differs, with both values."""
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        keys = sorted(held.keys() | wanted.keys())
+        return [
+            difference
+            for key in keys
+            for difference in differences(held.get(key), wanted.get(key), f'{name}.{key}')
+        ]
+    return [] if held == wanted else [f'{name} is {held!r} there and {wanted!r} here']
+
+
+def write_patches(workdir: Path, record: Mapping[str, Any]) -> None:
+    """Writes the sizes of a new run's patches, those of one of its pairs."""
+    _write(RunDirectory(workdir).patches, dataclasses.asdict(Patches.of(record)))
+
+
+def load_patches(workdir: Path) -> Patches:
+    """Reads the sizes of the patches that a run was trained on.
+
+    Raises:
+        MissingFileError: there is no run in the directory.
+        InputError: the file is damaged.
+    """
+    return Patches(**_read(RunDirectory(workdir).patches))
+
+
+def write_detection(workdir: Path, settings: Mapping[str, float]) -> None:
+    """Writes the values of `config.detection` that were tuned on validation."""
+    _write(RunDirectory(workdir).detection, dict(settings))
+
+
+def load_detection(workdir: Path) -> dict[str, float]:
+    """Reads the values of `config.detection` that were tuned; none where nobody tuned.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = RunDirectory(workdir).detection
+    if not path.exists():
+        return {}
+    try:
+        held = json.loads(path.read_text())
+        return {name: float(held[name]) for name in DETECTION_FIELDS}
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{path}: want numbers {", ".join(DETECTION_FIELDS)}, found otherwise ({error}); '
+            'tune the run again'
+        ) from error
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise MissingFileError(
+            f'{path}: not there, so {path.parent} is no run; --workdir wants the directory that '
+            'ocelot_jax.main trained in'
+        )
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f'{path}: is no JSON ({error}); want what the trainer wrote') from error
+
+
+def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Gives the configuration as JSON holds it, without tuples."""
+    return json.loads(config.to_json())
