@@ -91,6 +91,6 @@ def test_tissue_maps_where_there_are_any(pairs, tmp_path):
     assert not written.tissue.exists()
     found = [prediction(i, [], [], [], [], []) for i in range(2)]
     outcomes.write_records(found, pairs, EvaluationDirectory(tmp_path), CONFIG)
-    with np.load(EvaluationDirectory(tmp_path).tissue) as held:
+    with np.loadEvaluationDirectory(tmp_path).tissue as held:
         assert held['tissue'].dtype == np.uint8
         assert held['tissue'][:, 0, 0].tolist() == [0, 1]
