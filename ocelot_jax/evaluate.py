@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app
+from ocelot_jax.cli import app, process
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     from ocelot_jax.evaluation import evaluator
 
     values = flags.FLAGS
-    evaluator.evaluate_run(
+    report = evaluator.evaluate_run(
         [Path(workdir) for workdir in values.workdir],
         values.split,
         values.source,
@@ -39,6 +39,7 @@ def main() -> None:
         values.test_time_augmentation,
         values.engine,
     )
+    process.announce(report.render())
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ def main() -> None:
         process.initialize_distributed()
     process.keep_compilations(workdir.parent)
     for run in loop.train_and_evaluate(values.config, workdir):
-        evaluator.evaluate_run([run])
+        process.announce(evaluator.evaluate_run([run]).render())
 
 
 if __name__ == '__main__':

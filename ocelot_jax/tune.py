@@ -22,7 +22,7 @@ def main() -> None:
     """Tunes the run that the flags name."""
     from ocelot_jax.evaluation import tuning
 
-    tuning.tune_run(Path(flags.FLAGS.workdir))
+    print(tuning.tune_run(Path(flags.FLAGS.workdir)).render())
 
 
 if __name__ == '__main__':

@@ -36,3 +36,11 @@ def initialize_distributed() -> None:
     import jax
 
     jax.distributed.initialize()
+
+
+def announce(text: str) -> None:
+    """Prints on the first of several hosts."""
+    import jax
+
+    if jax.process_index() == 0:
+        print(text)

@@ -1,6 +1,5 @@
 """Cells in the JSON format of the OCELOT 2023 challenge (grand-challenge "Multiple points")."""
 
-import dataclasses
 import json
 import math
 import os
@@ -12,34 +11,13 @@ import numpy as np
 
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.metrics.cells import Cells
 
 _TYPE = 'Multiple points'
 _NAME = re.compile(r'image_([0-9]{1,9})')
 
 
-@dataclasses.dataclass(frozen=True)
-class Points:
-    """The cells of many patches in one list, in file order.
-
-    Attributes:
-        image: [n] int64, the patch of each cell: its rank in the split sorted by pair id.
-        points: [n, 2] float64, (x, y) in pixels of the cell patch.
-        labels: [n] int64, 1..K.
-        scores: [n] float64, confidences in 0..1.
-    """
-
-    image: np.ndarray
-    points: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-
-    def of_image(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Selects the points, labels and scores of one patch, in file order."""
-        rows = self.image == index
-        return self.points[rows], self.labels[rows], self.scores[rows]
-
-
-def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Points:
+def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[Cells]:
     """Reads and checks a file of predictions.
 
     Args:
@@ -48,7 +26,7 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Point
         num_classes: K; labels run from 1.
 
     Returns:
-        The predictions of all patches.
+        The cells of each patch in file order; points float64, in pixels of the cell patch.
 
     Raises:
         MissingFileError: there is no such file.
@@ -69,7 +47,7 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> Point
 
 def write(
     path: str | os.PathLike,
-    images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    images: Iterable[Cells],
     *,
     num_classes: int,
 ):
@@ -79,8 +57,7 @@ def write(
 
     Args:
         path: the JSON file to write; its folder must exist.
-        images: per patch, sorted by pair id: points [n, 2] (x, y) in pixels, labels [n] 1..K,
-        scores [n] in 0..1.
+        images: the cells of each patch, sorted by pair id; points in pixels, labels 1..K.
         num_classes: K.
 
     Raises:
@@ -91,7 +68,7 @@ def write(
     for index, cells in enumerate(images):
         num_images += 1
         # The shortest decimal of a float32 reads better than its float64 neighbour's.
-        points, labels, scores = (np.asarray(array) for array in cells)
+        points, labels, scores = cells.points, np.asarray(cells.labels), cells.scores
         if not np.isfinite(points).all():
             raise InputError(f'{path}: image_{index} has a point at NaN or infinity; want pixels')
         whole = np.rint(points).astype(np.int64).reshape(-1, 2).tolist()
@@ -109,7 +86,7 @@ def write(
         temporary.write_text(json.dumps(document))
 
 
-def _parse(document, where: str, num_images: int, num_classes: int) -> Points:
+def _parse(document, where: str, num_images: int, num_classes: int) -> list[Cells]:
     if not isinstance(document, Mapping):
         raise InputError(f'{where}: holds {_show(document)}; want an object with "points"')
     if document.get('type') != _TYPE:
@@ -126,12 +103,13 @@ def _parse(document, where: str, num_images: int, num_classes: int) -> Points:
         for number, entry in enumerate(entries)
     ]
     image, x, y, labels, scores = zip(*rows, strict=True) if rows else ((),) * 5
-    return Points(
-        image=np.array(image, np.int64),
-        points=np.array([x, y], np.float64).T.reshape(-1, 2),
-        labels=np.array(labels, np.int64),
-        scores=np.array(scores, np.float64),
+    image = np.array(image, np.int64)
+    cells = Cells(
+        np.array([x, y], np.float64).T.reshape(-1, 2),
+        np.array(labels, np.int64),
+        np.array(scores, np.float64),
     )
+    return [cells[image == index] for index in range(num_images)]
 
 
 def _parse_point(

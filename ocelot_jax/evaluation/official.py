@@ -14,6 +14,7 @@ from ocelot_jax.data.pair_folder import PairFolder, split_name
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
 
 
 def score_file(
@@ -44,15 +45,15 @@ def score_file(
     folder.as_data_source(split)  # Raises where the split is empty or lacks files.
     pairs, _ = folder.pairs(split_name(split))
     num_classes = len(folder.cell_classes)
-    points = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
+    found = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
     counts = matching.Counts.zeros(num_classes)
     for rank, pair in enumerate(pairs):
         # The patch's size is known from its image alone, which is not read for this.
         cells = folder.decode('cells', pair.split, pair.pair_id, (math.inf, math.inf))
+        points = np.stack([cells['x'], cells['y']], axis=-1)
         match = matching.match_cells(
-            *points.of_image(rank),
-            np.stack([cells['x'], cells['y']], axis=-1),
-            cells['label'],
+            found[rank],
+            Cells.annotated(points, cells['label']),
             distance=match_distance_um / pair.cell_mpp,
             num_classes=num_classes,
         )

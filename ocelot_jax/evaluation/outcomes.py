@@ -11,48 +11,47 @@ none). Then every true cell at which none was found, without class and score.
 only where a branch learns it.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import ml_collections
 import numpy as np
 
-from ocelot_jax.data.pair_folder import as_record
-from ocelot_jax.inference import loop
-from ocelot_jax.io import csv_files
+from ocelot_jax.evaluation.scoring import PairResult
+from ocelot_jax.io import atomic
 from ocelot_jax.metrics import matching
-from ocelot_jax.runs import files
-from ocelot_jax.runs.directory import CELLS_COLUMNS, EvaluationDirectory
+from ocelot_jax.metrics.cells import Cells
+
+PAIRS, CELLS, TISSUE = 'pairs.csv', 'cells.csv', 'tissue.npz'
 
 Row = dict[str, Any]
 
 
-def write_records(
-    predictions: Sequence[loop.Prediction],
-    pairs: Any,
-    written: EvaluationDirectory,
-    config: ml_collections.ConfigDict,
+def write(
+    results: Sequence[PairResult], folder: Path, config: ml_collections.ConfigDict
 ) -> None:
     """Writes the three files.
 
     Args:
-        predictions: of all pairs of a split.
-        pairs: the split's data source.
-        written: where to write; the directory must exist.
+        results: of all pairs of a split.
+        folder: where to write; it must exist.
         config: as `configs/default.py`.
     """
+    names = config.data.cell_classes
     pair_rows, cell_rows = [], []
-    for found in predictions:
-        record = as_record(pairs[found.index])
-        match = loop.match(found, config)
-        name = {'pair_id': record['pair_id']}
-        place = {'slide': record['slide_name'], 'organ': record['organ']}
-        pair_rows.append(name | place | _counts(match.counts, config.data.cell_classes))
-        cell_rows += [name | row for row in _cells(found, match, config.data.cell_classes)]
-    csv_files.write_rows(written.pairs, list(pair_rows[0]), pair_rows)
-    csv_files.write_rows(written.cells, CELLS_COLUMNS, cell_rows)
-    if predictions[0].tissue is not None:
-        files.write_tissue(written.tissue, np.stack([found.tissue for found in predictions]))
+    for result in results:
+        name = {'pair_id': result.pair_id}
+        place = {'slide': result.slide, 'organ': result.organ}
+        pair_rows.append(name | place | _counts(result.match.counts, names))
+        cell_rows += [name | row for row in _cells(result, names)]
+    _write_csv(folder / PAIRS, pair_rows, list(pair_rows[0]))
+    columns = ['pair_id', 'x', 'y', 'class', 'score', 'matched', 'true']
+    _write_csv(folder / CELLS, cell_rows, columns)
+    if results[0].tissue is not None:
+        with atomic.replacing(folder / TISSUE) as path:
+            np.savez_compressed(path, tissue=np.stack([result.tissue for result in results]))
 
 
 def _counts(counts: matching.Counts, names: Sequence[str]) -> Row:
@@ -63,42 +62,50 @@ def _counts(counts: matching.Counts, names: Sequence[str]) -> Row:
     }
 
 
-def _cells(found: loop.Prediction, match: matching.Match, names: Sequence[str]) -> Iterator[Row]:
-    """Rows of the cells found, then of the true ones that none was found at."""
-    true_of = _true_cells(found, match)
+def _cells(result: PairResult, names: Sequence[str]) -> Iterator[Row]:
+    """Rows of the cells found, then of the true ones at which none was found."""
+    found, true = result.found, result.true
+    true_of = _true_cells(result)
     for i, (point, label) in enumerate(zip(found.points, found.labels, strict=True)):
-        true = found.true_labels[true_of[i]] if true_of[i] >= 0 else 0
+        at_place = true.labels[true_of[i]] if true_of[i] >= 0 else 0
         yield {
             **_point(point),
             'class': names[label - 1],
             'score': f'{found.scores[i]:.6g}',
-            'matched': int(match.pred_to_true[i] >= 0),
-            'true': names[true - 1] if true else '',
+            'matched': int(result.match.pred_to_true[i] >= 0),
+            'true': names[at_place - 1] if at_place else '',
         }
-    for i in np.setdiff1d(np.arange(len(found.true_labels)), true_of):
-        name = names[found.true_labels[i] - 1]
-        yield {**_point(found.true_points[i]), 'matched': 0, 'true': name}
+    for i in np.setdiff1d(np.arange(len(true)), true_of):
+        yield {**_point(true.points[i]), 'matched': 0, 'true': names[true.labels[i] - 1]}
 
 
-def _true_cells(found: loop.Prediction, match: matching.Match) -> np.ndarray:
+def _true_cells(result: PairResult) -> np.ndarray:
     """The true cell at the place of each cell found, whatever its class: [n] indices or -1.
 
     Those that the official score matches keep their cell; the others then take from the rest.
     """
-    true_of = match.pred_to_true.copy()
-    [rest], [free] = np.nonzero(true_of < 0), np.nonzero(match.true_to_pred < 0)
+    true_of = result.match.pred_to_true.copy()
+    [rest], [free] = np.nonzero(true_of < 0), np.nonzero(result.match.true_to_pred < 0)
     taken = matching.match_cells(
-        found.points[rest],
-        np.ones(len(rest), int),
-        found.scores[rest],
-        found.true_points[free],
-        np.ones(len(free), int),
-        distance=found.distance,
+        _of_one_class(result.found[rest]),
+        _of_one_class(result.true[free]),
+        distance=result.distance,
         num_classes=1,
     ).pred_to_true
     true_of[rest[taken >= 0]] = free[taken[taken >= 0]]
     return true_of
 
 
+def _of_one_class(cells: Cells) -> Cells:
+    return Cells(cells.points, np.ones(len(cells), int), cells.scores)
+
+
 def _point(point: np.ndarray) -> Row:
     return {'x': f'{point[0]:g}', 'y': f'{point[1]:g}'}
+
+
+def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,11 +1,10 @@
-"""Tunes how cells are detected: `python -m ocelot_jax.tune --workdir=RUN`.
+"""Tunes how cells are detected, by the validation mF1 of a run's best epoch.
 
-Smoothing, least distance and threshold are chosen by the validation mF1 of the run's best epoch
-over a grid around the configuration's values. The choice is kept with the run, in
-`detection.json`, and used from then on by whatever applies the run; `tuning.csv` holds the scores
-of the whole grid.
+Smoothing, least distance and threshold are searched on a grid around the configuration's values.
+The choice is kept with the run and used from then on by whatever applies the run.
 """
 
+import csv
 import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +16,15 @@ import numpy as np
 
 from ocelot_jax.data.batches import eval_batches
 from ocelot_jax.data.sources import Source, open_source
+from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import detection, engines, loop
+from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io import atomic
 from ocelot_jax.metrics import matching
-from ocelot_jax.runs import configuration, files, loading
-from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.models import factory
+from ocelot_jax.runs import directory, loading
 
+SCORES = 'tuning.csv'
 # of the configuration's lengths
 SIGMAS = (0.5, 1.0, 1.5, 2.0)
 DISTANCES = (0.75, 1.0, 1.5, 2.0)
@@ -36,49 +39,69 @@ class Setting(NamedTuple):
     threshold: float
 
 
-def tune_run(workdir: Path) -> Setting:
+class Tuned(NamedTuple):
+    """What tuning a run gave.
+
+    Attributes:
+        file: where the choice is kept.
+        setting: the choice.
+        score: its validation mF1.
+    """
+
+    file: Path
+    setting: Setting
+    score: float
+
+    def render(self) -> str:
+        """One line for people."""
+        values = ', '.join(f'{name} {value:g}' for name, value in self.setting._asdict().items())
+        return f'{self.file}: {values}; validation mF1 {self.score:.3f}'
+
+
+def tune_run(workdir: Path) -> Tuned:
     """Chooses a run's detection settings and keeps them with it.
 
     Args:
         workdir: the run's directory.
 
     Raises:
-        FileNotFoundError: the directory holds no run.
-        ValueError: the run has no finished epoch, or its data are not there.
+        InputError: the run has no finished epoch, or its data are not there.
+        MissingFileError: the directory holds no run.
     """
     # around the configuration's values, not those of an earlier choice
-    run = RunDirectory(workdir)
-    run.detection.unlink(missing_ok=True)
-    model = loading.load_runs([workdir])
-    pairs = open_source(model.config.data, 'validation')
-    counts = count_matches(model, pairs)
-    classes = model.config.data.cell_classes
+    (workdir / directory.DETECTION).unlink(missing_ok=True)
+    run = loading.load_runs([workdir])
+    engine = engines.create('xla', factory.create_model(run.config), run.variables)
+    pairs = open_source(run.config.data, 'validation')
+    counts = count_matches(engine, pairs, run.config)
+    classes = run.config.data.cell_classes
     scores = {
         setting: matching.f1_scores(matching.Counts(*values), classes)
         for setting, values in counts.items()
     }
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
-    rows = [setting._asdict() | row for setting, row in scores.items()]
-    files.write_tuning(run.tuning, rows)
-    configuration.write_detection(workdir, chosen._asdict())
-    values = ', '.join(f'{name} {value:g}' for name, value in chosen._asdict().items())
-    print(f'{run.detection}: {values}; validation mF1 {scores[chosen]["mF1"]:.3f}')
-    return chosen
+    with atomic.replacing(workdir / SCORES) as path, path.open('w', newline='') as file:
+        names = [*Setting._fields, *scores[chosen]]
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(setting._asdict() | row for setting, row in scores.items())
+    directory.write_detection(workdir, chosen._asdict())
+    return Tuned(workdir / directory.DETECTION, chosen, scores[chosen]['mF1'])
 
 
-def count_matches(model: loading.LoadedRuns, pairs: Source) -> dict[Setting, Any]:
+def count_matches(
+    engine: Engine, pairs: Source, config: ml_collections.ConfigDict
+) -> dict[Setting, np.ndarray]:
     """Counts of the official score at every point of the grid.
 
     Args:
-        model: a run.
+        engine: computes probabilities.
         pairs: N pairs.
+        config: as `configs/default.py`; the grid lies around its `detection`.
 
     Returns:
         [3,K] int64 by setting: of each class true positives, false positives and true cells.
     """
-    config = model.config
-    mpp = float(pairs[0]['cell_mpp'])
-    engine = engines.of_runs(model)
     lengths = list(
         itertools.product(
             [factor * config.detection.sigma_um for factor in SIGMAS],
@@ -90,35 +113,49 @@ def count_matches(model: loading.LoadedRuns, pairs: Source) -> dict[Setting, Any
     batches = eval_batches(
         pairs, batch_size=config.data.batch_size, max_cells=config.data.max_cells
     )
-    for batch in batches:
-        probs, _ = engine(batch)
-        for sigma_um, min_distance_um in lengths:
-            cells, heights = find_candidates(
+    first = next(batches)
+    mpp = float(first['cell_mpp'][0])
+
+    def find_all(probs: Any) -> list[tuple[detection.PaddedCells, jax.Array]]:
+        return [
+            find_candidates(
                 probs,
                 sigma=detection.to_pixels(sigma_um, mpp),
                 min_distance=detection.to_whole_pixels(min_distance_um, mpp),
                 threshold=min(THRESHOLDS),
                 max_cells=config.detection.max_cells,
             )
-            cells, heights = jax.device_get((cells, heights))
-            for row, threshold in itertools.product(np.flatnonzero(batch['valid']), THRESHOLDS):
-                # what is lower than another peak never suppresses it, so fewer peaks are these
-                found = heights[row] > threshold
-                matched = _match(cells, row, found, batch, config).counts
-                setting = Setting(sigma_um, min_distance_um, threshold)
-                counts[setting] += np.stack([matched.tp, matched.fp, matched.gt])
+            for sigma_um, min_distance_um in lengths
+        ]
+
+    batches = itertools.chain([first], batches)
+    for batch, found, _ in loop.run(engine, find_all, batches, maps_tissue=False):
+        for length, (cells, heights) in zip(lengths, found, strict=True):
+            for row in np.flatnonzero(batch['valid']):
+                for threshold in THRESHOLDS:
+                    # what is lower than another peak never suppresses it, so these are the peaks
+                    # of a higher threshold, too
+                    higher = heights[row][: cells.count[row]] > threshold
+                    match = matching.match_cells(
+                        cells.of_patch(row)[higher],
+                        scoring.true_cells(batch, row),
+                        distance=scoring.match_distance(batch, row, config),
+                        num_classes=len(config.data.cell_classes),
+                    )
+                    held = match.counts
+                    counts[Setting(*length, threshold)] += np.stack([held.tp, held.fp, held.gt])
     return counts
 
 
 def find_candidates(
     probs: jax.Array, *, sigma: float, **settings: Any
-) -> tuple[detection.Cells, jax.Array]:
+) -> tuple[detection.PaddedCells, jax.Array]:
     """The cells of `detection.detect`, and how high their peaks are.
 
     Args:
         probs: [B,H,W,1+K].
-        sigma: as there.
-        **settings: as there.
+        sigma: as `detection.detect` takes it.
+        **settings: the others that it takes.
 
     Returns:
         The cells, N to the patch, and [B,N] float32; zero in the padding.
@@ -131,23 +168,3 @@ def find_candidates(
 
 
 _peak_map = jax.jit(detection.peak_map, static_argnums=1)
-
-
-def _match(
-    cells: detection.Cells,
-    row: int,
-    found: np.ndarray,
-    batch: loop.Batch,
-    config: ml_collections.ConfigDict,
-) -> matching.Match:
-    """Matches some of the cells found in one pair of a batch with the true ones."""
-    true = batch['cell_count'][row]
-    return matching.match_cells(
-        cells.points[row, found],
-        cells.labels[row, found],
-        cells.scores[row, found],
-        batch['cell_points'][row, :true],
-        batch['cell_labels'][row, :true],
-        distance=config.match_distance_um / float(batch['cell_mpp'][row]),
-        num_classes=len(config.data.cell_classes),
-    )

@@ -14,11 +14,13 @@ import scipy.ndimage
 import skimage.feature
 from jax import lax
 
+from ocelot_jax.metrics.cells import Cells
+
 _TRUNCATE = 4.0  # Radius of the Gaussian in sigmas, as SciPy and scikit-image have it.
 
 
 @flax.struct.dataclass
-class Cells:
+class PaddedCells:
     """The cells of a batch of patches, padded to N per patch, by falling peak height.
 
     Attributes:
@@ -34,6 +36,12 @@ class Cells:
     scores: jax.Array
     count: jax.Array
     num_peaks: jax.Array
+
+    def of_patch(self, row: int) -> Cells:
+        """The cells of one patch, without padding, as NumPy arrays."""
+        held = slice(int(self.count[row]))
+        arrays = (self.points, self.labels, self.scores)
+        return Cells(*(np.asarray(array[row])[held] for array in arrays))
 
 
 def to_pixels(length_um: float, mpp: float) -> float:
@@ -59,7 +67,7 @@ def detect(
     min_distance: int,
     threshold: float | jax.Array,
     max_cells: int,
-) -> Cells:
+) -> PaddedCells:
     """Finds cells at the local peaks of 1 - p(no cell) (Section 5.1, Appendix B).
 
     Args:
@@ -90,7 +98,7 @@ def detect(
     classes = probs.reshape(batch, height * width, -1)[..., 1:]
     classes = jnp.take_along_axis(classes, index[..., None], axis=1)
     points = jnp.stack([index % width, index // width], axis=-1).astype(jnp.float32)
-    return Cells(
+    return PaddedCells(
         points=jnp.where(held[..., None], points, 0.0),
         labels=jnp.where(held, jnp.argmax(classes, axis=-1).astype(jnp.int32) + 1, 0),
         scores=jnp.where(held, classes.max(axis=-1), 0.0),
@@ -223,7 +231,7 @@ def detect_skimage(
     min_distance: int,
     threshold: float,
     max_cells: int,
-) -> Cells:
+) -> PaddedCells:
     """`detect` by SciPy and scikit-image on the host; arguments and results as there, NumPy."""
     _check(sigma, min_distance)
     probs = np.asarray(probs, np.float32)
@@ -247,7 +255,7 @@ def detect_skimage(
         points[i, : len(rows)] = np.stack([columns, rows], axis=-1)
         labels[i, : len(rows)] = classes.argmax(axis=-1) + 1
         scores[i, : len(rows)] = classes.max(axis=-1)
-    return Cells(points, labels, scores, np.minimum(num_peaks, max_cells), num_peaks)
+    return PaddedCells(points, labels, scores, np.minimum(num_peaks, max_cells), num_peaks)
 
 
 def _check(sigma: float, min_distance: int):

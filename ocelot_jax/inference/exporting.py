@@ -1,8 +1,8 @@
-"""Writes a run's best epoch as a graph: `python -m ocelot_jax.export --workdir=RUN OUT.onnx`.
+"""A run's best epoch as an ONNX graph, checked against JAX.
 
 The graph takes the pictures of pairs, in batches of any size, and gives the class probabilities
-of every pixel; `onnx_graph.to_onnx` names its inputs and outputs. Before the file appears, what
-ONNX Runtime computes from it is compared with JAX.
+of every pixel; `interop.onnx_graph.to_onnx` names its inputs and outputs. Before the file appears,
+what ONNX Runtime computes from it is compared with JAX.
 """
 
 import functools
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import engines, loop
+from ocelot_jax.inference.engines import exported, network, onnxruntime
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.models import factory
@@ -45,21 +45,22 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
         raise InputError(f'{file}: want a name that ends in .onnx')
     if not file.parent.is_dir():
         raise MissingFileError(f'{file}: the folder {file.parent} is not there; make it first')
-    onnx = engines.require('onnx', 'the export')
-    engines.require('onnxruntime', 'the check of the export')
+    onnx = exported.require('onnx', 'the export')
+    exported.require('onnxruntime', 'the check of the export')
     from ocelot_jax.interop import onnx_graph  # needs them
 
     run = loading.load_runs([workdir])
-    patches = patches or run.load_patches()
+    [variables] = run.variables
+    patches = patches or loading.patches_of(run)
     model = factory.create_model(run.config)
     sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
     graph = onnx_graph.to_onnx(
-        model, jax.device_get(run.variables[0]), *sizes, _metadata(run, patches)
+        model, jax.device_get(variables), *sizes, _metadata(run, patches)
     )
     onnx.checker.check_model(graph)
     with atomic.replacing(file) as temporary:
         onnx.save(graph, temporary)
-        difference = compare(model, run.variables[0], temporary, random_pairs(patches))
+        difference = compare(model, variables, temporary, random_pairs(patches))
         if not difference <= _TOLERANCE:
             raise InputError(
                 f'{file}: probabilities of graph and JAX differ by {difference:.1e}, more than '
@@ -79,9 +80,9 @@ def compare(
         file: the graph.
         batch: pairs, as `input_pipeline` gives them.
     """
-    compute = jax.jit(functools.partial(loop.probabilities, model))
+    compute = jax.jit(functools.partial(network.probabilities, model))
     expected = [x for x in compute(variables, dict(batch)) if x is not None]
-    session = engines.open_onnxruntime(file.read_bytes())
+    session = onnxruntime.open_graph(file.read_bytes())
     found = session.run({name: batch[name] for name in session.inputs})
     # NumPy's maximum keeps what is not a number
     return float(np.max([np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]))
@@ -116,8 +117,3 @@ def _metadata(run: loading.LoadedRuns, patches: Patches) -> dict[str, str]:
         'config': config.to_dict(),
     }
     return {name: json.dumps(value) for name, value in values.items()}
-
-
-def _parse_patches(text: str) -> Patches:
-    cell_size, cell_mpp, tissue_size, tissue_mpp = text.split(',')
-    return Patches(int(cell_size), float(cell_mpp), int(tissue_size), float(tissue_mpp))

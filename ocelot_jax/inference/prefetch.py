@@ -5,28 +5,27 @@ import concurrent.futures
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-T = TypeVar('T')
-Arrays = dict[str, np.ndarray]
+Item = TypeVar('Item')
 
 
 def read_ahead(
-    items: Iterable[T], read: Callable[[T], Arrays], batch_size: int
-) -> Iterator[tuple[list[T], Arrays]]:
+    items: Iterable[Item], read: Callable[[Item], dict[str, np.ndarray]], batch_size: int
+) -> Iterator[dict[str, Any]]:
     """Reads items in threads, a few ahead, and joins them to batches.
 
     Args:
         items: what to read, in order.
-        read: gives the arrays of an item, each with a first axis to join along; what it raises is
-            raised where the item's batch would come.
+        read: gives the arrays of an item, each with a first axis to join along, and `valid`,
+            which rows are no padding; what it raises is raised where the item's batch would come.
         batch_size: items of a batch.
 
     Yields:
-        The items of a batch and its arrays. The last batch may hold fewer items, but its
-        arrays, filled up by copies of the last item, are as long as the others'.
+        The arrays of a batch, and as `items` what it is of. The last batch may hold fewer items,
+        but its arrays are as long as the others': copies of the last item, not `valid`, follow.
     """
     workers = os.cpu_count() or 1
     todo = iter(items)
@@ -41,9 +40,13 @@ def read_ahead(
                     batch.append(item)
                     examples.append(future.result())
                     waiting.extend(map(start, itertools.islice(todo, 1)))
-                examples += examples[-1:] * (batch_size - len(batch))
-                names = examples[0].keys()
-                yield batch, {name: np.concatenate([e[name] for e in examples]) for name in names}
+                padding = {**examples[-1], 'valid': np.zeros_like(examples[-1]['valid'])}
+                examples += [padding] * (batch_size - len(batch))
+                joined = {
+                    name: np.concatenate([example[name] for example in examples])
+                    for name in examples[0]
+                }
+                yield {**joined, 'items': batch}
         finally:
             for _, future in waiting:
                 future.cancel()

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ocelot_jax.metrics.cells import Cells
+
 _EPSILON = 1e-7
 # A cutoff is a length over a float32 um/px (3.0 / 0.2 gives 14.9999998), and points lie on whole
 # pixels, often at the cutoff exactly: they are within it in spite of the rounding.
@@ -57,17 +59,8 @@ class Match:
     true_to_pred: np.ndarray
 
 
-def match_cells(
-    pred_points: np.ndarray,
-    pred_labels: np.ndarray,
-    pred_scores: np.ndarray,
-    true_points: np.ndarray,
-    true_labels: np.ndarray,
-    *,
-    distance: float,
-    num_classes: int,
-) -> Match:
-    """Matches the predictions of one patch with its ground truth.
+def match_cells(found: Cells, true: Cells, *, distance: float, num_classes: int) -> Match:
+    """Matches the cells found in one patch with its ground truth.
 
     Pooling over patches equals adding the counts of each: a prediction competes only with
     predictions of its own patch and class for cells of that patch, so of the pooled order by
@@ -77,11 +70,8 @@ def match_cells(
     lowest index is taken. Label 0 is padding and takes no part.
 
     Args:
-        pred_points: [n, 2], (x, y) in pixels.
-        pred_labels: [n] integers, 1..K, or 0.
-        pred_scores: [n], confidences.
-        true_points: [m, 2], (x, y) in pixels.
-        true_labels: [m] integers, 1..K, or 0.
+        found: n predictions; points in pixels, labels 1..K, or 0.
+        true: m ground-truth cells, in the same pixels.
         distance: cutoff in pixels; a cell at exactly this distance is within it.
         num_classes: K.
 
@@ -91,24 +81,18 @@ def match_cells(
     Raises:
         ValueError: a label is not in 0..K, or the arrays of one side differ in length.
     """
-    pred_points, pred_labels = _check('predictions', pred_points, pred_labels, num_classes)
-    true_points, true_labels = _check('ground truth', true_points, true_labels, num_classes)
-    pred_scores = np.asarray(pred_scores, np.float64).reshape(-1)
-    if len(pred_scores) != len(pred_labels):
-        raise ValueError(f'predictions: {len(pred_scores)} scores, wanted {len(pred_labels)}')
-
-    squared = ((pred_points[:, None] - true_points[None]) ** 2).sum(axis=-1)
-    near = squared <= (distance * (1 + _CUTOFF_TOLERANCE)) ** 2
-    alike = (pred_labels[:, None] == true_labels[None]) & (pred_labels[:, None] > 0)
-    pred, true = np.nonzero(near & alike)
-    rank = np.empty(len(pred_scores), np.int64)
-    rank[np.argsort(-pred_scores, kind='stable')] = np.arange(len(pred_scores))
+    pred_points, pred_labels = _check('predictions', found, num_classes)
+    true_points, true_labels = _check('ground truth', true, num_classes)
+    pred, true_row = _candidates(pred_points, pred_labels, true_points, true_labels, distance)
+    squared = ((pred_points[pred] - true_points[true_row]) ** 2).sum(axis=-1)
+    rank = np.empty(len(pred_labels), np.int64)
+    rank[np.argsort(-np.asarray(found.scores, np.float64), kind='stable')] = np.arange(len(rank))
     # Predictions by rank, then cells by distance, then by index: the first pair whose both ends
     # are free is what the next prediction takes.
-    order = np.lexsort((true, squared[pred, true], rank[pred]))
+    order = np.lexsort((true_row, squared, rank[pred]))
     pred_to_true = np.full(len(pred_labels), -1, np.int64)
     true_to_pred = np.full(len(true_labels), -1, np.int64)
-    for p, t in zip(pred[order].tolist(), true[order].tolist(), strict=True):
+    for p, t in zip(pred[order].tolist(), true_row[order].tolist(), strict=True):
         if pred_to_true[p] < 0 and true_to_pred[t] < 0:
             pred_to_true[p], true_to_pred[t] = t, p
 
@@ -119,6 +103,20 @@ def match_cells(
         gt=_per_class(true_labels, num_classes),
     )
     return Match(counts, pred_to_true, true_to_pred)
+
+
+def _candidates(
+    pred_points: np.ndarray,
+    pred_labels: np.ndarray,
+    true_points: np.ndarray,
+    true_labels: np.ndarray,
+    distance: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of predictions and of true cells of one class within the cutoff of each other."""
+    squared = ((pred_points[:, None] - true_points[None]) ** 2).sum(axis=-1)
+    near = squared <= (distance * (1 + _CUTOFF_TOLERANCE)) ** 2
+    alike = (pred_labels[:, None] == true_labels[None]) & (pred_labels[:, None] > 0)
+    return np.nonzero(near & alike)
 
 
 def precision_recall_f1(
@@ -201,11 +199,14 @@ def iou_scores(confusion: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _check(side: str, points, labels, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    points = np.asarray(points, np.float64).reshape(-1, 2)
-    labels = np.asarray(labels, np.int64).reshape(-1)
-    if len(points) != len(labels):
-        raise ValueError(f'{side}: {len(labels)} labels, wanted {len(points)}, one per point')
+def _check(side: str, cells: Cells, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    points = np.asarray(cells.points, np.float64).reshape(-1, 2)
+    labels = np.asarray(cells.labels, np.int64).reshape(-1)
+    if not len(points) == len(labels) == len(cells.scores):
+        raise ValueError(
+            f'{side}: {len(points)} points, {len(labels)} labels, {len(cells.scores)} scores; '
+            'want as many of each'
+        )
     wrong = labels[(labels < 0) | (labels > num_classes)]
     if len(wrong):
         raise ValueError(f'{side}: label {wrong[0]}, wanted 0 to {num_classes}')

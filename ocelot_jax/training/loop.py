@@ -131,14 +131,21 @@ def first_variables(
 
 
 def validate(
-    predict: loop.Predictor,
+    prepare: Callable[[Any], Engine],
     state: TrainState,
     pairs: Source,
     config: ml_collections.ConfigDict,
 ) -> Metrics:
-    """Scores of a replicated state on the validation split."""
-    predictions = loop.predictions(predict, state.evaluated, pairs, config)
-    return loop.scores(loop.evaluate(predictions, len(pairs), config), config)
+    """Scores of a replicated state on the validation split.
+
+    Args:
+        prepare: makes an engine of variables.
+        state: the replicated state.
+        pairs: the validation split.
+        config: as `configs/default.py`.
+    """
+    engine = prepare(flax.jax_utils.unreplicate(state.evaluated))
+    return scoring.score_pairs(engine, pairs, config)
 
 
 def train_epoch(

@@ -18,6 +18,7 @@ from matplotlib.patches import Circle, Patch, Rectangle
 from PIL import Image
 
 from ocelot_jax.io import atomic
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.metrics.matching import Match
 
 _DPI = 100
@@ -37,23 +38,6 @@ _FILL = 0.14
 
 
 @dataclasses.dataclass(frozen=True)
-class Marks:
-    """The cells of one kind in one patch.
-
-    Attributes:
-        points: [n, 2], (x, y) in pixels of the cell patch.
-        labels: [n] integers, 1..K.
-    """
-
-    points: np.ndarray
-    labels: np.ndarray
-
-    def count(self, label: int) -> int:
-        """Counts the cells of a class."""
-        return int(np.sum(self.labels == label))
-
-
-@dataclasses.dataclass(frozen=True)
 class Verdict:
     """The cells of one patch by what the score makes of them.
 
@@ -63,9 +47,9 @@ class Verdict:
         false: predictions that took none.
     """
 
-    matched: Marks
-    missed: Marks
-    false: Marks
+    matched: Cells
+    missed: Cells
+    false: Cells
 
 
 def cell_color(label: int) -> str:
@@ -78,31 +62,17 @@ def tissue_color(value: int) -> str:
     return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 
-def judge(
-    match: Match,
-    pred_points: np.ndarray,
-    pred_labels: np.ndarray,
-    true_points: np.ndarray,
-    true_labels: np.ndarray,
-) -> Verdict:
+def judge(match: Match, found: Cells, true: Cells) -> Verdict:
     """Sorts the cells of a patch by their match.
 
     Args:
-        match: of `metrics.match_cells` for the four arrays.
-        pred_points: [n, 2], (x, y) in pixels of the cell patch.
-        pred_labels: [n] integers, 1..K.
-        true_points: [m, 2].
-        true_labels: [m].
+        match: of `matching.match_cells` for these cells.
+        found: predictions, in pixels of the cell patch.
+        true: ground-truth cells.
     """
-    pred_points = np.asarray(pred_points, np.float64).reshape(-1, 2)
-    true_points = np.asarray(true_points, np.float64).reshape(-1, 2)
-    pred_labels, true_labels = np.asarray(pred_labels, int), np.asarray(true_labels, int)
-    found = match.pred_to_true >= 0
-    missed = match.true_to_pred < 0
+    taken = match.pred_to_true >= 0
     return Verdict(
-        matched=Marks(pred_points[found], pred_labels[found]),
-        missed=Marks(true_points[missed], true_labels[missed]),
-        false=Marks(pred_points[~found], pred_labels[~found]),
+        matched=found[taken], missed=true[match.true_to_pred < 0], false=found[~taken]
     )
 
 
@@ -152,7 +122,7 @@ def draw_pair(
     return _render(figure)
 
 
-def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
+def draw_found(image: np.ndarray, cells: Cells, radius: float) -> np.ndarray:
     """Draws a circle around each cell that was found, where no truth is known.
 
     Args:
@@ -168,8 +138,8 @@ def draw_found(image: np.ndarray, cells: Marks, radius: float) -> np.ndarray:
     figure = Figure(figsize=(zoom * width / _DPI, zoom * height / _DPI), dpi=_DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     _show(axes, image, '')
-    nobody = Marks(np.zeros((0, 2)), np.zeros(0, int))
-    _draw_cells(axes, Verdict(matched=cells, missed=nobody, false=nobody), radius)
+    none = Cells.concatenate([])
+    _draw_cells(axes, Verdict(matched=cells, missed=none, false=none), radius)
     return _render(figure)
 
 

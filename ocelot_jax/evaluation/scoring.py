@@ -1,0 +1,221 @@
+"""From pairs to counts and scores: what was found in each pair, and how it is matched."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ocelot_jax.data.batches import eval_batches
+from ocelot_jax.data.sources import Source
+from ocelot_jax.inference import loop
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.inference.engine import Batch, Engine
+from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
+from ocelot_jax.models import factory
+
+
+@dataclasses.dataclass(frozen=True)
+class PairResult:
+    """What was found in one pair, and what is there.
+
+    Attributes:
+        index: row of the pair in its source.
+        pair_id: its id.
+        slide: name of its slide.
+        organ: its organ.
+        found: the cells found, in pixels of the cell patch.
+        true: the annotated cells.
+        distance: cutoff of a match, in pixels of the cell patch.
+        match: which of the cells found is which of the true ones.
+        tissue: [h,w] uint8, most likely tissue class; None without a tissue branch.
+        true_tissue: [h,w] uint8, annotated tissue class, 255 unknown.
+        pictures: `cell_image`, `tissue_image`, `center`, `cell_mpp` and `tissue_mpp` of the pair,
+            where they were asked for.
+    """
+
+    index: int
+    pair_id: str
+    slide: str
+    organ: str
+    found: Cells
+    true: Cells
+    distance: float
+    match: matching.Match
+    tissue: np.ndarray | None
+    true_tissue: np.ndarray
+    pictures: dict[str, Any] | None = None
+
+
+class Evaluation(NamedTuple):
+    """The counts of a split's N pairs; every array adds over pairs.
+
+    Attributes:
+        counts: [N,3,K] int64, of each cell class the true positives, false positives and true
+            cells, as in `matching.Counts`.
+        confusion: [N,T,T] int64, tissue pixels by true and predicted class; zeros without a
+            tissue branch.
+        organs: [N] bytes, the organ of each pair in UTF-8.
+    """
+
+    counts: np.ndarray
+    confusion: np.ndarray
+    organs: np.ndarray
+
+
+Table = dict[str, dict[str, float]]
+"""Names of rows to scores by name."""
+
+_ORGAN = 'S64'
+_PICTURES = ('cell_image', 'tissue_image', 'center', 'cell_mpp', 'tissue_mpp')
+
+
+def find_pairs(
+    engine: Engine,
+    source: Source,
+    config: ml_collections.ConfigDict,
+    pictured: Collection[int] = (),
+) -> Iterator[PairResult]:
+    """Finds cells and tissue in every pair of a split, read once; of several hosts each its part.
+
+    Args:
+        engine: computes probabilities.
+        source: the split.
+        config: as `configs/default.py`.
+        pictured: rows of the pairs whose pictures are kept.
+    """
+    batches = eval_batches(
+        source,
+        batch_size=config.data.batch_size,
+        max_cells=config.data.max_cells,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    first = next(batches)
+    detect = Detector(config.detection, float(first['cell_mpp'][0]))
+    maps_tissue = factory.maps_tissue(config)
+    batches = _chain(first, batches)
+    for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
+        for row in np.flatnonzero(batch['valid']):
+            classes = None if tissue is None else tissue[row]
+            yield _result(batch, row, cells[row], classes, config, pictured)
+
+
+def _chain(first: Batch, others: Iterable[Batch]) -> Iterator[Batch]:
+    yield first
+    yield from others
+
+
+def _result(
+    batch: Batch,
+    row: int,
+    found: Cells,
+    tissue: np.ndarray | None,
+    config: ml_collections.ConfigDict,
+    pictured: Collection[int],
+) -> PairResult:
+    index, distance = int(batch['index'][row]), match_distance(batch, row, config)
+    true = true_cells(batch, row)
+    return PairResult(
+        index=index,
+        pair_id=str(batch['pair_id'][row]),
+        slide=str(batch['slide_name'][row]),
+        organ=str(batch['organ'][row]),
+        found=found,
+        true=true,
+        distance=distance,
+        match=matching.match_cells(
+            found, true, distance=distance, num_classes=len(config.data.cell_classes)
+        ),
+        tissue=tissue,
+        true_tissue=batch['tissue_mask'][row],
+        pictures={name: batch[name][row] for name in _PICTURES} if index in pictured else None,
+    )
+
+
+def true_cells(batch: Batch, row: int) -> Cells:
+    """The annotated cells of one pair of a batch."""
+    held = slice(int(batch['cell_count'][row]))
+    return Cells.annotated(batch['cell_points'][row][held], batch['cell_labels'][row][held])
+
+
+def match_distance(batch: Batch, row: int, config: ml_collections.ConfigDict) -> float:
+    """The cutoff of a match in pixels of a pair's cell patch (Sec. 4.2)."""
+    return config.match_distance_um / float(batch['cell_mpp'][row])
+
+
+def count(
+    results: Iterable[PairResult], num_pairs: int, config: ml_collections.ConfigDict
+) -> Evaluation:
+    """Counts the results of a split, over all hosts.
+
+    Args:
+        results: those of this process.
+        num_pairs: N, of the whole split.
+        config: as `configs/default.py`.
+    """
+    num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
+    counts = np.zeros((num_pairs, 3, num_cells), np.int64)
+    confusion = np.zeros((num_pairs, num_tissues, num_tissues), np.int64)
+    organs = np.zeros(num_pairs, _ORGAN)
+    for result in results:
+        organs[result.index] = result.organ.encode()
+        found = result.match.counts
+        counts[result.index] = found.tp, found.fp, found.gt
+        if result.tissue is not None:
+            confusion[result.index] = matching.confusion(
+                result.tissue, result.true_tissue, num_tissues
+            )
+    if jax.process_count() > 1:
+        # each pair was one process's; the others hold zeros
+        held = counts, confusion, organs.view(np.uint8)
+        gathered = multihost_utils.process_allgather(held)
+        counts, confusion, letters = (np.asarray(x).sum(0) for x in gathered)
+        organs = letters.astype(np.uint8).view(_ORGAN)
+    return Evaluation(counts, confusion, organs)
+
+
+def scores(
+    evaluation: Evaluation, config: ml_collections.ConfigDict, rows: Any = slice(None)
+) -> dict[str, float]:
+    """The official cell scores and the tissue IoU over all pairs, or over some `rows`."""
+    counts = matching.Counts(*evaluation.counts[rows].sum(0))
+    result = matching.f1_scores(counts, config.data.cell_classes)
+    confusion = evaluation.confusion[rows].sum(0)
+    if confusion.any():
+        result |= matching.iou_scores(confusion, config.data.tissue_classes)
+    return result
+
+
+def score_pairs(
+    engine: Engine, source: Source, config: ml_collections.ConfigDict
+) -> dict[str, float]:
+    """The scores of an engine on a split.
+
+    Args:
+        engine: computes probabilities.
+        source: the split.
+        config: as `configs/default.py`.
+    """
+    results = find_pairs(engine, source, config)
+    return scores(count(results, len(source), config), config)
+
+
+def tabulate(evaluation: Evaluation, config: ml_collections.ConfigDict) -> Table:
+    """Scores by row: the whole population, then each organ (Table 6).
+
+    Args:
+        evaluation: of N pairs.
+        config: as `configs/default.py`.
+    """
+    organs = evaluation.organs
+    rows = {'population': np.ones(len(organs), bool)}
+    rows |= {organ.decode(): organs == organ for organ in np.unique(organs)}
+    return {
+        name: {'pairs': int(chosen.sum()), **scores(evaluation, config, chosen)}
+        for name, chosen in rows.items()
+    }

@@ -1,0 +1,55 @@
+"""Programs that compute a network's class probabilities.
+
+| name            | computes with                                                                |
+|-----------------|------------------------------------------------------------------------------|
+| `xla`           | the compiled network, on all local devices; the default and the reference    |
+| `onnxruntime`   | ONNX Runtime on the CPU, float32                                             |
+| `openvino`      | OpenVINO on the CPU, float32                                                 |
+| `openvino-bf16` | OpenVINO on the CPU, bfloat16 where the processor has it: faster, less exact |
+
+All but the first need the `[export]` extra. Another engine is a module here and a line in
+`_FACTORIES`.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ocelot_jax.io.errors import InputError
+
+if TYPE_CHECKING:  # loading them takes seconds, and flags are read before
+    from ocelot_jax.inference.engine import Engine
+
+# module here, its function from a model to a function from variables to an engine
+_FACTORIES = {
+    'xla': ('network', 'prepare'),
+    'onnxruntime': ('onnxruntime', 'prepare'),
+    'openvino': ('openvino', 'prepare'),
+    'openvino-bf16': ('openvino', 'prepare_bf16'),
+}
+ENGINES = tuple(_FACTORIES)
+
+
+def create(
+    name: str, model: Any, members: Sequence[Any], test_time_augmentation: bool = False
+) -> 'Engine':
+    """Makes an engine for one network, or for the mean of several.
+
+    Args:
+        name: one of `ENGINES`.
+        model: from `models.factory.create_model`.
+        members: the variables of each network.
+        test_time_augmentation: whether to give the mean over the eight symmetries.
+
+    Raises:
+        InputError: there is no such engine.
+        MissingPackageError: its program is not installed.
+    """
+    if name not in _FACTORIES:
+        raise InputError(f'--engine: {name!r}; want one of {", ".join(ENGINES)}')
+    from ocelot_jax.inference import ensembles, symmetries
+
+    module, function = _FACTORIES[name]
+    bind = getattr(importlib.import_module(f'{__name__}.{module}'), function)(model)
+    engine = ensembles.average([bind(variables) for variables in members])
+    return symmetries.average(engine) if test_time_augmentation else engine

@@ -1,0 +1,103 @@
+"""Networks that another program runs, from an ONNX graph written for it."""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from ocelot_jax.inference.engine import Batch, Engine, Maps
+from ocelot_jax.io.errors import MissingPackageError
+from ocelot_jax.models import factory
+
+
+def require(package: str, what: str) -> ModuleType:
+    """Imports a package of the `[export]` extra.
+
+    Raises:
+        MissingPackageError: it is not installed; `what` needs it.
+    """
+    # OpenVINO's import would report to its makers, from a fork that JAX's threads may not survive
+    sys.modules.setdefault('openvino_telemetry', None)
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise MissingPackageError(
+            f"{what}: needs {package}, which is not installed: pip install 'ocelot_jax[export]'"
+        ) from None
+
+
+def prepare(model: factory.Model, open_graph: Callable[[bytes], 'Session']) -> Callable:
+    """Makes the function that binds variables to a network run by another program.
+
+    Args:
+        model: from `factory.create_model`.
+        open_graph: opens a graph in that program.
+    """
+
+    def bind(variables: Any) -> Engine:
+        return Exported(model, jax.device_get(variables), open_graph)
+
+    return bind
+
+
+class Session:
+    """A graph that can be run.
+
+    Attributes:
+        inputs: names of its inputs.
+        run: from arrays by these names to the outputs in order.
+    """
+
+    def __init__(
+        self, inputs: Sequence[str], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+    ):
+        self.inputs, self.run = tuple(inputs), run
+
+
+class Exported:
+    """A network that another program runs, as `engines.network` computes it.
+
+    Each size of patches has a graph of its own, written when it is first seen.
+
+    Args:
+        model: from `factory.create_model`.
+        variables: the model's, as NumPy arrays.
+        open_graph: opens a graph.
+    """
+
+    def __init__(
+        self, model: factory.Model, variables: Any, open_graph: Callable[[bytes], Session]
+    ):
+        self._shares_tissue = factory.shares_tissue(model)
+        self._open = functools.cache(
+            lambda cell, tissue: open_graph(_write(model, variables, cell, tissue))
+        )
+
+    def __call__(self, batch: Batch) -> Maps:
+        images = batch['cell_image'], batch['tissue_image']
+        session = self._open(*(image.shape[1:3] for image in images))
+        count = len(images[1])
+        if not self._shares_tissue:
+            shared = len(images[0]) // count
+            batch = {**batch, 'tissue_image': np.repeat(images[1], shared, axis=0)}
+        arrays = {name: np.ascontiguousarray(batch[name]) for name in session.inputs}
+        cell, *tissue = session.run(arrays)
+        if not tissue:
+            return Maps(cell, None)
+        [tissue] = tissue
+        if len(tissue) > count:
+            tissue = tissue.reshape(count, -1, *tissue.shape[1:]).mean(1)
+        return Maps(cell, tissue)
+
+
+def _write(
+    model: factory.Model, variables: Any, cell: tuple[int, int], tissue: tuple[int, int]
+) -> bytes:
+    from ocelot_jax.interop import onnx_graph  # needs an extra
+
+    return onnx_graph.to_onnx(model, variables, cell, tissue).SerializeToString()

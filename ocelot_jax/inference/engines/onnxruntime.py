@@ -1,0 +1,26 @@
+"""ONNX Runtime on the CPU, float32."""
+
+import functools
+from collections.abc import Callable
+
+from ocelot_jax.inference.engines import exported
+from ocelot_jax.models import factory
+
+
+def prepare(model: factory.Model) -> Callable:
+    """Makes the function that binds variables to the network; see `engines.create`.
+
+    Raises:
+        MissingPackageError: ONNX or ONNX Runtime is not installed.
+    """
+    for package in ('onnx', 'onnxruntime'):
+        exported.require(package, '--engine=onnxruntime')
+    return exported.prepare(model, open_graph)
+
+
+def open_graph(graph: bytes) -> exported.Session:
+    """Opens a graph in ONNX Runtime."""
+    onnxruntime = exported.require('onnxruntime', 'ONNX Runtime')
+    session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
+    names = [value.name for value in session.get_inputs()]
+    return exported.Session(names, functools.partial(session.run, None))

@@ -1,0 +1,54 @@
+"""OpenVINO on the CPU, float32 or bfloat16."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from ocelot_jax.inference.engines import exported
+from ocelot_jax.models import factory
+
+
+def prepare(model: factory.Model) -> Callable:
+    """Makes the function that binds variables to the network; see `engines.create`.
+
+    Raises:
+        MissingPackageError: ONNX or OpenVINO is not installed.
+    """
+    return _prepare(model, '--engine=openvino', 'f32')
+
+
+def prepare_bf16(model: factory.Model) -> Callable:
+    """As `prepare`, in bfloat16 where the processor has it."""
+    return _prepare(model, '--engine=openvino-bf16', 'bf16')
+
+
+def _prepare(model: factory.Model, flag: str, precision: str) -> Callable:
+    for package in ('onnx', 'openvino'):
+        exported.require(package, flag)
+    return exported.prepare(model, functools.partial(open_graph, precision=precision))
+
+
+def open_graph(graph: bytes, precision: str = 'f32') -> exported.Session:
+    """Opens a graph in OpenVINO; `precision` is f32 or bf16.
+
+    In bfloat16, whose 8 bits hold no place among a thousand pixels, OpenVINO leaves in float32
+    what leads to an output: so the weights by which maps are moved become outputs.
+    """
+    openvino = exported.require('openvino', 'OpenVINO')
+    from ocelot_jax.interop.onnx_graph import alignment  # needs an extra
+
+    core = openvino.Core()
+    model = core.read_model(graph, b'')
+    count = len(model.outputs)
+    nodes = [node.get_friendly_name() for node in model.get_ordered_ops()]
+    model.add_outputs([name for name in nodes if name.startswith(alignment.WEIGHTS)])
+    # one batch at a time, by all cores
+    hints = {'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY'}
+    compiled = core.compile_model(model, 'CPU', hints)
+
+    def run(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+        result = compiled(arrays)
+        return [result[output] for output in compiled.outputs[:count]]
+
+    return exported.Session([value.any_name for value in compiled.inputs], run)
