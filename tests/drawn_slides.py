@@ -4,6 +4,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from ocelot_jax.inference.engine import Maps
+
 GLASS, TISSUE = (245, 243, 246), (225, 150, 190)
 COLORS = {1: (60, 60, 160), 2: (120, 20, 60)}  # of cells, by label
 RADIUS_UM = 3.0
@@ -67,4 +69,4 @@ def darkness(batch, xp=np):
     cells = xp.stack([1 - cell, cell * (1 - second), cell * second], -1)
     tissue = xp.asarray(batch['tissue_image']).astype('float32')
     pink = (tissue[..., 1] < 200).astype('float32')
-    return cells, xp.stack([1 - pink, pink], -1)
+    return Maps(cells, xp.stack([1 - pink, pink], -1))

@@ -6,8 +6,9 @@ import importlib
 import numpy as np
 
 from ocelot_jax.data.pair_folder import PairFolder, as_record
-from ocelot_jax.evaluation import evaluator, outcomes
-from ocelot_jax.inference import loop
+from ocelot_jax.evaluation import outcomes, scoring
+from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -52,11 +53,10 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
             predict(i, pair, quality + slides[pair['slide_name']], config, tissue, rng)
             for i, pair in enumerate(pairs)
         ]
-        evaluation = loop.evaluate(found, len(pairs), config)
-        organs = np.array([pair['organ'] for pair in pairs])
-        files.write_scores(written, evaluator.tabulate(evaluation, organs, config))
+        evaluation = scoring.count(found, len(pairs), config)
+        files.write_scores(written, scoring.tabulate(evaluation, config))
         if records:
-            outcomes.write_records(found, pairs, written, config)
+            outcomes.write(found, written, config)
     write_metrics(path, config, quality, tissue, rng)
     if records:
         write_tuning(path, quality)
@@ -78,16 +78,19 @@ def predict(index, pair, quality, config, tissue, rng):
     labels = np.concatenate([labels, rng.integers(1, classes + 1, false)])
     good = np.concatenate([right, np.zeros(false, bool)])
     scores = np.where(good, rng.beta(5, 1.5, len(good)), rng.beta(2.5, 2, len(good)))
-    return loop.Prediction(
+    cells = Cells(points.astype(np.float32), labels, scores.astype(np.float32))
+    true, distance = Cells.annotated(true_points, true_labels), config.match_distance_um / mpp
+    return scoring.PairResult(
         index=index,
-        points=points.astype(np.float32),
-        labels=labels,
-        scores=scores.astype(np.float32),
+        pair_id=pair['pair_id'],
+        slide=pair['slide_name'],
+        organ=pair['organ'],
+        found=cells,
+        true=true,
+        distance=distance,
+        match=matching.match_cells(cells, true, distance=distance, num_classes=classes),
         tissue=draw_tissue(pair, quality, rng) if tissue else None,
-        true_points=true_points,
-        true_labels=true_labels,
         true_tissue=pair['tissue_mask'][..., 0],
-        distance=config.match_distance_um / mpp,
     )
 
 

@@ -1,8 +1,6 @@
 """The best epoch of a run, or of several, scored on a split."""
 
-import csv
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +13,10 @@ from ocelot_jax.data.sources import open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes, pictures, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
-from ocelot_jax.io import atomic, text_table
+from ocelot_jax.io import text_table
 from ocelot_jax.models import factory
-from ocelot_jax.runs import loading
+from ocelot_jax.runs import files, loading
+from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 _OVERLAYS = 8
 
@@ -30,13 +29,13 @@ class Report:
         runs: the runs' directories and the steps of their best epochs, in words.
         split: as the caller named it.
         table: names of rows ('population', each organ, and maybe 'untrained') to scores by name.
-        folder: where it is written.
+        written: where it is written.
     """
 
     runs: str
     split: str
     table: Table
-    folder: Path
+    written: EvaluationDirectory
 
     def render(self) -> str:
         """The table as text, columns aligned, and the files to look at."""
@@ -45,9 +44,9 @@ class Report:
         for row, values in self.table.items():
             rows.append([row, *(_format(values.get(name)) for name in names)])
         title = f'{self.runs}, on {self.split}:'
-        lines = [title, text_table.align(rows), str(self.folder / 'scores.json')]
+        lines = [title, text_table.align(rows), str(self.written.scores)]
         if jax.process_count() == 1:
-            lines.append(str(self.folder / 'overlays.png'))
+            lines.append(str(self.written.overlays))
         return '\n'.join(lines)
 
 
@@ -95,41 +94,30 @@ def evaluate_run(
         scores = scoring.score_pairs(before, pairs, config)
         table['untrained'] = {'pairs': len(pairs), **scores}
 
-    kind = '-ensemble' * (len(workdirs) > 1) + '-tta' * test_time_augmentation
-    kind += f'-{engine}' * (engine != 'xla')
-    folder = workdirs[0] / 'evaluation' / f'{split_name(split)}{kind}'
+    variant = '-ensemble' * loaded.ensemble + '-tta' * test_time_augmentation
+    variant += f'-{engine}' * (engine != 'xla')
+    written = RunDirectory(workdirs[0]).evaluation(split_name(split), variant)
     if jax.process_index() == 0:
-        write(results, table, folder, config)
+        write(results, table, written, config)
     names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
-    return Report(' and '.join(names), split, table, folder)
+    return Report(' and '.join(names), split, table, written)
 
 
 def write(
     results: Sequence[PairResult],
     table: Table,
-    folder: Path,
+    written: EvaluationDirectory,
     config: ml_collections.ConfigDict,
 ) -> None:
     """Writes an evaluation, the scores last: where they are, it is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    written.path.mkdir(parents=True, exist_ok=True)
     if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
         cells = [result.found for result in results]
         num_classes = len(config.data.cell_classes)
-        challenge.write(folder / 'predictions.json', cells, num_classes=num_classes)
-        outcomes.write(results, folder, config)
-        pictures.write(results, folder / 'overlays.png', config)
-    write_scores(table, folder)
-
-
-def write_scores(table: Table, folder: Path) -> None:
-    """Writes the table as `scores.json` and `scores.csv`."""
-    with atomic.replacing(folder / 'scores.json') as path:
-        path.write_text(json.dumps(table, indent=2) + '\n')
-    names = list(table['population'])
-    with atomic.replacing(folder / 'scores.csv') as path, path.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['row', *names])
-        writer.writerows([row, *map(scores.get, names)] for row, scores in table.items())
+        challenge.write(written.predictions, cells, num_classes=num_classes)
+        outcomes.write(results, written, config)
+        pictures.write(results, written.overlays, config)
+    files.write_scores(written, table)
 
 
 def _format(value: float | None) -> str:

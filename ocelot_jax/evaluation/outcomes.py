@@ -1,82 +1,73 @@
-"""What an evaluation leaves for reports and comparisons: every pair and every cell of a split.
+"""Every pair and every cell of a split with its outcome, for reports and comparisons.
 
-`pairs.csv`: of each pair its id, slide and organ, and per class TP, FP and GT as the official
-score counts them.
-
-`cells.csv`: every cell found with its pair, place, class and score, whether it counts as TP
-(`matched`), and the class of the true cell at its place, whatever that is (`true`, empty for
-none). Then every true cell at which none was found, without class and score.
-
-`tissue.npz`: `tissue` [N,h,w] uint8, the most likely tissue class, in the order of `pairs.csv`;
-only where a branch learns it.
+`runs.directory` names the files. The counts of a pair are those of the official score. A cell
+found has its place, class and score, whether it counts as true positive (`matched`), and the
+class of the true cell at its place, whatever that is (`true`, empty for none). Then follow the
+true cells at which none was found, without class and score.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
 
 from ocelot_jax.evaluation.scoring import PairResult
-from ocelot_jax.io import atomic
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
-
-PAIRS, CELLS, TISSUE = 'pairs.csv', 'cells.csv', 'tissue.npz'
-
-Row = dict[str, Any]
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import EvaluationDirectory
+from ocelot_jax.runs.files import CellRecords, PairRecords
 
 
 def write(
-    results: Sequence[PairResult], folder: Path, config: ml_collections.ConfigDict
+    results: Sequence[PairResult],
+    written: EvaluationDirectory,
+    config: ml_collections.ConfigDict,
 ) -> None:
-    """Writes the three files.
+    """Writes the tables of pairs and cells, and the tissue where a branch learns it.
 
     Args:
         results: of all pairs of a split.
-        folder: where to write; it must exist.
+        written: where to write; the directory must exist.
         config: as `configs/default.py`.
     """
-    names = config.data.cell_classes
-    pair_rows, cell_rows = [], []
-    for result in results:
-        name = {'pair_id': result.pair_id}
-        place = {'slide': result.slide, 'organ': result.organ}
-        pair_rows.append(name | place | _counts(result.match.counts, names))
-        cell_rows += [name | row for row in _cells(result, names)]
-    _write_csv(folder / PAIRS, pair_rows, list(pair_rows[0]))
-    columns = ['pair_id', 'x', 'y', 'class', 'score', 'matched', 'true']
-    _write_csv(folder / CELLS, cell_rows, columns)
+    classes = config.data.cell_classes
+    files.write_pairs(written.pairs, tabulate_pairs(results), classes)
+    files.write_cells(written.cells, tabulate_cells(results), classes)
     if results[0].tissue is not None:
-        with atomic.replacing(folder / TISSUE) as path:
-            np.savez_compressed(path, tissue=np.stack([result.tissue for result in results]))
+        files.write_tissue(written.tissue, np.stack([result.tissue for result in results]))
 
 
-def _counts(counts: matching.Counts, names: Sequence[str]) -> Row:
-    return {
-        f'{column}/{name}': int(values[i])
-        for i, name in enumerate(names)
-        for column, values in (('TP', counts.tp), ('FP', counts.fp), ('GT', counts.gt))
-    }
+def tabulate_pairs(results: Sequence[PairResult]) -> PairRecords:
+    """The counts of each pair."""
+    counts = [result.match.counts for result in results]
+    return PairRecords(
+        ids=np.array([result.pair_id for result in results]),
+        slides=np.array([result.slide for result in results]),
+        organs=np.array([result.organ for result in results]),
+        counts=np.array([[each.tp, each.fp, each.gt] for each in counts]),
+    )
 
 
-def _cells(result: PairResult, names: Sequence[str]) -> Iterator[Row]:
-    """Rows of the cells found, then of the true ones at which none was found."""
-    found, true = result.found, result.true
-    true_of = _true_cells(result)
-    for i, (point, label) in enumerate(zip(found.points, found.labels, strict=True)):
-        at_place = true.labels[true_of[i]] if true_of[i] >= 0 else 0
-        yield {
-            **_point(point),
-            'class': names[label - 1],
-            'score': f'{found.scores[i]:.6g}',
-            'matched': int(result.match.pred_to_true[i] >= 0),
-            'true': names[at_place - 1] if at_place else '',
-        }
-    for i in np.setdiff1d(np.arange(len(true)), true_of):
-        yield {**_point(true.points[i]), 'matched': 0, 'true': names[true.labels[i] - 1]}
+def tabulate_cells(results: Sequence[PairResult]) -> CellRecords:
+    """Of each pair the cells found, then the true ones at which none was found."""
+    parts = []
+    for result in results:
+        found, true, true_of = result.found, result.true, _true_cells(result)
+        missed = np.setdiff1d(np.arange(len(true)), true_of)
+        nothing = np.zeros(len(missed), int)
+        at_place = np.append(true.labels, 0)[true_of]  # -1 is the place of nobody
+        parts.append(
+            (
+                np.full(len(found) + len(missed), result.pair_id),
+                np.concatenate([found.points, true.points[missed]]),
+                np.concatenate([found.labels, nothing]),
+                np.concatenate([found.scores, np.full(len(missed), np.nan)]),
+                np.concatenate([result.match.pred_to_true >= 0, nothing > 0]),
+                np.concatenate([at_place, true.labels[missed]]),
+            )
+        )
+    return CellRecords(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _true_cells(result: PairResult) -> np.ndarray:
@@ -98,14 +89,3 @@ def _true_cells(result: PairResult) -> np.ndarray:
 
 def _of_one_class(cells: Cells) -> Cells:
     return Cells(cells.points, np.ones(len(cells), int), cells.scores)
-
-
-def _point(point: np.ndarray) -> Row:
-    return {'x': f'{point[0]:g}', 'y': f'{point[1]:g}'}
-
-
-def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)

@@ -4,7 +4,6 @@ Smoothing, least distance and threshold are searched on a grid around the config
 The choice is kept with the run and used from then on by whatever applies the run.
 """
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +18,10 @@ from ocelot_jax.data.sources import Source, open_source
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import detection, engines, loop
 from ocelot_jax.inference.engine import Engine
-from ocelot_jax.io import atomic
 from ocelot_jax.metrics import matching
-from ocelot_jax.models import factory
-from ocelot_jax.runs import directory, loading
+from ocelot_jax.runs import configuration, files, loading
+from ocelot_jax.runs.directory import RunDirectory
 
-SCORES = 'tuning.csv'
 # of the configuration's lengths
 SIGMAS = (0.5, 1.0, 1.5, 2.0)
 DISTANCES = (0.75, 1.0, 1.5, 2.0)
@@ -68,10 +65,10 @@ def tune_run(workdir: Path) -> Tuned:
         InputError: the run has no finished epoch, or its data are not there.
         MissingFileError: the directory holds no run.
     """
+    written = RunDirectory(workdir)
     # around the configuration's values, not those of an earlier choice
-    (workdir / directory.DETECTION).unlink(missing_ok=True)
-    run = loading.load_runs([workdir])
-    engine = engines.create('xla', factory.create_model(run.config), run.variables)
+    run = loading.load_runs([workdir], tuned=False)
+    engine = engines.of_runs(run)
     pairs = open_source(run.config.data, 'validation')
     counts = count_matches(engine, pairs, run.config)
     classes = run.config.data.cell_classes
@@ -80,13 +77,10 @@ def tune_run(workdir: Path) -> Tuned:
         for setting, values in counts.items()
     }
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
-    with atomic.replacing(workdir / SCORES) as path, path.open('w', newline='') as file:
-        names = [*Setting._fields, *scores[chosen]]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(setting._asdict() | row for setting, row in scores.items())
-    directory.write_detection(workdir, chosen._asdict())
-    return Tuned(workdir / directory.DETECTION, chosen, scores[chosen]['mF1'])
+    rows = [setting._asdict() | row for setting, row in scores.items()]
+    files.write_tuning(written.tuning, rows)
+    configuration.write_detection(workdir, chosen._asdict())
+    return Tuned(written.detection, chosen, scores[chosen]['mF1'])
 
 
 def count_matches(

@@ -51,12 +51,10 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
 
     run = loading.load_runs([workdir])
     [variables] = run.variables
-    patches = patches or loading.patches_of(run)
+    patches = patches or run.load_patches()
     model = factory.create_model(run.config)
     sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
-    graph = onnx_graph.to_onnx(
-        model, jax.device_get(variables), *sizes, _metadata(run, patches)
-    )
+    graph = onnx_graph.to_onnx(model, jax.device_get(variables), *sizes, _metadata(run, patches))
     onnx.checker.check_model(graph)
     with atomic.replacing(file) as temporary:
         onnx.save(graph, temporary)

@@ -12,6 +12,7 @@ from ocelot_jax.data.pair_folder import as_record
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.reporting.collect import Run
 from ocelot_jax.runs import files
 from ocelot_jax.runs.files import PairRecords
@@ -135,19 +136,13 @@ class Drawer:
     def _judge(self, pair_id: str, pair: dict[str, Any], distance: float) -> overlay.Verdict:
         cells = self._cells
         here = (cells.pair_ids == pair_id) & (cells.found > 0)
-        points, labels = cells.points[here], cells.found[here]
-        true_points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
-        true_labels = np.asarray(pair['cells']['label'])
+        found = Cells(cells.points[here], cells.found[here], cells.scores[here])
+        points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
+        true = Cells.annotated(points, pair['cells']['label'])
         match = matching.match_cells(
-            points,
-            labels,
-            cells.scores[here],
-            true_points,
-            true_labels,
-            distance=distance,
-            num_classes=len(self._run.cell_classes),
+            found, true, distance=distance, num_classes=len(self._run.cell_classes)
         )
-        return overlay.judge(match, points, labels, true_points, true_labels)
+        return overlay.judge(match, found, true)
 
 
 def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example]:

@@ -64,20 +64,23 @@ class LoadedRuns:
         return first
 
 
-def load_runs(workdirs: Sequence[Path], test_time_augmentation: bool = False) -> LoadedRuns:
+def load_runs(
+    workdirs: Sequence[Path], test_time_augmentation: bool = False, tuned: bool = True
+) -> LoadedRuns:
     """Reads the best epoch of each run.
 
     Args:
         workdirs: the runs' directories.
         test_time_augmentation: whether to average over the eight symmetries of the square,
             whatever the runs' configuration says.
+        tuned: whether detection settings that were tuned take the place of the configuration's.
 
     Raises:
         MissingFileError: a directory holds no run.
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [configuration.load_config(workdir) for workdir in workdirs]
-    for workdir, config in zip(workdirs, configs, strict=True):
+    for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
         config.detection.update(configuration.load_detection(workdir))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         _check_agreement(workdirs[0], configs[0], workdir, other)

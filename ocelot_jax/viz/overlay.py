@@ -71,9 +71,7 @@ def judge(match: Match, found: Cells, true: Cells) -> Verdict:
         true: ground-truth cells.
     """
     taken = match.pred_to_true >= 0
-    return Verdict(
-        matched=found[taken], missed=true[match.true_to_pred < 0], false=found[~taken]
-    )
+    return Verdict(matched=found[taken], missed=true[match.true_to_pred < 0], false=found[~taken])
 
 
 def draw_pair(

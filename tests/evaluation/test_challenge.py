@@ -27,23 +27,21 @@ def read(path, document):
 
 def test_points_come_by_image_in_file_order(tmp_path):
     points = read(tmp_path / 'p.json', GOOD)
-    xy, labels, scores = points.of_image(1)
-    np.testing.assert_array_equal(xy, [[3, 5], [0, 9.5]])
-    np.testing.assert_array_equal(labels, [2, 1])
-    np.testing.assert_array_equal(scores, [0.5, 0])
-    np.testing.assert_array_equal(points.of_image(0)[0], [[7, 0]])
+    np.testing.assert_array_equal(points[1].points, [[3, 5], [0, 9.5]])
+    np.testing.assert_array_equal(points[1].labels, [2, 1])
+    np.testing.assert_array_equal(points[1].scores, [0.5, 0])
+    np.testing.assert_array_equal(points[0].points, [[7, 0]])
 
 
 def test_no_points_are_read_as_empty_arrays(tmp_path):
-    points = read(tmp_path / 'p.json', GOOD | {'points': []})
-    xy, labels, scores = points.of_image(0)
-    assert (xy.shape, labels.shape, scores.shape) == ((0, 2), (0,), (0,))
+    cells, _ = read(tmp_path / 'p.json', GOOD | {'points': []})
+    assert (cells.points.shape, cells.labels.shape, cells.scores.shape) == ((0, 2), (0,), (0,))
 
 
 def test_organisers_sample_is_read(shared):
     path = shared / 'data/gc_sample/output/example_output.json'
-    points = challenge.read(path, num_images=1, num_classes=2)
-    assert len(points.labels) == len(json.loads(path.read_text())['points'])
+    [points] = challenge.read(path, num_images=1, num_classes=2)
+    assert len(points) == len(json.loads(path.read_text())['points'])
     np.testing.assert_array_equal(points.points[0], [128, 620])
 
 

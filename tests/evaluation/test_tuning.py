@@ -10,8 +10,8 @@ from drawn_slides import darkness
 from fake_runs import make_run, small_config
 
 from ocelot_jax.data.sources import open_source
-from ocelot_jax.evaluation import tuning
-from ocelot_jax.inference import engines, loop
+from ocelot_jax.evaluation import scoring, tuning
+from ocelot_jax.inference import engines
 from ocelot_jax.metrics import matching
 from ocelot_jax.runs import loading
 from ocelot_jax.runs.directory import RunDirectory
@@ -31,27 +31,26 @@ def one_by_one(config, setting):
     config = config.copy_and_resolve_references()
     config.detection.update(setting._asdict())
     pairs = open_source(config.data, 'validation')
-    predict = loop.create_engine_predictor(config, float(pairs[0]['cell_mpp']))
-    predictions = loop.predictions(predict, darkness, pairs, config)
-    return loop.scores(loop.evaluate(predictions, len(pairs), config), config)
+    return scoring.score_pairs(darkness, pairs, config)
 
 
 def test_every_point_of_the_grid_scores_as_an_evaluation_does(run):
-    model = loading.load_runs([run])
-    pairs = open_source(model.config.data, 'validation')
-    counts = tuning.count_matches(model, pairs)
+    config = loading.load_runs([run]).config
+    pairs = open_source(config.data, 'validation')
+    counts = tuning.count_matches(darkness, pairs, config)
     assert len(counts) == 4 * 4 * 9
     chosen = list(counts)[::17]
-    scores = [one_by_one(model.config, setting) for setting in chosen]
+    scores = [one_by_one(config, setting) for setting in chosen]
     assert len({score['mF1'] for score in scores}) > 3
     for setting, wanted in zip(chosen, scores, strict=True):
         found = matching.f1_scores(matching.Counts(*counts[setting]), ('BC', 'TC'))
         assert found == {name: pytest.approx(wanted[name]) for name in found}
 
 
-def test_the_best_is_kept_and_used(run, capsys):
+def test_the_best_is_kept_and_used(run):
     before = loading.load_runs([run])
-    chosen = tuning.tune_run(run)
+    tuned = tuning.tune_run(run)
+    chosen = tuned.setting
     with RunDirectory(run).tuning.open(newline='') as file:
         rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row['mF1']))
@@ -60,9 +59,9 @@ def test_the_best_is_kept_and_used(run, capsys):
     after = loading.load_runs([run])
     assert after.config.detection.threshold == chosen.threshold
     assert after.digests != before.digests
-    assert f'mF1 {float(best["mF1"]):.3f}' in capsys.readouterr().out
+    assert f'mF1 {float(best["mF1"]):.3f}' in tuned.render()
     # around the configuration's values once more, not around the choice
-    assert tuning.tune_run(run) == chosen
+    assert tuning.tune_run(run) == tuned
 
 
 def test_heights_are_those_of_the_peak_map():

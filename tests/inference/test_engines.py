@@ -5,7 +5,6 @@ import json
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import onnx
 import pytest
@@ -24,7 +23,10 @@ from ocelot_jax.data import augmentation
 from ocelot_jax.data.batches import eval_batches
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.evaluation import evaluator
-from ocelot_jax.inference import engines, loop
+from ocelot_jax.inference import engines, symmetries
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.inference.engine import Maps
+from ocelot_jax.inference.engines import exported, network, onnxruntime, openvino
 from ocelot_jax.interop.onnx_graph import alignment as onnx_alignment
 from ocelot_jax.interop.onnx_graph import to_onnx
 from ocelot_jax.interop.onnx_graph.graph import Graph
@@ -32,7 +34,7 @@ from ocelot_jax.models import alignment, factory
 from ocelot_jax.prediction import predictor
 from ocelot_jax.runs import loading
 
-OPEN = {'onnxruntime': engines.open_onnxruntime, 'openvino': engines.open_openvino}
+OPEN = {'onnxruntime': onnxruntime.open_graph, 'openvino': openvino.open_graph}
 # compiles in half the time
 QUICK = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 
@@ -53,7 +55,7 @@ class Reference:
         self.model = factory.create_model(self.config)
         self.variables = random_variables(self.model)
         self.batch = random_batch()
-        compute = jax.jit(functools.partial(loop.probabilities, self.model))
+        compute = jax.jit(functools.partial(network.probabilities, self.model))
         self.compute = compute.lower(self.variables, self.batch).compile(QUICK)
         self.probabilities = self.compute(self.variables, self.batch)
 
@@ -88,7 +90,7 @@ def test_engines_compute_what_jax_does(reference):
     cell = np.asarray(expected[0])
     assert (cell * (1 - cell)).mean() > 0.02  # else rounding would hide differences
     for program in OPEN:
-        engine = engines.create(program, reference.config, reference.variables)
+        engine = engines.create(program, reference.model, [reference.variables])
         assert_close(engine(batch), expected)
         if KINDS[reference.kind].get('context') != 'none' or 'mfovce' in reference.kind:
             # what is compared depends on places by more than it may differ
@@ -103,7 +105,7 @@ def test_engines_compute_what_jax_does(reference):
 
 
 def test_bfloat16_is_near(pred_to_inter2):
-    engine = engines.create('openvino-bf16', pred_to_inter2.config, pred_to_inter2.variables)
+    engine = engines.create('openvino-bf16', pred_to_inter2.model, [pred_to_inter2.variables])
     for found, expected in zip(
         engine(pred_to_inter2.batch), pred_to_inter2.probabilities, strict=True
     ):
@@ -131,7 +133,7 @@ def test_bfloat16_keeps_places():
     features[..., 600:760:4, :] = 1
     center, ratio = np.float32([[0.5, 0.6612]]), np.float32([0.25])
     graph = moving_graph('crop_upsample', features.shape, (256, 256), opened=False)
-    session = engines.open_openvino(graph, 'bf16')
+    session = openvino.open_graph(graph, 'bf16')
     [moved] = session.run({'features': features, 'center': center, 'ratio': ratio})
     move = jax.jit(alignment.crop_upsample, static_argnums=3)
     expected = move(np.moveaxis(features, 1, -1), center, ratio, (256, 256))
@@ -152,55 +154,38 @@ def moving_graph(way, shape, size, opened=True):
     return [start(model) for start in OPEN.values()] if opened else model
 
 
-class Reader:
-    """Stands for an exported network: it sees where it looks, by weights that know no symmetry."""
+class Stand(RampModel):
+    """Stands for a network that another program runs."""
 
-    def __init__(self, model, variables, start):
-        self.factor = variables['factor']
+    def __init__(self, model, variables, open_graph):
+        self.variables = variables
 
     def __call__(self, batch):
-        outputs = self.apply(None, augmentation.model_inputs(batch), train=False)
-        return tuple(np.asarray(jax.nn.softmax(x)) for x in outputs.values())
-
-    def apply(self, variables, batch, train):
-        height, width = batch['cell_image'].shape[1:3]
-        ramp = jnp.linspace(-1, 1, height)[:, None] * 2 + jnp.linspace(-1, 1, width)[None]
-        weights = jnp.stack([ramp, -ramp, 0.5 + 0 * ramp], -1) * self.factor
-        shift = (batch['center'] * jnp.array([3.0, 1.0])).sum(-1)[:, None, None, None]
-        cell = batch['cell_image'] * weights + shift * jnp.arange(3.0)
-        return {'cell': cell, 'tissue': batch['tissue_image'][..., :2] * ramp[..., None]}
+        outputs = self.apply(self.variables, augmentation.model_inputs(batch), train=False)
+        return Maps(*(np.asarray(jax.nn.softmax(x)) for x in outputs.values()))
 
 
-@pytest.fixture
-def factors(monkeypatch):
-    monkeypatch.setattr(engines, 'Exported', Reader)
-    return {'factor': np.float32([1.0, -0.5])}
-
-
-def test_several_networks_vote(factors):
-    batch = random_batch()
-    engine = engines.create('openvino', create_config('mfovce'), factors, ensemble=True)
-    each = [Reader(None, {'factor': factor}, None)(batch) for factor in factors['factor']]
+def test_several_networks_give_the_mean_and_symmetries_wrap_them(monkeypatch):
+    monkeypatch.setattr(exported, 'Exported', Stand)
+    batch, members = make_batch(), [{'weight': np.float32(w)} for w in (1.0, -0.5)]
+    each = [Stand(None, member, None)(batch) for member in members]
+    engine = engines.create('openvino', RampModel(), members)
     assert_close(engine(batch), [(one + other) / 2 for one, other in zip(*each, strict=True)])
+    symmetric = engines.create('openvino', RampModel(), members, test_time_augmentation=True)
+    assert_close(symmetric(batch), symmetries.average(engine)(batch), 1e-6)
+    assert np.abs(symmetric(batch).cell - engine(batch).cell).max() > 0.01
 
 
-def test_test_time_augmentation_is_that_of_jax(factors):
-    batch = random_batch()
-    config = create_config('pred-to-inter-2', test_time_augmentation=True)
-    engine = engines.create('onnxruntime', config, {'factor': np.float32(1)})
-
-    class Model(Reader):
-        def apply(self, variables, batch, train):
-            cell, tissue = super().apply(variables, batch, train).values()
-            return {'cell_logits': cell, 'tissue_logits': tissue}
-
-    model = Model(None, {'factor': np.float32(1)}, None)
-    expected = jax.jit(lambda b: loop.symmetric_probabilities(model, None, b))(batch)
-    assert_close(engine(batch), expected, 1e-5)
-    assert np.abs(engine(batch)[0] - model(batch)[0]).max() > 0.01
+def test_the_network_shares_a_tissue_patch_as_one_of_each():
+    engine = engines.create('xla', RampModel(), [ONE])
+    shared, apart = share_tissue(make_batch())
+    found, expected = engine(shared), engine(apart)
+    assert found.tissue.shape[0] == 2
+    np.testing.assert_allclose(found.cell, expected.cell, atol=1e-6)
+    np.testing.assert_allclose(np.repeat(found.tissue, 2, 0), expected.tissue, atol=1e-6)
 
 
-def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path, capsys):
+def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path):
     """What is written are the cells that JAX's probabilities hold."""
     config = create_config(
         'pred-to-inter-2',
@@ -209,16 +194,18 @@ def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path, capsys):
         detection__threshold=0.5,
     )
     run = make_run(tmp_path / 'run', config, variables=pred_to_inter2.variables)
-    evaluator.evaluate_run([run], engine='onnxruntime')
+    report = evaluator.evaluate_run([run], engine='onnxruntime')
     folder = run / 'evaluation/test-onnxruntime'
     assert 'mF1' in json.loads((folder / 'scores.json').read_text())['population']
-    assert str(folder) in capsys.readouterr().out
+    assert str(folder) in report.render()
     found = json.loads((folder / 'predictions.json').read_text())['points']
 
     pairs = open_source(config.data, 'test')
     [batch] = eval_batches(pairs, batch_size=3, max_cells=16)
     batch = {name: batch[name] for name in pred_to_inter2.batch}
-    cells = loop.Detector(config, 0.2)(pred_to_inter2.compute(pred_to_inter2.variables, batch)[0])
+    cells = Detector(config.detection, 0.2)(
+        pred_to_inter2.compute(pred_to_inter2.variables, batch)[0]
+    )
     expected = [
         [*map(int, cells.points[row, i]), int(cells.labels[row, i])]
         for row in range(3)
@@ -247,16 +234,16 @@ def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
     assert len(found[0]) > 4
 
 
-def test_unknown_engines_are_refused(pred_to_inter2):
+def test_unknown_engines_are_refused():
     with pytest.raises(ValueError, match="--engine: 'tvm'; want one of xla, onnxruntime, openv"):
-        engines.create('tvm', pred_to_inter2.config, pred_to_inter2.variables)
+        engines.create('tvm', RampModel(), [ONE])
 
 
 @pytest.mark.parametrize(
     ('name', 'package'), [('openvino-bf16', 'openvino'), ('openvino', 'onnx')]
 )
-def test_missing_programs_are_named(pred_to_inter2, monkeypatch, name, package):
+def test_missing_programs_are_named(monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, package, None)
     wanted = rf"--engine={name}: needs {package}, .*pip install 'ocelot_jax\[export\]'"
     with pytest.raises(ValueError, match=wanted):
-        engines.create(name, pred_to_inter2.config, pred_to_inter2.variables)
+        engines.create(name, RampModel(), [ONE])

@@ -12,7 +12,8 @@ from fake_runs import SMALL, make_run
 from random_networks import add_encoders, create_config, random_variables
 
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import exporting, loop
+from ocelot_jax.inference import exporting
+from ocelot_jax.inference.engines import network
 from ocelot_jax.interop.onnx_graph import to_onnx
 from ocelot_jax.models import factory
 
@@ -85,7 +86,7 @@ def test_differences_are_seen(variables, tmp_path, monkeypatch, fault):
     pairs = exporting.random_pairs(Patches(32, 0.5, 32, 2.0))
     [expected] = onnxruntime.InferenceSession(file).run(None, {'cell_image': pairs['cell_image']})
     expected[1, 20, 30, 2] += fault
-    monkeypatch.setattr(loop, 'probabilities', lambda *_: (expected, None))
+    monkeypatch.setattr(network, 'probabilities', lambda *_: (expected, None))
     found = exporting.compare(model, variables, file, pairs)
     np.testing.assert_allclose(found, fault, atol=1e-5)
 

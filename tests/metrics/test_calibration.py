@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelot_jax.metrics import calibration, matching
+from ocelot_jax.metrics.cells import Cells
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.integers(1, 20))
@@ -15,16 +16,15 @@ def test_precision_and_recall_are_those_of_each_threshold(seed, num_found, num_t
     points, true_points = rng.uniform(0, 40, (num_found, 2)), rng.uniform(0, 40, (num_true, 2))
     scores = rng.integers(1, 8, num_found) / 8  # with ties
     settings = {'distance': 6.0, 'num_classes': 1}
-    labels, true_labels = np.ones(num_found, int), np.ones(num_true, int)
-    match = matching.match_cells(points, labels, scores, true_points, true_labels, **settings)
+    found = Cells(points, np.ones(num_found, int), scores)
+    true = Cells.annotated(true_points, np.ones(num_true, int))
+    match = matching.match_cells(found, true, **settings)
     recall, precision = calibration.precision_recall(scores, match.pred_to_true >= 0, num_true)
     thresholds = np.unique(scores)[::-1]
     assert len(recall) == len(thresholds)
     for threshold, r, p in zip(thresholds, recall, precision, strict=True):
         kept = scores >= threshold
-        counts = matching.match_cells(
-            points[kept], labels[kept], scores[kept], true_points, true_labels, **settings
-        ).counts
+        counts = matching.match_cells(found[kept], true, **settings).counts
         assert r == pytest.approx(counts.tp[0] / num_true)
         assert p == pytest.approx(counts.tp[0] / kept.sum())
 

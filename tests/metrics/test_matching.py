@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
 
 NAMES = ('BC', 'TC')
 
@@ -48,11 +49,8 @@ def match(predictions, truths, distance, num_classes=2):
     predictions = np.array(predictions, np.float64).reshape(-1, 4)
     truths = np.array(truths, np.float64).reshape(-1, 3)
     return matching.match_cells(
-        predictions[:, :2],
-        predictions[:, 2].astype(int),
-        predictions[:, 3],
-        truths[:, :2],
-        truths[:, 2].astype(int),
+        Cells(predictions[:, :2], predictions[:, 2].astype(int), predictions[:, 3]),
+        Cells.annotated(truths[:, :2], truths[:, 2].astype(int)),
         distance=distance,
         num_classes=num_classes,
     )
@@ -145,10 +143,11 @@ def test_labels_beyond_the_classes_are_refused(predictions, truths, message):
 
 def test_arrays_of_different_length_are_refused():
     call = functools.partial(matching.match_cells, distance=5, num_classes=2)
-    with pytest.raises(ValueError, match='predictions: 2 scores, wanted 1'):
-        call([[0, 0]], [1], [0.5, 0.5], [], [])
-    with pytest.raises(ValueError, match='ground truth: 1 labels, wanted 2'):
-        call([], [], [], [[0, 0], [1, 1]], [1])
+    none = Cells.concatenate([])
+    with pytest.raises(ValueError, match='predictions: 1 points, 1 labels, 2 scores'):
+        call(Cells([[0, 0]], [1], [0.5, 0.5]), none)
+    with pytest.raises(ValueError, match='ground truth: 2 points, 1 labels, 2 scores'):
+        call(none, Cells([[0, 0], [1, 1]], [1], [1, 1]))
 
 
 @pytest.mark.parametrize('num_classes', [2, 3])

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from ocelot_jax.metrics import matching
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.viz import overlay
 
 NAMES = ('BC', 'TC')
 SIDE = 720  # Pixels of a patch in a picture.
 LEFT, RIGHT, TOP = 15, 750, 35  # Where the two patches begin.
-NOBODY = overlay.Marks(np.zeros((0, 2)), np.zeros(0, int))
+NOBODY = Cells.concatenate([])
 
 
 def draw(cell=100, tissue=200, **changes):
@@ -33,7 +34,8 @@ def draw(cell=100, tissue=200, **changes):
 
 
 def marks(*cells):
-    return overlay.Marks(np.array([c[:2] for c in cells], float), np.array([c[2] for c in cells]))
+    points, labels = np.array([c[:2] for c in cells], float), np.array([c[2] for c in cells])
+    return Cells.annotated(points, labels)
 
 
 def panels(picture):
@@ -57,12 +59,12 @@ def extent(mask):
 
 
 def test_cells_are_sorted_by_their_match():
-    pred, pred_labels = np.array([[10, 10], [50, 50], [52, 50], [80, 20]]), [1, 2, 2, 1]
-    true, true_labels = np.array([[11, 10], [50, 51], [80, 20]]), [1, 2, 2]
-    match = matching.match_cells(
-        pred, pred_labels, [0.9, 0.8, 0.7, 0.6], true, true_labels, distance=5, num_classes=2
-    )
-    verdict = overlay.judge(match, pred, pred_labels, true, true_labels)
+    pred = np.array([[10, 10], [50, 50], [52, 50], [80, 20]])
+    true = np.array([[11, 10], [50, 51], [80, 20]])
+    found = Cells(pred, np.array([1, 2, 2, 1]), np.array([0.9, 0.8, 0.7, 0.6]))
+    known = Cells.annotated(true, np.array([1, 2, 2]))
+    match = matching.match_cells(found, known, distance=5, num_classes=2)
+    verdict = overlay.judge(match, found, known)
     np.testing.assert_array_equal(verdict.matched.points, pred[:2])
     np.testing.assert_array_equal(verdict.matched.labels, [1, 2])
     np.testing.assert_array_equal(verdict.false.points, pred[2:])

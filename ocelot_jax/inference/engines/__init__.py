@@ -19,6 +19,7 @@ from ocelot_jax.io.errors import InputError
 
 if TYPE_CHECKING:  # loading them takes seconds, and flags are read before
     from ocelot_jax.inference.engine import Engine
+    from ocelot_jax.runs.loading import LoadedRuns
 
 # module here, its function from a model to a function from variables to an engine
 _FACTORIES = {
@@ -28,6 +29,23 @@ _FACTORIES = {
     'openvino-bf16': ('openvino', 'prepare_bf16'),
 }
 ENGINES = tuple(_FACTORIES)
+
+
+def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
+    """Makes an engine of trained runs, as their configuration wants it.
+
+    Args:
+        runs: one run, or several whose probabilities are averaged.
+        name: one of `ENGINES`.
+
+    Raises:
+        InputError: there is no such engine.
+        MissingPackageError: its program is not installed.
+    """
+    from ocelot_jax.models import factory
+
+    model = factory.create_model(runs.config)
+    return create(name, model, runs.variables, runs.config.test_time_augmentation)
 
 
 def create(
