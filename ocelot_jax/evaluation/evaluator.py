@@ -83,14 +83,13 @@ def evaluate_run(
     pairs = open_source(config.data, split)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
-    model = factory.create_model(config)
-    symmetric = config.test_time_augmentation
-    trained = engines.create(engine, model, loaded.variables, symmetric)
+    trained = engines.of_runs(loaded, engine)
     results = list(scoring.find_pairs(trained, pairs, config, pictured))
     table = scoring.tabulate(scoring.count(results, len(pairs), config), config)
     if untrained:
+        model = factory.create_model(config)
         initial = factory.init_variables(model, config.seed, pairs[0])
-        before = engines.create(engine, model, [initial], symmetric)
+        before = engines.create(engine, model, [initial], config.test_time_augmentation)
         scores = scoring.score_pairs(before, pairs, config)
         table['untrained'] = {'pairs': len(pairs), **scores}
 

@@ -1,4 +1,4 @@
-"""The one loop from batches to cells: of evaluation, tuning, and prediction of pairs and slides."""
+"""The one loop from batches to cells: for evaluation, tuning, and prediction."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator

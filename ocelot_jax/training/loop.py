@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.jax_utils
 import jax
 import ml_collections
 import numpy as np
@@ -16,7 +17,9 @@ from jax.experimental import multihost_utils
 
 from ocelot_jax.data.batches import device_batches, steps_per_epoch
 from ocelot_jax.data.sources import Record, Source, open_source
-from ocelot_jax.inference import loop
+from ocelot_jax.evaluation import scoring
+from ocelot_jax.inference import engines
+from ocelot_jax.inference.engine import Engine
 from ocelot_jax.interop import pretrained
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
@@ -61,7 +64,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list
     model = factory.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, cell_mpp)
-    predict = loop.create_predictor(config, cell_mpp)
+    prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
 
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(seeds.open_runs(config, workdir, source))
@@ -91,7 +94,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list
                 seeds.save(group, step, state, [None] * len(group))
                 raise SystemExit(0)
             scores = [
-                validate(predict, single, validation, config)
+                validate(prepare, single, validation, config)
                 for single in train_state.split(state, len(group))
             ]
             # told before it is saved: a run killed between the two tells it once more
@@ -131,7 +134,7 @@ def first_variables(
 
 
 def validate(
-    prepare: Callable[[Any], Engine],
+    prepare: Callable[[Sequence[Any]], Engine],
     state: TrainState,
     pairs: Source,
     config: ml_collections.ConfigDict,
@@ -139,12 +142,12 @@ def validate(
     """Scores of a replicated state on the validation split.
 
     Args:
-        prepare: makes an engine of variables.
+        prepare: from `engines.prepare`.
         state: the replicated state.
         pairs: the validation split.
         config: as `configs/default.py`.
     """
-    engine = prepare(flax.jax_utils.unreplicate(state.evaluated))
+    engine = prepare([flax.jax_utils.unreplicate(state.evaluated)])
     return scoring.score_pairs(engine, pairs, config)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ocelot_jax.evaluation import challenge
+from ocelot_jax.metrics.cells import Cells
 
 GOOD = {
     'type': 'Multiple points',
@@ -130,9 +131,9 @@ def test_absent_file_and_folder_are_told_apart(tmp_path):
 def test_written_file_has_the_organisers_form(tmp_path):
     path = tmp_path / 'p.json'
     images = [
-        (np.float32([[7.2, 0.4]]), np.int32([1]), np.float32([0.1])),
-        (np.zeros((0, 2), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32)),
-        (np.float32([[3, 5], [1022.6, 9]]), np.int32([2, 1]), np.float32([1, 0])),
+        Cells(np.float32([[7.2, 0.4]]), np.int32([1]), np.float32([0.1])),
+        Cells.concatenate([]),
+        Cells(np.float32([[3, 5], [1022.6, 9]]), np.int32([2, 1]), np.float32([1, 0])),
     ]
     challenge.write(path, images, num_classes=2)
     assert json.loads(path.read_text()) == {
@@ -144,7 +145,7 @@ def test_written_file_has_the_organisers_form(tmp_path):
         ],
         'version': {'major': 1, 'minor': 0},
     }
-    assert len(challenge.read(path, num_images=3, num_classes=2).labels) == 3
+    assert [len(cells) for cells in challenge.read(path, num_images=3, num_classes=2)] == [1, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,7 @@ def test_bad_cells_are_not_written(tmp_path, points, label, score, message):
     path = tmp_path / 'p.json'
     path.write_text('before')
     with pytest.raises(ValueError, match=message):
-        challenge.write(path, [(points, np.array([label]), np.array([score]))], num_classes=2)
+        cells = Cells(np.array(points), np.array([label]), np.array([score]))
+        challenge.write(path, [cells], num_classes=2)
     assert path.read_text() == 'before'
     assert os.listdir(tmp_path) == ['p.json']

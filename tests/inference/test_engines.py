@@ -18,6 +18,7 @@ from random_networks import (
     random_batch,
     random_variables,
 )
+from stub_models import ONE, RampModel, make_batch, share_tissue
 
 from ocelot_jax.data import augmentation
 from ocelot_jax.data.batches import eval_batches

@@ -12,13 +12,14 @@ All but the first need the `[export]` extra. Another engine is a module here and
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocelot_jax.io.errors import InputError
 
 if TYPE_CHECKING:  # loading them takes seconds, and flags are read before
     from ocelot_jax.inference.engine import Engine
+    from ocelot_jax.models.factory import Model
     from ocelot_jax.runs.loading import LoadedRuns
 
 # module here, its function from a model to a function from variables to an engine
@@ -49,7 +50,7 @@ def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
 
 
 def create(
-    name: str, model: Any, members: Sequence[Any], test_time_augmentation: bool = False
+    name: str, model: 'Model', members: Sequence[Any], test_time_augmentation: bool = False
 ) -> 'Engine':
     """Makes an engine for one network, or for the mean of several.
 
@@ -63,11 +64,25 @@ def create(
         InputError: there is no such engine.
         MissingPackageError: its program is not installed.
     """
+    return prepare(name, model, test_time_augmentation)(members)
+
+
+def prepare(
+    name: str, model: 'Model', test_time_augmentation: bool = False
+) -> Callable[[Sequence[Any]], 'Engine']:
+    """Makes the function from members to an engine, for networks whose variables change.
+
+    All its engines share one compilation. Arguments and errors are those of `create`.
+    """
     if name not in _FACTORIES:
         raise InputError(f'--engine: {name!r}; want one of {", ".join(ENGINES)}')
     from ocelot_jax.inference import ensembles, symmetries
 
     module, function = _FACTORIES[name]
     bind = getattr(importlib.import_module(f'{__name__}.{module}'), function)(model)
-    engine = ensembles.average([bind(variables) for variables in members])
-    return symmetries.average(engine) if test_time_augmentation else engine
+
+    def create_engine(members: Sequence[Any]) -> 'Engine':
+        engine = ensembles.average([bind(variables) for variables in members])
+        return symmetries.average(engine) if test_time_augmentation else engine
+
+    return create_engine
