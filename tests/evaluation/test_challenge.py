@@ -159,8 +159,8 @@ def test_written_file_has_the_organisers_form(tmp_path):
 def test_bad_cells_are_not_written(tmp_path, points, label, score, message):
     path = tmp_path / 'p.json'
     path.write_text('before')
+    cells = Cells(np.array(points), np.array([label]), np.array([score]))
     with pytest.raises(ValueError, match=message):
-        cells = Cells(np.array(points), np.array([label]), np.array([score]))
         challenge.write(path, [cells], num_classes=2)
     assert path.read_text() == 'before'
     assert os.listdir(tmp_path) == ['p.json']
