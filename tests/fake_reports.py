@@ -5,7 +5,7 @@ import importlib
 
 import numpy as np
 
-from ocelot_jax.data.pair_folder import PairFolder, as_record
+from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import outcomes, scoring
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
@@ -27,7 +27,7 @@ def make_config(name, source, seed=0, **changes):
 @functools.cache
 def read_pairs(source, split, cell_classes):
     folder = PairFolder(source, cell_classes=cell_classes).as_data_source(split)
-    return [as_record(folder[i]) for i in range(len(folder))]
+    return list(folder)
 
 
 def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False, records=True):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 import grain
 import numpy as np
 
-from ocelot_jax.data import pair_folder
 from ocelot_jax.data.sources import Record, Source
 from ocelot_jax.io.errors import InputError
 
@@ -207,7 +206,6 @@ def _example(record: Record, max_cells: int) -> Batch:
         of `cell_points` [P,2] f32 (x, y) and `cell_labels` [P] i32; `pair_id`, `slide_name`,
         `organ`.
     """
-    record = pair_folder.as_record(record)
     for name in _IMAGES:
         if record[name].shape[0] != record[name].shape[1]:
             raise InputError(

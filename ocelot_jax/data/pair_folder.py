@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ocelot_jax.data import release, validation
+from ocelot_jax.data import metadata, release, validation
 from ocelot_jax.io.errors import InputError
-
-split_name = release.split_name
 
 _FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
 _IMAGES = ('cell_image', 'tissue_image')
@@ -31,7 +29,7 @@ class PairFolder:
             `tissue_mask` and `cells`.
 
     Raises:
-        FileNotFoundError: if there is nothing at `path`.
+        MissingFileError: if there is nothing at `path`.
         InputError: if `path` is no such directory or zip, or its `metadata.json` cannot be read.
     """
 
@@ -46,7 +44,7 @@ class PairFolder:
         self.tissue_classes = tuple(tissue_classes)
         self._annotated = annotated
         self.files = release.Files(path)
-        self._metadata = release.read_metadata(self.files)
+        self._metadata = metadata.read_metadata(self.files)
         self._listed = {split: self._list(split) for split in release.SPLIT_FOLDERS}
         self._ids = {split: self._find_ids(split) for split in release.SPLIT_FOLDERS}
 
@@ -75,7 +73,7 @@ class PairFolder:
         split = self._existing(split)
         return PairSource(self, split, self._good_pairs(split))
 
-    def validate(self, splits: str | Iterable[str] | None = None):
+    def validate(self, splits: str | Iterable[str] | None = None) -> None:
         """Reads every file of the wanted splits.
 
         Args:
@@ -113,8 +111,12 @@ class PairFolder:
             }
             yield pair.pair_id, self.read(pair) | images
 
-    def read(self, pair: release.Pair) -> dict[str, Any]:
-        """One record, read and decoded; raises ValueError where a file is bad."""
+    def read(self, pair: metadata.Pair) -> dict[str, Any]:
+        """Reads and decodes one record.
+
+        Raises:
+            InputError: if a file is missing or bad.
+        """
         kinds = (*_IMAGES, 'tissue_mask') if self._annotated else _IMAGES
         contents = {kind: self.decode(kind, pair.split, pair.pair_id) for kind in kinds}
         if self._annotated:
@@ -130,7 +132,7 @@ class PairFolder:
             'tissue_mpp': np.float32(pair.tissue_mpp),
         }
 
-    def pairs(self, split: str) -> tuple[list[release.Pair], dict[str, str]]:
+    def pairs(self, split: str) -> tuple[list[metadata.Pair], dict[str, str]]:
         """Lists a split's pairs, and what is wrong with their files' names and metadata.
 
         Args:
@@ -148,7 +150,7 @@ class PairFolder:
                     problems[name] = f'{self.files.label(name)}: missing, for pair {pair_id}'
             try:
                 pairs.append(self._pair(split, pair_id, label))
-            except ValueError as error:
+            except InputError as error:
                 problems[f'{release.METADATA}/{pair_id}'] = str(error)
         return pairs, problems
 
@@ -201,21 +203,21 @@ class PairFolder:
         return sorted(ids)
 
     def _existing(self, split: str) -> str:
-        split = split_name(split)
+        split = release.split_name(split)
         if not self._ids[split]:
             held = ', '.join(f'{name} {count}' for name, count in self.splits.items())
             raise InputError(f'{self.path}: split {split!r} is empty; pairs found: {held or 0}')
         return split
 
-    def _good_pairs(self, split: str) -> list[release.Pair]:
+    def _good_pairs(self, split: str) -> list[metadata.Pair]:
         pairs, problems = self.pairs(split)
         validation.raise_first(problems)
         return pairs
 
-    def _pair(self, split: str, pair_id: str, label: str) -> release.Pair:
+    def _pair(self, split: str, pair_id: str, label: str) -> metadata.Pair:
         if pair_id not in self._metadata:
             raise InputError(f'{label}: no entry for pair {pair_id}, whose files are in {split!r}')
-        pair = release.parse_pair(pair_id, self._metadata[pair_id], label)
+        pair = metadata.parse_pair(pair_id, self._metadata[pair_id], label)
         if pair.split != split:
             raise InputError(
                 f"{label}: pair {pair_id}: 'subset' is {pair.split!r}; its files are in {split!r}"
@@ -227,7 +229,7 @@ class PairSource(Sequence):
     """Random access to the records of one split; made by `PairFolder.as_data_source`.
 
     May be pickled, and read from many threads and processes at once. Text fields are `str`,
-    numbers NumPy float32; see `as_record` for the form that TFDS gives to the same record.
+    numbers NumPy float32.
 
     Args:
         folder: the data set.
@@ -235,7 +237,7 @@ class PairSource(Sequence):
         pairs: the split's pairs, in order.
     """
 
-    def __init__(self, folder: PairFolder, split: str, pairs: Sequence[release.Pair]):
+    def __init__(self, folder: PairFolder, split: str, pairs: Sequence[metadata.Pair]):
         self._folder = folder
         self._split = split
         self._pairs = tuple(pairs)
@@ -254,29 +256,3 @@ class PairSource(Sequence):
     def __repr__(self) -> str:
         # Grain keeps a source's repr in its checkpoints and compares it on resuming.
         return f'PairSource({self._folder.path.name!r}, {self._split!r}, {len(self)} pairs)'
-
-
-def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
-    """Brings a record into one form, whichever source it is from.
-
-    `tfds.data_source` gives texts as bytes, numbers as Python floats and a sequence as a list of
-    NumPy scalars; `PairSource` gives texts as str and everything else as NumPy.
-
-    Args:
-        example: one item of `PairSource` or of `tfds.data_source`; may lack fields.
-
-    Returns:
-        The same fields as `PairSource` gives them.
-    """
-    record = dict(example)
-    for name in ('pair_id', 'slide_name', 'organ'):
-        if isinstance(record.get(name), bytes):
-            record[name] = record[name].decode()
-    for name in ('cell_mpp', 'tissue_mpp'):
-        if name in record:
-            record[name] = np.float32(record[name])
-    if 'cells' in record:
-        dtypes = {'x': np.float32, 'y': np.float32, 'label': np.int64}
-        cells = record['cells']
-        record['cells'] = {name: np.asarray(cells[name], dtypes[name]) for name in dtypes}
-    return record

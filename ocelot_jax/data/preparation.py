@@ -1,4 +1,4 @@
-"""Turns a data set's files into TFDS records: `python -m ocelot_jax.prepare ocelot`.
+"""Turns a data set's files into TFDS records.
 
 TFDS reads TFRecord as `tf.data` and ArrayRecord by random access, and prepares one of the two.
 This leaves both side by side, so that both ways work by name and with no import of ours:
@@ -12,6 +12,7 @@ The latter two, which training reads, need no TensorFlow. Without a `data_dir`, 
 """
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -19,10 +20,11 @@ import pkgutil
 import tempfile
 from collections.abc import Iterator
 
-from ocelot_jax import datasets
 from ocelot_jax.io.errors import InputError, MissingPackageError
 
 FORMATS = ('tfrecord', 'array_record')
+# where the builders are; found by name, because they import this room
+_DATASETS = 'ocelot_jax.datasets'
 _SUFFIX = '_dataset_builder'
 _INFO = 'dataset_info.json'
 
@@ -46,9 +48,9 @@ def prepare(
         The folder that holds the records of both formats.
 
     Raises:
-        FileNotFoundError: if the data must be downloaded by hand first.
+        MissingFileError: if the data must be downloaded by hand first.
         InputError: if there is no such data set, or one of its files is bad.
-        ImportError: if something must be written and TensorFlow is not installed.
+        MissingPackageError: if something must be written and TensorFlow is not installed.
     """
     builder = _builder(name, data_dir)
     if not (pathlib.Path(builder.data_dir) / _INFO).exists():
@@ -65,14 +67,17 @@ def builder_names() -> list[str]:
     """Names of the data sets that can be prepared, from the folders of `datasets/`."""
     return sorted(
         module.name
-        for module in pkgutil.iter_modules(datasets.__path__)
+        for module in pkgutil.iter_modules(importlib.import_module(_DATASETS).__path__)
         if module.ispkg and _has_builder(module.name)
     )
 
 
 def _has_builder(name: str) -> bool:
-    spec = importlib.util.find_spec(f'{datasets.__name__}.{name}.{name}{_SUFFIX}')
-    return spec is not None
+    return importlib.util.find_spec(_module(name)) is not None
+
+
+def _module(name: str) -> str:
+    return f'{_DATASETS}.{name}.{name}{_SUFFIX}'
 
 
 def _builder(name: str, data_dir: str | os.PathLike | None):
@@ -84,8 +89,7 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
     import tensorflow_datasets as tfds
 
     # Not registered: by name, TFDS shall find the prepared files and both their formats.
-    module = f'{datasets.__name__}.{dataset}.{dataset}{_SUFFIX}'
-    builder_cls = tfds.core.community.builder_cls_from_module(module)
+    builder_cls = tfds.core.community.builder_cls_from_module(_module(dataset))
     configs = [known.name for known in builder_cls.BUILDER_CONFIGS]
     if config and config not in configs:
         known = ', '.join(f'{dataset}/{each}' for each in configs) or dataset
@@ -95,13 +99,13 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
     return builder_cls(data_dir=data_dir, config=config or None)
 
 
-def _require_tensorflow():
+def _require_tensorflow() -> None:
     if importlib.util.find_spec('tensorflow') is None:
         raise MissingPackageError(
             'TensorFlow is not installed, which preparing a data set needs (reading one does '
             "not): pip install 'ocelot_jax[datasets]'"
         )
-    # Its greetings tell nothing about the data.
+    # TensorFlow's log of how it starts tells nothing about the data.
     for variable, value in (('TF_CPP_MIN_LOG_LEVEL', '2'), ('TF_ENABLE_ONEDNN_OPTS', '0')):
         os.environ.setdefault(variable, value)
     import tensorflow as tf
@@ -111,7 +115,7 @@ def _require_tensorflow():
         tf.config.set_visible_devices([], 'GPU')
 
 
-def _download_and_prepare(builder, manual_dir: str | os.PathLike | None):
+def _download_and_prepare(builder, manual_dir: str | os.PathLike | None) -> None:
     import tensorflow_datasets as tfds
 
     config = tfds.download.DownloadConfig(
@@ -143,7 +147,7 @@ def _shards(builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.P
             yield pathlib.Path(old), pathlib.Path(new)
 
 
-def _add_format(builder, file_format: str):
+def _add_format(builder, file_format: str) -> None:
     """Writes a prepared data set's records once more in another format, beside the first.
 
     TFDS's own `convert_format` reads no ArrayRecord, and does not announce the new format where

@@ -1,15 +1,16 @@
-"""Pairs robbed of their large field of view, for the data set's ablation (Sec. 6.4, Table 7)."""
+"""The ablation without the large field of view (Sec. 6.4, Table 7).
+
+The tissue branch sees the cell patch, with the tissue labels of that region.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ocelot_jax.data.pair_folder import as_record
-
 
 class SmallFieldOfView:
-    """A data source whose tissue patches show no more than the cell patches.
+    """A data source whose tissue patches have the field of view of its cell patches.
 
     Args:
         source: random access to records of pairs.
@@ -22,22 +23,18 @@ class SmallFieldOfView:
         return len(self._source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return narrow(as_record(self._source[index]))
-
-    def __repr__(self) -> str:
-        # Grain keeps a source's repr in its checkpoints and compares it on resuming
-        return f'SmallFieldOfView({self._source!r})'
+        return narrow(self._source[index])
 
 
 def narrow(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts the cell patch, with the tissue label of its region, in the tissue patch's place.
+    """Replaces the tissue patch of a record by the cell patch.
 
     Args:
-        record: one pair, as `datasets.pair_folder.as_record` gives it.
+        record: one pair.
 
     Returns:
-        The same, but `tissue_image` is `cell_image`, `tissue_mask` [H,W,1] the nearest label at
-        each of its pixels, and `center` and `tissue_mpp` say so.
+        The same, but `tissue_image` is `cell_image`, `tissue_mask` [H,W,1] the tissue class at the
+        middle of each of its pixels, `center` (0.5, 0.5) and `tissue_mpp` `cell_mpp`.
     """
     cell, mask = record['cell_image'], record['tissue_mask']
     cell_um = float(record['cell_mpp']) * np.array(cell.shape[:2])

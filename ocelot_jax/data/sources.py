@@ -1,6 +1,6 @@
-"""Where the pairs of a configuration come from: random access to the records of a split.
+"""Opens the pairs that a configuration names: random access to the records of a split.
 
-Never imports TensorFlow to read.
+Reading never imports TensorFlow; preparing a TFDS data set for the first time does.
 """
 
 import pathlib
@@ -9,20 +9,73 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import ml_collections
+import numpy as np
 import tensorflow_datasets as tfds
 
-from ocelot_jax.data import pair_folder, preparation, small_field_of_view
+from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.data.release import split_name
+from ocelot_jax.data.small_field_of_view import SmallFieldOfView
 from ocelot_jax.io.errors import InputError
 
 Record = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """Random access to the records of one split."""
+    """Random access to the records of one split, which `as_record` describes."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+class TfdsSource:
+    """The records of a split of a TFDS data set.
+
+    Args:
+        source: of `tfds.core.DatasetBuilder.as_data_source`.
+
+    Attributes:
+        cell_classes: names of the cell classes 1, 2, ...
+    """
+
+    def __init__(self, source: Any):
+        self._source = source
+        self.cell_classes = tuple(source.dataset_info.features['cells']['label'].names[1:])
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        return as_record(self._source[index])
+
+
+def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Brings what `tfds.data_source` gives into the form in which `PairFolder` gives records.
+
+    TFDS gives texts as bytes, numbers as Python floats and a sequence as a list of NumPy scalars.
+
+    Args:
+        example: one item of `tfds.data_source`; may lack fields.
+
+    Returns:
+        `pair_id`, `slide_name` and `organ` as str; `cell_image` and `tissue_image` [H,W,3] uint8;
+        `tissue_mask` [H,W,1] uint8, classes from 0, 255 unknown; `cells`: `x` and `y` [n] float32,
+        pixels of the cell patch with centers at integers, and `label` [n] int64, 1..K; `center`
+        [2] float32, the relative (x, y) of the cell patch's center in the tissue patch;
+        `cell_mpp` and `tissue_mpp` float32, micrometres per pixel.
+    """
+    record = dict(example)
+    for name in ('pair_id', 'slide_name', 'organ'):
+        if isinstance(record.get(name), bytes):
+            record[name] = record[name].decode()
+    for name in ('cell_mpp', 'tissue_mpp'):
+        if name in record:
+            record[name] = np.float32(record[name])
+    if 'cells' in record:
+        dtypes = {'x': np.float32, 'y': np.float32, 'label': np.int64}
+        cells = record['cells']
+        record['cells'] = {name: np.asarray(cells[name], dtypes[name]) for name in dtypes}
+    return record
 
 
 def splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
@@ -41,23 +94,20 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
         config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
             through before this returns, or else a TFDS name such as 'ocelot' or
             'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
-            `large_fov`, where it is there and false, takes the cell patches for tissue
-            patches too. `cell_classes` and `tissue_classes` name the classes of a directory or
-            zip.
+            `cell_classes` and `tissue_classes` name the classes of a directory or zip. Without
+            `large_fov` the tissue patches show the field of view of the cell patches.
         split: 'train', 'validation' (or 'val') or 'test'.
 
     Returns:
         Random access to the split's records.
 
     Raises:
-        FileNotFoundError: if `source` is a path, and there is nothing.
+        MissingFileError: if `source` is a path, and there is nothing.
         InputError: if the source is unknown, or its data are bad.
     """
-    split = pair_folder.split_name(split)
+    split = split_name(split)
     source = _open_source(config, split)
-    return (
-        source if config.get('large_fov', True) else small_field_of_view.SmallFieldOfView(source)
-    )
+    return source if config.large_fov else SmallFieldOfView(source)
 
 
 def _open_source(config: ml_collections.ConfigDict, split: str) -> Source:
@@ -84,7 +134,7 @@ def _open_tfds(name: str, split: str) -> Source:
             f'config.data.source: {name!r} has no split {split!r}; it has '
             f'{", ".join(sorted(builder.info.splits))}'
         )
-    return builder.as_data_source(split=split)
+    return TfdsSource(builder.as_data_source(split=split))
 
 
 def _open_builder(name: str) -> tfds.core.DatasetBuilder:

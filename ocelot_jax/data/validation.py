@@ -6,9 +6,9 @@ import functools
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ocelot_jax.data import release
+from ocelot_jax.data import metadata, release
 from ocelot_jax.io.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ Size = tuple[int, int]  # (width, height)
 _IMAGES = ('cell_image', 'tissue_image')
 
 
-def raise_first(problems: Mapping[str, str]):
-    """Raises ValueError with the first problem by sorted key, and how many more there are."""
+def raise_first(problems: Mapping[str, str]) -> None:
+    """Raises InputError with the first problem by sorted key, and how many more there are."""
     if not problems:
         return
     others = len(problems) - 1
@@ -29,7 +29,7 @@ def raise_first(problems: Mapping[str, str]):
 
 
 def split_problems(
-    folder: 'PairFolder', split: str, pair_ids: Sequence[str], pairs: Sequence[release.Pair]
+    folder: 'PairFolder', split: str, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]
 ) -> dict[str, str]:
     """Reads every file of a split and tells what is wrong with them.
 
@@ -63,8 +63,10 @@ def _most_common(sizes: Iterable[Size | None]) -> Size | None:
     return counted[0][0] if counted else None
 
 
-def _decode(folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Size | None = None):
-    """Decodes a file, unless it is missing, which the listing tells already."""
+def _decode(
+    folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Size | None = None
+) -> Any:
+    """Decodes a file; None if it is missing, which the listing tells already."""
     name = release.pair_files(split, pair_id)[kind]
     return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
 
@@ -78,7 +80,7 @@ def _measure(
         try:
             image = _decode(folder, kind, split, pair_id)
             sizes[kind] = image if image is None else image.shape[1::-1]
-        except ValueError as error:
+        except InputError as error:
             problems[release.pair_files(split, pair_id)[kind]] = str(error)
     return problems, sizes
 
@@ -96,7 +98,7 @@ def _check_annotations(
     """
     names, problems = release.pair_files(split, pair_id), {}
 
-    def blame(kind, found, wanted, whose):
+    def blame(kind: str, found: Size, wanted: Size, whose: str) -> None:
         label = folder.files.label(names[kind])
         problems[names[kind]] = (
             f'{label}: size is {_text(found)}; want {_text(wanted)}, as {whose}'
@@ -107,20 +109,20 @@ def _check_annotations(
             blame(kind, sizes[kind], usual[kind], "the split's other patches")
     try:
         _decode(folder, 'cells', split, pair_id, usual['cell_image'] or (math.inf, math.inf))
-    except ValueError as error:
+    except InputError as error:
         problems[names['cells']] = str(error)
     try:
         mask = _decode(folder, 'tissue_mask', split, pair_id)
         size, tissue = sizes['tissue_image'], usual['tissue_image']
         if mask is not None and size and size == tissue != mask.shape[1::-1]:
             blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
-    except ValueError as error:
+    except InputError as error:
         problems[names['tissue_mask']] = str(error)
     return problems
 
 
 def _center_problem(
-    folder: 'PairFolder', pair: release.Pair, sizes: Mapping[str, Size]
+    folder: 'PairFolder', pair: metadata.Pair, sizes: Mapping[str, Size]
 ) -> dict[str, str]:
     """Tells where the cell patch would reach out of the tissue patch."""
     where = f'{folder.files.label(release.METADATA)}: pair {pair.pair_id}'

@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from ocelot_jax.data.pair_folder import split_name
+from ocelot_jax.data.release import split_name
 from ocelot_jax.data.sources import open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes, pictures, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table

@@ -10,7 +10,8 @@ import os
 
 import numpy as np
 
-from ocelot_jax.data.pair_folder import PairFolder, split_name
+from ocelot_jax.data.pair_folder import PairFolder
+from ocelot_jax.data.release import split_name
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching

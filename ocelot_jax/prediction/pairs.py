@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ocelot_jax.data import images, pair_folder, release
+from ocelot_jax.data import images, pair_folder
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.inference import loop, prefetch
@@ -124,7 +124,7 @@ def challenge_pairs(folder: Path) -> Pairs:
             raise InputError(f'{path}: record {index} is a {type(entry).__name__}; want an object')
         # what no prediction needs may be missing
         known = {'slide_name': '', 'organ': '', **entry, 'subset': 'test'}
-        pair = release.parse_pair(str(index), known, str(path))
+        pair = metadata.parse_pair(str(index), known, str(path))
         record = {
             'cell_image': stacks['cell'][index],
             'tissue_image': stacks['tissue'][index],

@@ -26,7 +26,7 @@ from pathlib import Path
 import jax
 from absl import logging
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import pair_folder, release
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import engines, loop
 from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
@@ -139,7 +139,7 @@ def _pair_sets(
         yield CHALLENGE_FILE, pairs.challenge_pairs(source)
     elif source.suffix == '.zip' or _holds_pairs(source):
         splits = pair_folder.PairFolder(source, annotated=False).splits
-        for split in [pair_folder.split_name(options.split)] if options.split else splits:
+        for split in [release.split_name(options.split)] if options.split else splits:
             yield split, pairs.folder_pairs(source, split)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ocelot_jax.data.pair_folder import split_name
+from ocelot_jax.data.release import split_name
 from ocelot_jax.io import text_table
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ocelot_jax.data.pair_folder import as_record
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
@@ -103,7 +102,7 @@ class Drawer:
 
     def draw(self, index: int) -> Picture:
         """Draws a pair by its line in `pairs.csv`: tissue left, cells right."""
-        pair = as_record(self._source[index])
+        pair = self._source[index]
         pair_id = str(self.pairs.ids[index])
         if pair['pair_id'] != pair_id:
             raise InputError(

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_release
 from PIL import Image
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import release
 from ocelot_jax.data.pair_folder import PairFolder
 
 CELL = 'images/train/cell/001.jpg'
@@ -313,5 +313,5 @@ def test_half_a_zip(folder, tmp_path):
 
 def test_split_name_refuses():
     with pytest.raises(ValueError) as error:
-        pair_folder.split_name('valid')
+        release.split_name('valid')
     one_line(error, "'valid'", "'validation'", "'val'")

@@ -1,20 +1,13 @@
 """Batches: what is in them, that none is lost or doubled, and that they can be had again."""
 
-import io
 import itertools
-import subprocess
-import sys
 
 import hypothesis
-import ml_collections
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
+from fake_pairs import FakeSource
 from hypothesis import strategies as st
-from ocelot_jax.datasets import features
-from PIL import Image
 
-from ocelot_jax.data import pair_folder, preparation, sources
 from ocelot_jax.data.batches import (
     device_batches,
     eval_batches,
@@ -22,41 +15,8 @@ from ocelot_jax.data.batches import (
     steps_per_epoch,
     train_batches,
 )
-from ocelot_jax.data.sources import open_source
 
 MAX_CELLS = 5
-
-
-class FakeSource:
-    """Records whose content tells their row: row i holds i % 4 cells."""
-
-    def __init__(self, length, size=4):
-        self.length = length
-        self.size = size
-
-    def __len__(self):
-        return self.length
-
-    def __getitem__(self, row):
-        if not 0 <= row < self.length:
-            raise IndexError(row)
-        cells = row % 4
-        return {
-            'pair_id': f'{row:03d}',
-            'slide_name': f'slide-{row:03d}',
-            'organ': 'kidney',
-            'cell_image': np.full((self.size, self.size, 3), row, np.uint8),
-            'tissue_image': np.full((6, 6, 3), 100 + row, np.uint8),
-            'tissue_mask': np.full((6, 6, 1), row % 2, np.uint8),
-            'cells': {
-                'x': np.arange(cells, dtype=np.float32) + row,
-                'y': np.arange(cells, dtype=np.float32) + 0.5,
-                'label': np.arange(cells, dtype=np.int64) % 2 + 1,
-            },
-            'center': np.array([0.25, row / 100], np.float32),
-            'cell_mpp': np.float32(0.2),
-            'tissue_mpp': np.float32(0.8),
-        }
 
 
 class MixedSource(FakeSource):
@@ -283,136 +243,3 @@ def test_errors_are_one_line_that_says_where(action, words):
     message = str(raised.value)
     assert '\n' not in message
     assert all(word in message for word in words), message
-
-
-def data_config(source):
-    return ml_collections.ConfigDict(
-        {'source': str(source), 'cell_classes': ('BC', 'TC'), 'tissue_classes': ('BG', 'CA')}
-    )
-
-
-@pytest.mark.parametrize('split', ['val', 'validation'])
-def test_open_folder(release_folder, split):
-    source = open_source(data_config(release_folder), split)
-    expected = pair_folder.PairFolder(release_folder).as_data_source('validation')
-    assert len(source) == len(expected) == 2
-    np.testing.assert_array_equal(source[0]['cell_image'], expected[0]['cell_image'])
-
-
-def test_open_reads_a_folder_through(release_folder):
-    image = sorted((release_folder / 'images/train/cell').iterdir())[-1]
-    image.write_bytes(image.read_bytes()[:100])
-    with pytest.raises(ValueError, match=image.name):
-        open_source(data_config(release_folder), 'train')
-
-
-@pytest.mark.parametrize('source', ['./missing', '../missing', '/missing', 'missing.zip'])
-def test_missing_path_is_not_taken_for_a_name(source):
-    with pytest.raises(FileNotFoundError, match='missing'):
-        open_source(data_config(source), 'train')
-
-
-@pytest.mark.parametrize('source', ['ocelott', 'my/own/pairs', 'my pairs', 'ocelott/small'])
-def test_unknown_name_lists_what_is_known(source):
-    with pytest.raises(ValueError) as raised:
-        open_source(data_config(source), 'train')
-    message = str(raised.value)
-    assert '\n' not in message
-    assert 'config.data.source' in message
-    assert repr(source) in message
-    assert 'ocelot, ocelot_synthetic' in message
-
-
-def encoded(image):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, 'PNG')
-    file.seek(0)
-    return file
-
-
-def tiny_builder(data_dir):
-    """Makes a TFDS data set of three records, which may be written without TensorFlow."""
-
-    class Tiny(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version('1.0.0')
-        pkg_dir_path = tfds.core.Path(data_dir)
-
-        def _info(self):
-            return tfds.core.DatasetInfo(
-                builder=self, features=features.pair_features(image_format='png')
-            )
-
-        def _split_generators(self, dl_manager):
-            return {'train': self._generate_examples()}
-
-        def _generate_examples(self):
-            source = FakeSource(3)
-            for row in range(3):
-                record = source[row]
-                cells = zip(*record['cells'].values(), strict=True)
-                images = {
-                    'cell_image': encoded(record['cell_image']),
-                    'tissue_image': encoded(record['tissue_image']),
-                    'tissue_mask': encoded(record['tissue_mask'][..., 0]),
-                }
-                cells = [dict(zip(('x', 'y', 'label'), cell, strict=True)) for cell in cells]
-                yield row, {**record, **images, 'cells': cells}
-
-    return Tiny(data_dir=data_dir, file_format='array_record')
-
-
-@pytest.fixture
-def tfds_dir(tmp_path):
-    with tfds.core.registered.skip_registration():
-        builder = tiny_builder(tmp_path)
-    builder.download_and_prepare()
-    return tmp_path
-
-
-READ_WITHOUT_TENSORFLOW = """
-import importlib.machinery, sys
-find = importlib.machinery.PathFinder.find_spec
-importlib.machinery.PathFinder.find_spec = staticmethod(
-    lambda name, *rest: None if name.partition('.')[0] == 'tensorflow' else find(name, *rest)
-)
-import ml_collections
-from ocelot_jax.data import batches, sources
-try:
-    import tensorflow
-except ModuleNotFoundError:
-    print('no tensorflow')
-source = sources.open_source(ml_collections.ConfigDict({'source': 'tiny'}), 'train')
-[batch] = batches.eval_batches(source, batch_size=3, max_cells=5)
-order = batch['cell_image'][:, 0, 0, 0].tolist()
-print(sorted(order), [int(batch['cell_count'][order.index(row)]) for row in range(3)])
-"""
-
-
-def test_prepared_set_is_read_by_name_without_tensorflow(tfds_dir):
-    result = subprocess.run(
-        [sys.executable, '-c', READ_WITHOUT_TENSORFLOW],
-        env={'TFDS_DATA_DIR': str(tfds_dir), 'PATH': '', 'HOME': str(tfds_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ['no tensorflow', '[0, 1, 2] [0, 1, 2]']
-
-
-def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
-    prepared = []
-    monkeypatch.setattr(preparation, 'builder_names', lambda: ['tiny'])
-    monkeypatch.setattr(preparation, 'prepare', prepared.append)
-    builders = iter([None, tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))])
-    monkeypatch.setattr(sources, '_prepared_builder', lambda name: next(builders))
-    source = open_source(data_config('tiny'), 'train')
-    assert prepared == ['tiny']
-    assert len(source) == 3
-
-
-def test_tfds_set_without_the_split(tfds_dir, monkeypatch):
-    builder = tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))
-    monkeypatch.setattr(sources, '_prepared_builder', lambda name: builder)
-    with pytest.raises(ValueError, match=r"config\.data\.source: 'tiny' has no split 'test'"):
-        open_source(data_config('tiny'), 'test')

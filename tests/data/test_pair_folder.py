@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from skimage import io as skimage_io
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import release
 from ocelot_jax.data.pair_folder import PairFolder
 
 
@@ -115,7 +115,7 @@ def test_pairs_come_sorted_by_id(release_folder, tmp_path):
     [('train', 'train'), ('val', 'validation'), ('validation', 'validation'), ('test', 'test')],
 )
 def test_split_name(name, wanted, release_folder):
-    assert pair_folder.split_name(name) == wanted
+    assert release.split_name(name) == wanted
     folder = PairFolder(release_folder)
     assert len(folder.as_data_source(name)) == folder.splits[wanted]
 
@@ -194,24 +194,6 @@ def test_other_files_are_no_pairs(release_folder):
     folder = PairFolder(release_folder)
     folder.validate()
     assert folder.splits['train'] == 2
-
-
-def test_as_record_brings_both_forms_together(release_folder):
-    record = PairFolder(release_folder).as_data_source('train')[0]
-    as_tfds_gives_it = dict(
-        record,
-        pair_id=record['pair_id'].encode(),
-        organ=record['organ'].encode(),
-        slide_name=record['slide_name'].encode(),
-        cell_mpp=float(record['cell_mpp']),
-        tissue_mpp=float(record['tissue_mpp']),
-        cells={name: list(values) for name, values in record['cells'].items()},
-    )
-    for example in (record, as_tfds_gives_it):
-        got = pair_folder.as_record(example)
-        np.testing.assert_equal(got, record)
-        assert got['cells']['x'].dtype == np.float32
-        assert type(got['cell_mpp']) is np.float32
 
 
 def test_encoded_examples_keep_the_jpeg_bytes(release_folder):

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from conftest import make_release
 
 from ocelot_jax.data import preparation
+from ocelot_jax.io.errors import InputError
 
 # A finder of modules to which TensorFlow is not installed.
 NO_TENSORFLOW = """
@@ -119,8 +120,8 @@ def read_both(builder, split):
 def test_data_source_without_tensorflow(prepared, tmp_path):
     code = NO_TENSORFLOW + textwrap.dedent("""
         import tensorflow_datasets as tfds
-        from ocelot_jax import prepare
-        print(prepare.prepare('ocelot'))
+        from ocelot_jax.data import preparation
+        print(preparation.prepare('ocelot'))
         source = tfds.builder('ocelot').as_data_source('train')
         print(sorted(source[i]['pair_id'].decode() for i in range(len(source))))
         print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])
@@ -132,8 +133,9 @@ def test_data_source_without_tensorflow(prepared, tmp_path):
 
 def test_without_tensorflow_one_line_tells_how_to_prepare(tmp_path):
     code = NO_TENSORFLOW + textwrap.dedent("""
-        from ocelot_jax import prepare
-        sys.exit(prepare.main(['ocelot', '--data_dir=data']))
+        import runpy
+        sys.argv = ['prepare', 'ocelot', '--data_dir=data']
+        runpy.run_module('ocelot_jax.prepare', run_name='__main__')
         """)
     done = run(code, tmp_path)
     assert done.returncode == 1
@@ -207,32 +209,26 @@ def test_builder_names():
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'status', 'fragments'),
+    ('name', 'manual_dir', 'fragments'),
     [
-        (['mnist'], 1, ["'mnist'", 'ocelot']),
-        (['../ocelot'], 1, ["'../ocelot'"]),
-        (['ocelot/large'], 1, ["'ocelot/large'", 'want one of ocelot']),
-        (['ocelot_synthetic/huge'], 1, ["'ocelot_synthetic/huge'", 'ocelot_synthetic/small']),
-        (['ocelot', '--manual_dir=nowhere'], 1, ['nowhere', 'zenodo.org/records/8417503']),
-        (['ocelot', '--manual_dir=broken'], 1, ['001.jpg', 'truncated']),
-        ([], 2, ['name', '--help']),
-        (['ocelot', '--size=3'], 2, ['--size=3', '--help']),
+        ('mnist', None, ["'mnist'", 'want one of carp, ocelot']),
+        ('../ocelot', None, ["'../ocelot'"]),
+        ('ocelot/large', None, ["'ocelot/large'", 'want one of ocelot']),
+        ('ocelot_synthetic/huge', None, ["'ocelot_synthetic/huge'", 'ocelot_synthetic/small']),
+        ('ocelot', 'nowhere', ['nowhere', 'zenodo.org/records/8417503']),
+        ('ocelot', 'broken', ['001.jpg', 'truncated']),
     ],
 )
-def test_errors_are_one_line(arguments, status, fragments, tmp_path, monkeypatch, capfd):
+def test_errors_are_one_line(name, manual_dir, fragments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
     image = make_release(tmp_path / 'broken') / 'images/train/cell/001.jpg'
     image.write_bytes(image.read_bytes()[:900])
-    try:
-        got = preparation.main([*arguments, '--data_dir=data'])
-    except SystemExit as error:
-        got = error.code
-    assert got == status
-    lines = [line for line in capfd.readouterr().err.split('\n') if 'ocelot_jax.prepare' in line]
-    assert len(lines) == 1
+    with pytest.raises(InputError) as error:
+        preparation.prepare(name, 'data', manual_dir)
+    message = str(error.value)
+    assert '\n' not in message
     for fragment in fragments:
-        assert fragment in lines[0]
+        assert fragment in message
     assert not list((tmp_path / 'data').rglob('*record*'))
 
 

@@ -10,7 +10,8 @@ from ocelot_jax.datasets.carp.carp_dataset_builder_test import CarpTest as CarpT
 from ocelot_jax.datasets.ocelot_synthetic import tissue
 from skimage import color
 
-from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.data import pair_folder, preparation, sources
+from ocelot_jax.io.errors import InputError, MissingFileError
 
 CLASSES = ('TC-', 'TC+')
 GEOMETRY = tissue.Geometry(size=128, cell_mpp=0.5)
@@ -37,7 +38,7 @@ def test_same_records_as_the_folder(carp, builder):
         wanted = {record['pair_id']: record for record in folder.as_data_source(split)}
         # a builder of its own: reading at random turns another one's format over
         loaded = list(tfds.as_numpy(tfds.builder_from_directory(carp[1]).as_dataset(split)))
-        source = [pair_folder.as_record(example) for example in builder.as_data_source(split)]
+        source = list(sources.TfdsSource(builder.as_data_source(split)))
         assert len(wanted) == len(loaded) == len(source)
         for one, other in zip(source, loaded, strict=True):
             np.testing.assert_equal(one, wanted[one['pair_id']])
@@ -52,7 +53,7 @@ def test_class_names_follow_the_labels(builder):
 def test_label_2_is_positive(builder):
     """Around positive cells there is more brown (DAB) than around negative ones."""
     brown = {1: [], 2: []}
-    for record in map(pair_folder.as_record, builder.as_data_source('train')):
+    for record in sources.TfdsSource(builder.as_data_source('train')):
         dab = color.rgb2hed(record['cell_image'])[..., 2]
         for x, y, label in zip(*record['cells'].values(), strict=True):
             rows, columns = (slice(max(int(v) - 10, 0), int(v) + 11) for v in (y, x))
@@ -71,23 +72,23 @@ def test_builds_from_a_zip(carp, tmp_path):
     }  # fmt: skip
 
 
-def test_bad_label_is_told_before_anything_is_written(carp, tmp_path, capsys):
+def test_bad_label_is_told_before_anything_is_written(carp, tmp_path):
     release = shutil.copytree(carp[0], tmp_path / 'manual/carp')
     (release / 'annotations/val/cell/004.csv').write_text('1,2,3\n')
-    arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert preparation.main(['carp', *arguments]) == 1
-    text = capsys.readouterr().err.splitlines()[-1]
-    assert f'{release}/annotations/val/cell/004.csv: line 1: label is 3; want one of 1..2' in text
+    wanted = f'{release}/annotations/val/cell/004.csv: line 1: label is 3; want one of 1..2'
+    with pytest.raises(InputError, match=wanted):
+        preparation.prepare('carp', tmp_path / 'data', tmp_path / 'manual')
     assert not list((tmp_path / 'data').rglob('*record*'))
 
 
 @pytest.mark.parametrize('held', [None, 'ocelot2023_v1.0.1.zip'])
-def test_missing_data_are_told_in_one_line(held, tmp_path, capsys):
+def test_missing_data_are_told_in_one_line(held, tmp_path):
     (tmp_path / 'manual').mkdir()
     if held:
         (tmp_path / 'manual' / held).write_text('')
-    arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert preparation.main(['carp', *arguments]) == 1
-    text = capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(MissingFileError) as error:
+        preparation.prepare('carp', tmp_path / 'data', tmp_path / 'manual')
+    text = str(error.value)
+    assert '\n' not in text
     for fragment in (str(tmp_path / 'manual'), 'internal to their owners', 'carp.zip', 'OCELOT'):
         assert fragment in text

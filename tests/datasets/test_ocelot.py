@@ -14,7 +14,7 @@ from ocelot_jax.datasets.ocelot import ocelot_dataset_builder
 from ocelot_jax.datasets.ocelot.ocelot_dataset_builder_test import OcelotTest as OcelotTest
 from PIL import Image
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import sources
 from ocelot_jax.data.pair_folder import PairFolder
 
 
@@ -49,7 +49,7 @@ def test_same_records_as_the_folder(built):
         examples = list(builder.as_data_source(split))
         assert {example['pair_id'].decode() for example in examples} == set(wanted)
         for example in examples:
-            got = pair_folder.as_record(example)
+            got = sources.as_record(example)
             record = wanted[got['pair_id']]
             np.testing.assert_equal(got, record)
             assert kinds(got) == kinds(record)

@@ -28,7 +28,7 @@ from tiger_release import (
     write_tiger,
 )  # fmt: skip
 
-from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.data import preparation, sources
 
 CLASSES = {0: 255, 1: 0, 2: 1, 3: 0, 4: 0, 5: 0, 6: 1, 7: 0}
 
@@ -118,7 +118,7 @@ def read(data_dir):
     """All records, by split."""
     held = tfds.builder_from_directory(data_dir / 'tiger/1.0.0')
     return {
-        split: [pair_folder.as_record(example) for example in held.as_data_source(split)]
+        split: [sources.as_record(example) for example in held.as_data_source(split)]
         for split in held.info.splits
     }
 
@@ -279,7 +279,7 @@ def test_both_formats_hold_the_same(tiger, built_splits):
     for split, own in built_splits.items():
         loaded = list(tfds.as_numpy(held.as_dataset(split)))
         for one, other in zip(loaded, own, strict=True):
-            np.testing.assert_equal(pair_folder.as_record(one), other)
+            np.testing.assert_equal(sources.as_record(one), other)
 
 
 def test_beam_builds_the_same_records(tiger, built_splits):

@@ -9,6 +9,7 @@ from PIL import Image
 from tiger_release import ROOT, file_name, write_tiger
 
 from ocelot_jax.data import preparation
+from ocelot_jax.io.errors import InputError
 
 SLIDE = 'TCGA-A1-A0SK-01Z-00-DX1'
 REGION = (SLIDE, 100, 200, 640, 520)
@@ -211,11 +212,12 @@ def test_a_bracket_may_be_rounded(tmp_path):
     assert roi.size == (60, 50)
 
 
-def prepared(tmp_path, capsys):
-    """What `prepare` says of the data, in one line, having written nothing."""
-    arguments = [f'--data_dir={tmp_path / "data"}', f'--manual_dir={tmp_path / "manual"}']
-    assert preparation.main(['tiger', *arguments]) == 1
-    text = capsys.readouterr().err.splitlines()[-1]
+def preparation_error(tmp_path):
+    """What is wrong with the data, in one line, nothing having been written."""
+    with pytest.raises(InputError) as error:
+        preparation.prepare('tiger', tmp_path / 'data', tmp_path / 'manual')
+    text = str(error.value)
+    assert '\n' not in text
     assert not list(tmp_path.rglob('*record*'))
     assert not list(tmp_path.rglob('*incomplete*'))
     return text
@@ -224,30 +226,30 @@ def prepared(tmp_path, capsys):
 @pytest.mark.parametrize(
     'case', ['entry without image', 'small mask', 'box right of the image', 'no bracket']
 )
-def test_nothing_is_half_built(case, root, tmp_path, capsys):
+def test_nothing_is_half_built(case, root, tmp_path):
     change, name, fragments = BAD[case]
     change(root)
-    text = prepared(tmp_path, capsys)
+    text = preparation_error(tmp_path)
     for fragment in (str(root / name), *fragments):
         assert fragment in text
 
 
-def test_no_pairs_is_told(tmp_path, capsys):
+def test_no_pairs_is_told(tmp_path):
     root = tmp_path / 'manual' / ROOT
     write_tiger(root, [], [], [OTHER])
-    text = prepared(tmp_path, capsys)
+    text = preparation_error(tmp_path)
     assert str(root) in text
     assert 'no region is large enough' in text
 
 
 @pytest.mark.parametrize('held', [None, (), ('mnist.zip',), ('tissue-cells/images/a.png',)])
-def test_missing_data_are_told_with_where_to_get_them(held, tmp_path, capsys):
+def test_missing_data_are_told_with_where_to_get_them(held, tmp_path):
     if held is not None:
         (tmp_path / 'manual').mkdir()
         for name in held:
             (tmp_path / 'manual' / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / 'manual' / name).write_text('')
-    text = prepared(tmp_path, capsys)
+    text = preparation_error(tmp_path)
     for fragment in (
         str(tmp_path / 'manual'),
         's3://tiger-training',

@@ -1,0 +1,186 @@
+"""Opening a split by a path or by a TFDS name."""
+
+import io
+import subprocess
+import sys
+
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from fake_pairs import FakeSource
+from ocelot_jax.datasets import features
+from PIL import Image
+
+from ocelot_jax.data import pair_folder, preparation, sources
+from ocelot_jax.data.sources import open_source
+
+
+def test_as_record_brings_both_forms_together(release_folder):
+    record = pair_folder.PairFolder(release_folder).as_data_source('train')[0]
+    as_tfds_gives_it = dict(
+        record,
+        pair_id=record['pair_id'].encode(),
+        organ=record['organ'].encode(),
+        slide_name=record['slide_name'].encode(),
+        cell_mpp=float(record['cell_mpp']),
+        tissue_mpp=float(record['tissue_mpp']),
+        cells={name: list(values) for name, values in record['cells'].items()},
+    )
+    for example in (record, as_tfds_gives_it):
+        got = sources.as_record(example)
+        np.testing.assert_equal(got, record)
+        assert got['cells']['x'].dtype == np.float32
+        assert type(got['cell_mpp']) is np.float32
+
+
+def test_without_the_large_field_of_view(release_folder):
+    wide = open_source(data_config(release_folder), 'train')
+    config = data_config(release_folder)
+    config.large_fov = False
+    narrow = open_source(config, 'train')
+    assert len(narrow) == len(wide) == 2
+    for index in range(2):
+        np.testing.assert_array_equal(narrow[index]['tissue_image'], wide[index]['cell_image'])
+        np.testing.assert_array_equal(narrow[index]['cells']['x'], wide[index]['cells']['x'])
+
+
+def data_config(source):
+    return ml_collections.ConfigDict(
+        {
+            'source': str(source),
+            'cell_classes': ('BC', 'TC'),
+            'tissue_classes': ('BG', 'CA'),
+            'large_fov': True,
+        }
+    )
+
+
+@pytest.mark.parametrize('split', ['val', 'validation'])
+def test_open_folder(release_folder, split):
+    source = open_source(data_config(release_folder), split)
+    expected = pair_folder.PairFolder(release_folder).as_data_source('validation')
+    assert len(source) == len(expected) == 2
+    np.testing.assert_array_equal(source[0]['cell_image'], expected[0]['cell_image'])
+
+
+def test_open_reads_a_folder_through(release_folder):
+    image = sorted((release_folder / 'images/train/cell').iterdir())[-1]
+    image.write_bytes(image.read_bytes()[:100])
+    with pytest.raises(ValueError, match=image.name):
+        open_source(data_config(release_folder), 'train')
+
+
+@pytest.mark.parametrize('source', ['./missing', '../missing', '/missing', 'missing.zip'])
+def test_missing_path_is_not_taken_for_a_name(source):
+    with pytest.raises(FileNotFoundError, match='missing'):
+        open_source(data_config(source), 'train')
+
+
+@pytest.mark.parametrize('source', ['ocelott', 'my/own/pairs', 'my pairs', 'ocelott/small'])
+def test_unknown_name_lists_what_is_known(source):
+    with pytest.raises(ValueError) as raised:
+        open_source(data_config(source), 'train')
+    message = str(raised.value)
+    assert '\n' not in message
+    assert 'config.data.source' in message
+    assert repr(source) in message
+    assert 'ocelot, ocelot_synthetic' in message
+
+
+def encoded(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, 'PNG')
+    file.seek(0)
+    return file
+
+
+def tiny_builder(data_dir):
+    """Makes a TFDS data set of three records, which may be written without TensorFlow."""
+
+    class Tiny(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version('1.0.0')
+        pkg_dir_path = tfds.core.Path(data_dir)
+
+        def _info(self):
+            return tfds.core.DatasetInfo(
+                builder=self, features=features.pair_features(image_format='png')
+            )
+
+        def _split_generators(self, dl_manager):
+            return {'train': self._generate_examples()}
+
+        def _generate_examples(self):
+            source = FakeSource(3)
+            for row in range(3):
+                record = source[row]
+                cells = zip(*record['cells'].values(), strict=True)
+                images = {
+                    'cell_image': encoded(record['cell_image']),
+                    'tissue_image': encoded(record['tissue_image']),
+                    'tissue_mask': encoded(record['tissue_mask'][..., 0]),
+                }
+                cells = [dict(zip(('x', 'y', 'label'), cell, strict=True)) for cell in cells]
+                yield row, {**record, **images, 'cells': cells}
+
+    return Tiny(data_dir=data_dir, file_format='array_record')
+
+
+@pytest.fixture(scope='module')
+def tfds_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp('tfds')
+    with tfds.core.registered.skip_registration():
+        builder = tiny_builder(path)
+    builder.download_and_prepare()
+    return path
+
+
+READ_WITHOUT_TENSORFLOW = """
+import importlib.machinery, sys
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = staticmethod(
+    lambda name, *rest: None if name.partition('.')[0] == 'tensorflow' else find(name, *rest)
+)
+import ml_collections
+from ocelot_jax.data import batches, sources
+try:
+    import tensorflow
+except ModuleNotFoundError:
+    print('no tensorflow')
+config = ml_collections.ConfigDict({'source': 'tiny', 'large_fov': True})
+source = sources.open_source(config, 'train')
+[batch] = batches.eval_batches(source, batch_size=3, max_cells=5)
+order = batch['cell_image'][:, 0, 0, 0].tolist()
+print(sorted(order), [int(batch['cell_count'][order.index(row)]) for row in range(3)])
+"""
+
+
+def test_prepared_set_is_read_by_name_without_tensorflow(tfds_dir):
+    result = subprocess.run(
+        [sys.executable, '-c', READ_WITHOUT_TENSORFLOW],
+        env={'TFDS_DATA_DIR': str(tfds_dir), 'PATH': '', 'HOME': str(tfds_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ['no tensorflow', '[0, 1, 2] [0, 1, 2]']
+
+
+def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(preparation, 'builder_names', lambda: ['tiny'])
+    monkeypatch.setattr(preparation, 'prepare', prepared.append)
+    builders = iter([None, tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))])
+    monkeypatch.setattr(sources, '_prepared_builder', lambda name: next(builders))
+    source = open_source(data_config('tiny'), 'train')
+    assert prepared == ['tiny']
+    assert sorted(source[i]['pair_id'] for i in range(len(source))) == ['000', '001', '002']
+    assert source.cell_classes == ('BC', 'TC')
+
+
+def test_tfds_set_without_the_split(tfds_dir, monkeypatch):
+    builder = tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))
+    monkeypatch.setattr(sources, '_prepared_builder', lambda name: builder)
+    with pytest.raises(ValueError, match=r"config\.data\.source: 'tiny' has no split 'test'"):
+        open_source(data_config('tiny'), 'test')
