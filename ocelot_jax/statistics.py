@@ -31,11 +31,21 @@ def define_flags() -> None:
 
 def main() -> None:
     """Describes the data set that the flags name."""
+    import tqdm
+
     from ocelot_jax.dataset_statistics import describing
 
     values = flags.FLAGS
-    output = None if values.output is None else Path(values.output)
-    describing.describe(values.dataset, values.cell_classes, values.tissue_classes, output)
+    found = describing.describe(
+        values.dataset,
+        values.cell_classes,
+        values.tissue_classes,
+        lambda counts, split, total: tqdm.tqdm(counts, split, total, leave=False, disable=None),
+    )
+    print(found.render())
+    folder = Path(values.output or f'statistics/{found.name}')
+    found.write(folder)
+    print(f'\n{folder / "statistics.png"}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,5 @@
 """What is odd about a data set's pairs: leaks, duplicates, cells where none should be."""
 
-import csv
 import dataclasses
 import enum
 import pathlib
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ocelot_jax.data.patients import patient
 from ocelot_jax.dataset_statistics.counts import PairCounts
-from ocelot_jax.io import atomic
+from ocelot_jax.io import csv_files
 
 # The release rounds its centers to about a pixel of the tissue patch.
 _MAX_OVERHANG = 1.0
@@ -80,13 +79,14 @@ def render(checks: Iterable[Check]) -> str:
     return '\n'.join(['Checks', *lines])
 
 
-def write_csv(checks: Iterable[Check], path: pathlib.Path):
+def write_csv(checks: Iterable[Check], path: pathlib.Path) -> None:
     """Writes a line for each find."""
-    with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['weight', 'check', 'found'])
-        for each in checks:
-            writer.writerows([each.weight, each.title, phrase] for phrase in each.found)
+    rows = (
+        {'weight': each.weight, 'check': each.title, 'found': phrase}
+        for each in checks
+        for phrase in each.found
+    )
+    csv_files.write_rows(path, ('weight', 'check', 'found'), rows)
 
 
 def _shortened(phrase: str) -> str:

@@ -59,7 +59,7 @@ def count_pair(
     """Counts what one record holds.
 
     Args:
-        record: as `pair_folder.as_record` gives it; cells may lie anywhere.
+        record: of a `data.sources.Source`; cells may lie anywhere.
         split: the split it is of.
         cell_classes: K; labels are 1..K.
         tissue_classes: T; the mask holds 0..T-1, and 255 for unknown.

@@ -1,8 +1,4 @@
-"""A data set in numbers, beside the paper's: `python -m ocelot_jax.statistics --dataset=NAME`.
-
-Prints the counts behind Tables 1 to 4, A.1, F.1 and F.2 of any data set that can be trained on,
-and what is odd about its pairs: slides in two splits, equal images, cells where none should be.
-Writes them to `statistics/<name>/` as `tables.csv`, `checks.csv` and `statistics.png`.
+"""A data set in numbers, beside the paper's: opened, counted, checked and written.
 
 Area counts each distinct tissue patch whole. What two patches share of one region is not known
 and counts twice, unless their pixels are all the same.
@@ -10,24 +6,27 @@ and counts twice, unless their pixels are all the same.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
-import tqdm
 
 from ocelot_jax.data import pair_folder, release
-from ocelot_jax.data.sources import Source, open_source, splits
+from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
 from ocelot_jax.dataset_statistics import checks as statistics_checks
 from ocelot_jax.dataset_statistics import figure as statistics_figure
 from ocelot_jax.dataset_statistics import paper as paper_tables
 from ocelot_jax.dataset_statistics import tables as statistics_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
 from ocelot_jax.io.errors import InputError
+
+# wraps the counts of a split's pairs, given its name and their number
+Track = Callable[[Iterable[PairCounts], str, int], Iterable[PairCounts]]
 
 _CELL_CLASSES = ('BC', 'TC')
 _CSV = [('x', np.float32), ('y', np.float32), ('label', np.int64)]
@@ -42,7 +41,7 @@ class LenientFolder(pair_folder.PairFolder):
         """One file of a pair, as `PairFolder.decode` gives it."""
         try:
             return super().decode(kind, split, pair_id, size)
-        except ValueError:
+        except InputError:
             if kind == 'cells':
                 with contextlib.suppress(ValueError):
                     return self._cells_anywhere(split, pair_id)
@@ -65,18 +64,18 @@ def open_splits(dataset: str) -> dict[str, Source]:
         The records of each split, in the order train, validation, test.
 
     Raises:
-        FileNotFoundError: if `dataset` is a path, and there is nothing.
+        MissingFileError: if `dataset` is a path, and there is nothing.
         InputError: if there is no such data set, it has no pairs, or files are missing.
     """
     if pathlib.Path(dataset).exists():
         folder = LenientFolder(dataset)
         sources = {split: folder.as_data_source(split) for split in folder.splits}
     else:
-        config = ml_collections.ConfigDict({'source': dataset})
+        config = ml_collections.ConfigDict({'source': dataset, 'large_fov': True})
         try:
             names = splits(config)
             sources = {name: open_source(config, name) for name in names}
-        except ValueError as error:
+        except InputError as error:
             raise InputError(str(error).replace('config.data.source', '--dataset')) from None
     if not any(map(len, sources.values())):
         raise InputError(f'--dataset: {dataset!r} holds no pairs in train, validation or test')
@@ -104,9 +103,7 @@ def class_names(
         InputError: if two classes share a name, or one has that of unknown tissue.
     """
     if cell_classes is None:
-        info = getattr(source, 'dataset_info', None)
-        told = info.features['cells']['label'].names[1:] if info else None
-        cell_classes = told or _CELL_CLASSES
+        cell_classes = source.cell_classes if isinstance(source, TfdsSource) else _CELL_CLASSES
     tissue_classes = tissue_classes or paper.tissue_classes
     reserved = {'total', statistics_tables.UNKNOWN}
     for flag, names in (('cell', cell_classes), ('tissue', tissue_classes)):
@@ -119,7 +116,10 @@ def class_names(
 
 
 def count_pairs(
-    sources: dict[str, Source], cell_classes: int, tissue_classes: int
+    sources: dict[str, Source],
+    cell_classes: int,
+    tissue_classes: int,
+    track: Track = lambda items, split, total: items,
 ) -> list[PairCounts]:
     """Counts every pair, with only as many in memory at once as there are cores.
 
@@ -127,6 +127,7 @@ def count_pairs(
         sources: the records of each split.
         cell_classes: the number of cell classes.
         tissue_classes: the number of tissue classes.
+        track: wraps the counts of a split, to show how far the counting is.
 
     Returns:
         The counts in the order of the splits, and of the ids within a split. (TFDS shuffles.)
@@ -134,67 +135,83 @@ def count_pairs(
     Raises:
         InputError: if a file is bad, or holds another class.
     """
-    return [
-        counts
-        for split, source in sources.items()
-        for counts in sorted(
-            _count_split(split, source, cell_classes, tissue_classes), key=lambda c: c.pair_id
-        )
-    ]
-
-
-def _count_split(
-    split: str, source: Source, cell_classes: int, tissue_classes: int
-) -> Iterator[PairCounts]:
-    def count(index: int) -> PairCounts:
-        record = pair_folder.as_record(source[index])
-        return count_pair(record, split, cell_classes, tissue_classes)
-
+    counts = []
     # threads, for decoding and hashing release the interpreter's lock
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        counted = pool.map(count, range(len(source)))
-        yield from tqdm.tqdm(counted, split, len(source), leave=False, disable=None)
+        for split, source in sources.items():
+            count = lambda index, split=split, source=source: count_pair(
+                source[index], split, cell_classes, tissue_classes
+            )
+            counted = track(pool.map(count, range(len(source))), split, len(source))
+            counts += sorted(counted, key=lambda pair: pair.pair_id)
+    return counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """A data set in numbers.
+
+    Attributes:
+        name: of the data set.
+        cell_classes: names of the labels 1, 2, ...
+        tissue_classes: names of the tissue classes 0, 1, ...
+        rows: the numbers of all tables.
+        checks: what was looked for, and found.
+        notes: what one must know to compare with the paper.
+    """
+
+    name: str
+    cell_classes: tuple[str, ...]
+    tissue_classes: tuple[str, ...]
+    rows: list[statistics_tables.Row]
+    checks: list[statistics_checks.Check]
+    notes: tuple[str, ...]
+
+    def render(self) -> str:
+        """Gives all of it as text."""
+        cells, tissue = ', '.join(self.cell_classes), ', '.join(self.tissue_classes)
+        notes = '\n'.join(['Notes on the paper', *(f'- {note}' for note in self.notes)])
+        parts = [
+            f'{self.name}: cells {cells}; tissue {tissue}',
+            statistics_tables.render(self.rows),
+            *[notes][: len(self.notes)],
+            statistics_checks.render(self.checks),
+        ]
+        return '\n\n'.join(parts)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes `tables.csv`, `checks.csv` and `statistics.png`; makes the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        classes = self.cell_classes, self.tissue_classes
+        statistics_tables.write_csv(self.rows, folder / 'tables.csv')
+        statistics_checks.write_csv(self.checks, folder / 'checks.csv')
+        statistics_figure.write(self.name, self.rows, *classes, folder / 'statistics.png')
 
 
 def describe(
     dataset: str,
     cell_classes: Sequence[str] | None = None,
     tissue_classes: Sequence[str] | None = None,
-    output: pathlib.Path | None = None,
-) -> list[statistics_tables.Row]:
-    """Counts a data set, prints what came out and writes it.
+    track: Track = lambda items, split, total: items,
+) -> Description:
+    """Counts a data set and checks it.
 
     Args:
         dataset: as `open_splits` takes it.
         cell_classes: names of the labels 1, 2, ...; see `class_names`.
         tissue_classes: names of the tissue classes 0, 1, ...; see `class_names`.
-        output: the folder to write to; `statistics/<name>` where None.
-
-    Returns:
-        The numbers of all tables.
+        track: wraps the counts of a split, to show how far the counting is.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_splits`, `class_names` and `count_pairs` do.
+        InputError: as `open_splits`, `class_names` and `count_pairs` do.
     """
     sources = open_splits(dataset)
     name = _name(dataset)
     paper = paper_tables.numbers_of(name)
     classes = class_names(next(iter(sources.values())), paper, cell_classes, tissue_classes)
-    pairs = count_pairs(sources, *map(len, classes))
+    pairs = count_pairs(sources, *map(len, classes), track)
     rows = statistics_tables.tabulate(pairs, *classes, paper.values)
-    checks = statistics_checks.check(pairs)
-    print(f'{name}: cells {", ".join(classes[0])}; tissue {", ".join(classes[1])}\n')
-    print(statistics_tables.render(rows) + '\n')
-    if paper.notes:
-        print('\n'.join(['Notes on the paper', *(f'- {note}' for note in paper.notes), '']))
-    print(statistics_checks.render(checks))
-    folder = output or pathlib.Path('statistics', name)
-    folder.mkdir(parents=True, exist_ok=True)
-    statistics_tables.write_csv(rows, folder / 'tables.csv')
-    statistics_checks.write_csv(checks, folder / 'checks.csv')
-    statistics_figure.write(name, rows, *classes, folder / 'statistics.png')
-    print(f'\n{folder / "statistics.png"}')
-    return rows
+    return Description(name, *classes, rows, statistics_checks.check(pairs), paper.notes)
 
 
 def _name(dataset: str) -> str:

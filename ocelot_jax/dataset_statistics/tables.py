@@ -1,6 +1,5 @@
 """Counts of pairs to the paper's tables: numbers by key, and the same as text and as CSV."""
 
-import csv
 import dataclasses
 import itertools
 import pathlib
@@ -10,7 +9,7 @@ import numpy as np
 
 from ocelot_jax.dataset_statistics.counts import PairCounts
 from ocelot_jax.dataset_statistics.paper import Key
-from ocelot_jax.io import atomic, text_table
+from ocelot_jax.io import csv_files, text_table
 
 UNKNOWN = 'UNK'
 _UM2_PER_CM2 = 1e8
@@ -94,12 +93,11 @@ def render(rows: Iterable[Row]) -> str:
     return '\n\n'.join(_render_table(_LAYOUTS[t], held) for t, held in tables.items() if held)
 
 
-def write_csv(rows: Iterable[Row], path: pathlib.Path):
+def write_csv(rows: Iterable[Row], path: pathlib.Path) -> None:
     """Writes a line for each number; what there is not stays empty."""
-    with atomic.replacing(path) as temporary, temporary.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow([*Key._fields, 'counted', 'distinct', 'paper'])
-        writer.writerows([*row.key, row.counted, row.distinct, row.paper] for row in rows)
+    columns = (*Key._fields, 'counted', 'distinct', 'paper')
+    lines = ((*row.key, row.counted, row.distinct, row.paper) for row in rows)
+    csv_files.write_rows(path, columns, (dict(zip(columns, line, strict=True)) for line in lines))
 
 
 def _first(
