@@ -76,7 +76,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
             names = splits(config)
             sources = {name: open_source(config, name) for name in names}
         except InputError as error:
-            raise InputError(str(error).replace('config.data.source', '--dataset')) from None
+            raise type(error)(str(error).replace('config.data.source', '--dataset')) from None
     if not any(map(len, sources.values())):
         raise InputError(f'--dataset: {dataset!r} holds no pairs in train, validation or test')
     return sources
