@@ -25,7 +25,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from ocelot_jax.sweeping import sweep
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 FOLDER = ROOT / 'notebooks'
 QUICKSTART, TABLES = 'quickstart', 'reproduce_tables'
@@ -148,7 +148,7 @@ def test_marks_keep_their_colors(quickstart):
     for notebook in (quickstart, read(QUICKSTART)):
         pair, _, _, judged = pictures(notebook)
         for picture, label in itertools.product((pair, judged), (1, 2)):
-            wanted = np.multiply(to_rgb(overlay.cell_color(label)), 255)
+            wanted = np.multiply(to_rgb(palette.cell_color(label)), 255)
             assert np.abs(picture - wanted).max(axis=-1).min() < 40
 
 

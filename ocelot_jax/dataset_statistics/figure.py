@@ -1,6 +1,5 @@
 """The tables' main numbers as one picture."""
 
-import itertools
 import pathlib
 from collections.abc import Sequence
 
@@ -14,12 +13,9 @@ from matplotlib.lines import Line2D
 from ocelot_jax.dataset_statistics.paper import Key
 from ocelot_jax.dataset_statistics.tables import UNKNOWN, Row
 from ocelot_jax.io import atomic
+from ocelot_jax.viz import palette
 
 _SPLITS = {'train': '#4c72b0', 'validation': '#dd8452', 'test': '#55a868'}
-_UNKNOWN_COLOR = '#8c8c8c'
-# As in the overlays; the first tissue class is the background.
-_CELL_COLORS = ('#ffe119', '#1452ff', '#ff4fd8', '#00d2d2', '#ff8c1a', '#8cff66')
-_TISSUE_COLORS = ('#d9d9d9', '#00b83c', '#ff8c1a', '#b44fff', '#00d2d2', '#ff4fd8')
 _BAR = 0.62
 # Places for bars in a panel, so that a single one is no wall.
 _MIN_BARS = 4
@@ -115,7 +111,8 @@ def _draw_cells_by_split(
 ):
     keys = {name: [Key('A.1b', name, split, 'cells') for split in splits] for name in cell_classes}
     parts = {name: [_value(held, key) for key in held_keys] for name, held_keys in keys.items()}
-    _draw_bars(axes, splits, parts, _colors(cell_classes, _CELL_COLORS))
+    colors = {name: palette.cell_color(label) for label, name in enumerate(cell_classes, 1)}
+    _draw_bars(axes, splits, parts, colors)
     for place in range(len(splits)):
         _mark(axes, place, _running(_paper(held, keys[name][place]) for name in cell_classes))
     _finish(axes, 'Cells by split (Table A.1)', 'cells')
@@ -159,11 +156,9 @@ def _stacked(tissue_classes: Sequence[str]) -> list[str]:
 
 
 def _tissue_colors(tissue_classes: Sequence[str]) -> dict[str, str]:
-    return _colors(tissue_classes, _TISSUE_COLORS) | {UNKNOWN: _UNKNOWN_COLOR}
-
-
-def _colors(names: Sequence[str], colors: Sequence[str]) -> dict[str, str]:
-    return dict(zip(names, itertools.cycle(colors), strict=False))
+    background, *others = tissue_classes
+    colors = {name: palette.tissue_color(value) for value, name in enumerate(others, 1)}
+    return colors | {background: palette.BACKGROUND_COLOR, UNKNOWN: palette.UNKNOWN_COLOR}
 
 
 def _value(held: dict[Key, Row], key: Key) -> float:

@@ -11,7 +11,7 @@ from ocelot_jax.metrics.calibration import Reliability
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import svg
 from ocelot_jax.reporting.svg import INK, MISSED, QUIET
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 _LINES = 3.1  # Inches of height.
 _BAR = 0.3  # Of a bar, inches.
@@ -262,11 +262,11 @@ def _broken(name: str) -> str:
 
 
 def _part_color(part: int) -> str:
-    return overlay.cell_color(part) if part else MISSED
+    return palette.cell_color(part) if part else MISSED
 
 
 def _text_color(part: int) -> str:
     if not part:
         return INK
-    red, green, blue = (int(overlay.cell_color(part)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(palette.cell_color(part)[i : i + 2], 16) for i in (1, 3, 5))
     return 'white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black'

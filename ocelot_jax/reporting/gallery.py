@@ -15,7 +15,7 @@ from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.reporting.collect import Run
 from ocelot_jax.runs import files
 from ocelot_jax.runs.files import PairRecords
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import overlay, palette
 
 _WIDTH = 1000  # Pixels.
 _QUALITY = 82
@@ -70,9 +70,9 @@ class Legend:
     def of(cls, run: Run) -> 'Legend':
         """That of a run's pictures."""
         data = run.config.data
-        cells = {name: overlay.cell_color(i) for i, name in enumerate(data.cell_classes, 1)}
+        cells = {name: palette.cell_color(i) for i, name in enumerate(data.cell_classes, 1)}
         tissue = list(enumerate(data.tissue_classes))[1:]
-        return cls(cells, {name: overlay.tissue_color(i) for i, name in tissue})
+        return cls(cells, {name: palette.tissue_color(i) for i, name in tissue})
 
 
 class Drawer:

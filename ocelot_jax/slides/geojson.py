@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 
 from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import SlideResult
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 # Cells per piece of text: enough to be fast, too few to weigh on memory.
 _CHUNK = 1 << 14
@@ -54,7 +54,7 @@ def _chunks(result: SlideResult) -> Iterator[list[str]]:
 
 def _template(name: str, label: int) -> str:
     """Writes a cell of a class with places for x, y and score."""
-    color = np.rint(255 * np.array(to_rgb(overlay.cell_color(label)))).astype(int).tolist()
+    color = np.rint(255 * np.array(to_rgb(palette.cell_color(label)))).astype(int).tolist()
     classification = json.dumps({'name': name, 'color': color}).replace('%', '%%')
     return (
         '{"type":"Feature","geometry":{"type":"Point","coordinates":[%.2f,%.2f]},'

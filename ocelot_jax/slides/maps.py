@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 # Yellow where no cell is TC and blue where all are, as in the overlays; also to the color-blind.
 PURITY_COLORS = 'cividis_r'
@@ -137,8 +137,8 @@ def draw_tissue(result: SlideResult) -> np.ndarray:
     tissue = _spread(result, result.tissue, result.tissue_mpp)
     shown = (tissue != 0) & (tissue != UNPREDICTED)
     shown &= _spread(result, result.foreground, result.foreground_mpp)
-    palette = np.array([(0, 0, 0), *(to_rgb(overlay.tissue_color(v)) for v in range(1, 256))])
-    return _blend(result, palette[tissue], np.where(shown, 0.55, 0))
+    colors = np.array([(0, 0, 0), *(to_rgb(palette.tissue_color(v)) for v in range(1, 256))])
+    return _blend(result, colors[tissue], np.where(shown, 0.55, 0))
 
 
 def draw_values(

@@ -18,7 +18,7 @@ from ocelot_jax.io import atomic
 from ocelot_jax.slides import maps
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.summary import Summary
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import overlay, palette
 
 # What the classes of OCELOT are called in full.
 _IN_FULL = {
@@ -118,11 +118,11 @@ def write(
             )
         ],
         cell_color={
-            name: overlay.cell_color(label)
+            name: palette.cell_color(label)
             for label, name in enumerate(result.cell_classes, start=1)
         },
         tissue_color={
-            name: overlay.tissue_color(value)
+            name: palette.tissue_color(value)
             for value, name in enumerate(result.tissue_classes)
             if value > 0
         },

@@ -20,6 +20,7 @@ from PIL import Image
 from ocelot_jax.io import atomic
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.metrics.matching import Match
+from ocelot_jax.viz import palette
 
 _DPI = 100
 _PANEL = 7.2  # Inches a side of a patch.
@@ -28,10 +29,7 @@ _TITLE = 0.35
 _LEGEND = 0.8
 _UNKNOWN = 255
 
-# Class 1 (BC) yellow and class 2 (TC) blue, the cancer area green, the cell patch red.
-_CELL_COLORS = ('#ffe119', '#1452ff', '#ff4fd8', '#00d2d2', '#ff8c1a', '#8cff66')
-_TISSUE_COLORS = ('#00b83c', '#ff8c1a', '#b44fff', '#00d2d2', '#ff4fd8', '#ffe119')
-_BOX_COLOR = '#ff1414'
+_BOX_COLOR = '#ff1414'  # of the cell patch, red
 _LINE = 2.0
 _DASHES = (0, (2, 1.5))
 _FILL = 0.14
@@ -50,16 +48,6 @@ class Verdict:
     matched: Cells
     missed: Cells
     false: Cells
-
-
-def cell_color(label: int) -> str:
-    """The color of the cells of a class, 1..K, as '#rrggbb'."""
-    return _CELL_COLORS[(label - 1) % len(_CELL_COLORS)]
-
-
-def tissue_color(value: int) -> str:
-    """The color of a tissue class other than the background, 1..T-1, as '#rrggbb'."""
-    return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 
 def judge(match: Match, found: Cells, true: Cells) -> Verdict:
@@ -153,15 +141,16 @@ def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> n
     """
     figure = Figure(figsize=(2 * _PANEL + 3 * _GAP, _LEGEND), dpi=_DPI, facecolor='white')
     tissue = {'cell patch': Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)}
-    for color, name in zip(_TISSUE_COLORS, tissue_classes[1:], strict=False):
+    for value, name in enumerate(tissue_classes[1:], start=1):
+        color = palette.tissue_color(value)
         tissue[f'{name} predicted'] = Patch(
             facecolor=to_rgba(color, _FILL), edgecolor=color, linewidth=_LINE
         )
         tissue[f'{name} true'] = Line2D([], [], color=color, linestyle='--', linewidth=_LINE)
     tissue['unknown'] = Patch(facecolor='white', edgecolor='gray', hatch='///')
     cells = {
-        name: Patch(facecolor=color, edgecolor='black', linewidth=0.5)
-        for color, name in zip(_CELL_COLORS, cell_classes, strict=False)
+        name: Patch(facecolor=palette.cell_color(label), edgecolor='black', linewidth=0.5)
+        for label, name in enumerate(cell_classes, start=1)
     }
     ring = {'fill': False, 'edgecolor': '#303030', 'linewidth': _LINE}
     cells['matched'] = Circle((0, 0), **ring)
@@ -210,7 +199,7 @@ def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None):
     known = [mask[mask != _UNKNOWN] for mask in (true, pred) if mask is not None]
     highest = int(np.concatenate(known, dtype=np.int64).max(initial=0))
     for label in range(1, highest + 1):
-        color = tissue_color(label)
+        color = palette.tissue_color(label)
         if pred is not None:
             _outline(axes, pred == label, color, 'solid', fill=_FILL)
         _outline(axes, true == label, color, 'dashed')
@@ -251,7 +240,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
                 offsets=points,
                 offset_transform=axes.transData,
                 facecolors='none',
-                edgecolors=cell_color(label),
+                edgecolors=palette.cell_color(label),
                 linewidths=_LINE,
                 linestyles=[style],
                 path_effects=_cell_halo(label),
@@ -262,7 +251,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
         points = verdict.false.points[verdict.false.labels == label]
         crosses = LineCollection(
             (points[:, None, None] + arm).reshape(-1, 2, 2),
-            colors=cell_color(label),
+            colors=palette.cell_color(label),
             linewidths=_LINE,
             path_effects=_cell_halo(label),
         )
@@ -285,7 +274,7 @@ def _summary(verdict: Verdict, cell_classes: Sequence[str]) -> str:
 
 def _cell_halo(label: int) -> list[patheffects.AbstractPathEffect]:
     """Sets dark colors off from dark nuclei with white, light ones with black."""
-    red, green, blue = (int(cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(palette.cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
     return _halo('white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black')
 
 

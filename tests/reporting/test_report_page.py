@@ -12,7 +12,7 @@ from outline import Outline
 from PIL import Image
 
 from ocelot_jax.reporting import collect, gallery, report, svg
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 FULL = {
     'cell_only': 0.5,
@@ -96,7 +96,7 @@ def test_every_color_of_a_chart_is_one_of_the_page(roots):
     charts = re.findall(r'<svg.*?</svg>', body, flags=re.DOTALL)
     assert len(charts) == 2 + 3 + 1 + 2 + 1 + 3 + 3
     known = set(re.findall(r'(--[\w-]+):', styles))
-    fixed = {overlay.cell_color(1), overlay.cell_color(2), '#ffffff'}
+    fixed = {palette.cell_color(1), palette.cell_color(2), '#ffffff'}
     for chart in charts:
         assert set(re.findall(r'var\((--[\w-]+)\)', chart)) <= known
         assert set(re.findall(r'#[0-9a-f]{6}\b', chart)) <= fixed
@@ -104,7 +104,7 @@ def test_every_color_of_a_chart_is_one_of_the_page(roots):
         texts = re.findall(r'<text style="([^"]*)"', chart)
         assert texts
         black = [style for style in texts if 'fill' not in style]
-        assert len(black) <= chart.count(overlay.cell_color(1))
+        assert len(black) <= chart.count(palette.cell_color(1))
     for theme in re.findall(r':root \{(.*?)\}', styles, flags=re.DOTALL):
         assert {svg.variable_of('Cell-only'), svg.variable_of('any other')} <= set(
             re.findall(r'(--[\w-]+):', theme)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelot_jax.slides import geojson
-from ocelot_jax.viz import overlay
+from ocelot_jax.viz import palette
 
 # RFC 7946, sections 3.1.2, 3.2 and 3.3, with what QuPath reads: `PathObject`s of type detection.
 SCHEMA = {
@@ -114,7 +114,7 @@ def test_every_cell_is_there_in_order_whatever_the_chunks(base, tmp_path, monkey
     np.testing.assert_allclose(scores, base.scores, atol=0.00005001)
     for entry, label in zip(properties, base.labels, strict=True):
         color = '#' + ''.join(f'{value:02x}' for value in entry['classification']['color'])
-        assert color == overlay.cell_color(label)
+        assert color == palette.cell_color(label)
 
 
 def test_no_cell_makes_an_empty_collection(base, tmp_path):
