@@ -4,14 +4,13 @@ Made for CRCHistoPhenotypes packed in OCELOT's layout at 0.54 and 2.15 um/px. Na
 where the pairs are: `--config=configs/crc.py:cell_only --config.data.source=PATH`.
 """
 
-import importlib
-
 from ml_collections import ConfigDict
+
+from ocelot_jax import configs
 
 
 def get_config(model: str = 'pred_inter2') -> ConfigDict:
-    """The configuration `configs/<model>.py` made to suit these pairs."""
-    config = importlib.import_module(f'ocelot_jax.configs.{model}').get_config()
+    config = configs.of(model)
     config.num_epochs = 12
     config.data.source = 'crc_pairs_v1.zip'
     config.data.max_cells = 128

@@ -3,14 +3,13 @@
 Any other model on the same pairs by its name: `--config=configs/demo.py:cell_only`.
 """
 
-import importlib
-
 from ml_collections import ConfigDict
+
+from ocelot_jax import configs
 
 
 def get_config(model: str = 'pred_inter2') -> ConfigDict:
-    """The configuration `configs/<model>.py` made to suit these pairs."""
-    config = importlib.import_module(f'ocelot_jax.configs.{model}').get_config()
+    config = configs.of(model)
     config.num_epochs = 3
     config.data.source = 'ocelot_synthetic/small'
     config.data.batch_size = 4

@@ -3,10 +3,9 @@
 Importing this makes it known. It is a configuration too: Pred-to-inter-2 on this encoder.
 """
 
-import importlib
-
 from ml_collections import ConfigDict
 
+from ocelot_jax import configs
 from ocelot_jax.models import ENCODERS, resnet
 
 ENCODER = 'resnet10'
@@ -18,6 +17,6 @@ XLA_FLAGS = ' '.join(f'--{name}={str(value).lower()}' for name, value in COMPILE
 
 
 def get_config(name: str = 'pred_inter2') -> ConfigDict:
-    config = importlib.import_module(f'ocelot_jax.configs.{name}').get_config()
+    config = configs.of(name)
     config.model.encoder_name = ENCODER
     return config

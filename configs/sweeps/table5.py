@@ -19,6 +19,6 @@ AXES = {
 
 def get_sweep(data: str = '') -> dict[str, Any]:
     """What `ocelot_jax.sweep.Sweep` holds."""
-    prefix = f'{data}_' if data else ''
-    configs = tuple(f'configs/{prefix}{model}.py' for model in MODELS)
+    files = (f'{data}.py:{model}' if data else f'{model}.py' for model in MODELS)
+    configs = tuple(f'configs/{file}' for file in files)
     return {'configs': configs, 'axes': AXES, 'repeats': 5}

@@ -1,17 +1,15 @@
-"""Pred-to-inter-2 on TIGER (Table 5), and what all configurations on TIGER share (Sec. 6.1, 6.2).
+"""Any model of Table 5 on TIGER (Sec. 6.1, 6.2): `--config=configs/tiger.py:cell_only`.
 
 Patches of 128 px at 0.5 and 2 um/px; lengths in micrometres stay as on OCELOT.
 """
 
 from ml_collections import ConfigDict
-from ocelot_jax.configs import pred_inter2
+
+from ocelot_jax import configs
 
 
-def get_config() -> ConfigDict:
-    return on_tiger(pred_inter2.get_config())
-
-
-def on_tiger(config: ConfigDict) -> ConfigDict:
+def get_config(model: str = 'pred_inter2') -> ConfigDict:
+    config = configs.of(model)
     config.num_epochs = 150
     config.data.source = 'tiger'
     config.data.cell_classes = ('LC',)

@@ -1,8 +1,0 @@
-"""Pred-to-inter-1 on CARP (Table 5)."""
-
-from ml_collections import ConfigDict
-from ocelot_jax.configs import carp_pred_inter2, pred_inter1
-
-
-def get_config() -> ConfigDict:
-    return carp_pred_inter2.on_carp(pred_inter1.get_config())

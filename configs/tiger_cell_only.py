@@ -1,8 +1,0 @@
-"""Cell-only on TIGER (Table 5)."""
-
-from ml_collections import ConfigDict
-from ocelot_jax.configs import cell_only, tiger_pred_inter2
-
-
-def get_config() -> ConfigDict:
-    return tiger_pred_inter2.on_tiger(cell_only.get_config())

@@ -1,8 +1,0 @@
-"""Feature sharing on TIGER (Table 5)."""
-
-from ml_collections import ConfigDict
-from ocelot_jax.configs import feature_sharing, tiger_pred_inter2
-
-
-def get_config() -> ConfigDict:
-    return tiger_pred_inter2.on_tiger(feature_sharing.get_config())

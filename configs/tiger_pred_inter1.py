@@ -1,8 +1,0 @@
-"""Pred-to-inter-1 on TIGER (Table 5)."""
-
-from ml_collections import ConfigDict
-from ocelot_jax.configs import pred_inter1, tiger_pred_inter2
-
-
-def get_config() -> ConfigDict:
-    return tiger_pred_inter2.on_tiger(pred_inter1.get_config())
