@@ -7,6 +7,7 @@ several at once, on one machine or on many that share DIR, each take what no oth
 `--shard=i/n` gives each of n array jobs a part of its own.
 """
 
+import functools
 from pathlib import Path
 
 from absl import flags
@@ -24,14 +25,16 @@ def define_flags() -> None:
 
 def main() -> None:
     """Runs the sweep that the flags name."""
-    from ocelot_jax.sweeping import sweep
+    from ocelot_jax.sweeping import running, search
 
     values = flags.FLAGS
     workdir = Path(values.workdir)
-    wanted, shard = sweep.read_sweep(values.sweep), parsing.parse_shard(values.shard)
+    sweep, shard = search.read_sweep(values.sweep), parsing.parse_shard(values.shard)
     process.keep_compilations(workdir)
     overrides = dict(map(parsing.parse_override, values.override))
-    sweep.run_sweep(wanted, workdir, overrides, shard)
+    # at once, where a log file is read while the runs go on
+    report = functools.partial(print, flush=True)
+    running.run_sweep(sweep, workdir, overrides, shard, report)
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ from conftest import ROOT, make_release
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from ocelot_jax.sweeping import sweep
+from ocelot_jax.sweeping import search
 from ocelot_jax.viz import palette
 
 FOLDER = ROOT / 'notebooks'
@@ -120,8 +120,8 @@ def reproduce_tables(folder):
     values = {'data.source': str(folder / 'pairs'), 'data.batch_size': 2}
     values |= {'num_epochs': 1, 'model.encoder_name': narrow.ENCODER}
     for model in MODELS:
-        [first] = sweep.search_points(f'{ROOT}/configs/demo.py:{model}', {}, values)
-        for point in list(sweep.repeat_points(first, len(SEEDS)))[model == 'cell_only' :]:
+        [first] = search.search_points(f'{ROOT}/configs/demo.py:{model}', {}, values)
+        for point in list(search.repeat_points(first, len(SEEDS)))[model == 'cell_only' :]:
             path, splits = workdir / point.name, ('validation', 'test')
             fake_reports.write_run(path, point.config, splits=splits)
     return run(

@@ -1,4 +1,4 @@
-"""Work that several processes share: who holds a file's lock does what it stands for."""
+"""Locks that processes share through files."""
 
 import contextlib
 import fcntl
@@ -7,16 +7,19 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
-    """Whether this process may work in a folder until the block ends.
+def try_lock(file: Path) -> Iterator[bool]:
+    """Locks a file until the block ends, if no other process has locked it.
 
     The lock goes with its process, however that ends.
 
     Args:
-        folder: made where it is missing; the lock is its file `lock`.
+        file: made where it is missing, with its folder.
+
+    Yields:
+        Whether this process holds the lock.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / 'lock').open('w') as lock:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open('w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

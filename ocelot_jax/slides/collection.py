@@ -70,7 +70,7 @@ def predict_slides(
     for path in paths:
         try:
             work = output / f'.{path.stem}.partial'
-            with locks.claimed(work) as mine:
+            with locks.try_lock(work / 'lock') as mine:
                 if mine:
                     _predict(path, method, output, identity, mpp, everywhere)
                     shutil.rmtree(work)

@@ -1,0 +1,77 @@
+"""Files of configurations and sweeps, by name: `configs/cell_only.py`, `configs/crc.py:unet`."""
+
+import importlib.resources
+import inspect
+import runpy
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from ocelot_jax.io.errors import InputError, MissingFileError
+
+_FOLDER = 'configs'
+
+
+def locate(name: str) -> str:
+    """Finds a file where it is, or in the installed package.
+
+    Args:
+        name: a path, maybe with a colon and an argument. One below `configs/` that the working
+            directory lacks is searched in `ocelot_jax.configs`.
+
+    Returns:
+        The path of a file that exists, with the colon and the argument.
+
+    Raises:
+        MissingFileError: there is none.
+    """
+    file, colon, argument = name.partition(':')
+    path = Path(file)
+    if not path.is_file():
+        folder, *parts = path.parts or ('',)
+        installed = importlib.resources.files('ocelot_jax.configs').joinpath(*parts)
+        if folder != _FOLDER or not installed.is_file():
+            raise MissingFileError(f'{file}: is not there; want a file of {_FOLDER}/')
+        path = Path(str(installed))
+    return f'{path}{colon}{argument}'
+
+
+def read_config(name: str) -> ml_collections.ConfigDict:
+    """Reads a configuration.
+
+    Args:
+        name: as of `locate`.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it has no function `get_config`, or the argument is wrong.
+    """
+    return call(name, 'get_config')
+
+
+def call(name: str, function: str) -> Any:
+    """Calls a function of a file, with what follows the colon of its name.
+
+    Args:
+        name: as of `locate`.
+        function: the function's name.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it has no such function, or the argument is wrong.
+    """
+    file, _, argument = locate(name).partition(':')
+    wanted = runpy.run_path(file).get(function)
+    if wanted is None:
+        raise InputError(f'{name}: defines no function {function}; want a file of {_FOLDER}/')
+    arguments = [argument] if argument else []
+    try:
+        inspect.signature(wanted).bind(*arguments)
+    except TypeError as error:
+        told = f'takes no argument {argument!r}' if argument else 'wants an argument'
+        raise InputError(f'{name}: {function} {told} behind a colon') from error
+    try:
+        return wanted(*arguments)
+    except ModuleNotFoundError as error:  # an argument is the name of another configuration
+        raise InputError(f'{name}: {error}') from error

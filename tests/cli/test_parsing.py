@@ -1,0 +1,20 @@
+"""Values of flags, and what is told of wrong ones."""
+
+import pytest
+
+from ocelot_jax.cli import parsing
+
+
+@pytest.mark.parametrize('text', ['4/4', '1', '-1/4', 'a/b'])
+def test_wrong_shards(text):
+    with pytest.raises(ValueError, match=f"--shard: '{text}'; want i/n"):
+        parsing.parse_shard(text)
+
+
+def test_overrides_are_literals_or_strings():
+    texts = ('seed=3', "data.cell_classes=('A', 'B')", 'data.source=a=b.zip')
+    assert dict(map(parsing.parse_override, texts)) == {
+        **{'seed': 3, 'data.cell_classes': ('A', 'B'), 'data.source': 'a=b.zip'},
+    }
+    with pytest.raises(ValueError, match="--override: 'seed'; want field=value"):
+        parsing.parse_override('seed')

@@ -1,0 +1,143 @@
+"""Sweeps run: in which order, by whom, and what a failed or interrupted run leaves."""
+
+import json
+
+import pytest
+
+from ocelot_jax.data import sources
+from ocelot_jax.evaluation import evaluator, tuning
+from ocelot_jax.io import locks
+from ocelot_jax.sweeping import running
+from ocelot_jax.sweeping.search import Sweep
+from ocelot_jax.training import loop
+from ocelot_jax.training.loop import NonFiniteLossError
+
+AXES = {'optimizer.learning_rate': (1e-4, 1e-3), 'model.cell_dropout': (0.1, 0.5)}
+CELL_ONLY, UNET = 'configs/cell_only.py', 'configs/crc.py:unet'
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trains nothing: lists what would be; scores are high with much dropout and a low rate."""
+    done = []
+
+    def train_and_evaluate(config, workdir):
+        if config.optimizer.learning_rate > 1:
+            raise NonFiniteLossError('step 3: loss nan')
+        done.append(workdir)
+        score = config.model.cell_dropout - 10 * config.optimizer.learning_rate
+        (workdir / 'score').write_text(str(score))
+
+    def evaluate_run(workdirs, split):
+        [workdir] = workdirs
+        folder = workdir / 'evaluation' / split
+        folder.mkdir(parents=True)
+        table = {'population': {'mF1': float((workdir / 'score').read_text())}}
+        (folder / 'scores.json').write_text(json.dumps(table))
+
+    monkeypatch.setattr(loop, 'train_and_evaluate', train_and_evaluate)
+    monkeypatch.setattr(tuning, 'tune_run', lambda workdir: (workdir / 'tuned').touch())
+    monkeypatch.setattr(evaluator, 'evaluate_run', evaluate_run)
+    monkeypatch.setattr(sources, 'splits', lambda data: ('train', 'validation', 'test'))
+    return done
+
+
+def names(done, workdir):
+    return [str(path.relative_to(workdir)) for path in done]
+
+
+def test_every_combination_then_the_best_again(trained, tmp_path):
+    running.run_sweep(Sweep((CELL_ONLY,), AXES, repeats=3), tmp_path)
+    folders = [
+        f'cell_only/optimizer.learning_rate={rate}/model.cell_dropout={dropout}'
+        for rate in (0.0001, 0.001)
+        for dropout in (0.1, 0.5)
+    ]
+    wanted = [f'{folder}/seed0' for folder in folders]
+    wanted += [f'{folders[1]}/seed{seed}' for seed in (1, 2)]
+    assert names(trained, tmp_path) == wanted
+    assert (tmp_path / wanted[-1] / 'evaluation/test/scores.json').exists()
+    assert (tmp_path / wanted[-1] / 'tuned').exists()
+
+
+def test_detection_is_tuned_where_that_is_wanted(trained, tmp_path):
+    running.run_sweep(Sweep((CELL_ONLY,), {}, tune_detection=False), tmp_path)
+    assert trained
+    assert not (trained[0] / 'tuned').exists()
+
+
+def test_each_configuration_by_itself(trained, tmp_path):
+    running.run_sweep(Sweep((CELL_ONLY, UNET), {}, 2), tmp_path, {'num_epochs': 7, 'seed': 4})
+    assert names(trained, tmp_path) == [
+        *('cell_only/seed4', 'crc_unet/seed4'),
+        *('cell_only/seed5', 'crc_unet/seed5'),
+    ]
+
+
+def test_what_is_done_is_left_alone(trained, tmp_path):
+    some = Sweep((CELL_ONLY,), AXES, 2)
+    running.run_sweep(some, tmp_path)
+    before = list(trained)
+    running.run_sweep(some, tmp_path)
+    assert trained == before
+
+
+def test_shards_share_all_and_the_last_of_them_repeats(trained, tmp_path):
+    some, lines = Sweep((CELL_ONLY,), AXES, 3), []
+    running.run_sweep(some, tmp_path, shard=(0, 2), report=lines.append)
+    assert len(trained) == 2
+    assert lines[-1] == f'{CELL_ONLY}: 2 of 4 combinations are done, so none is chosen'
+    running.run_sweep(some, tmp_path, shard=(1, 2))
+    running.run_sweep(some, tmp_path, shard=(0, 2))
+    assert len(trained) == len(set(trained)) == 6
+
+
+def test_a_run_of_another_process_is_left_to_it(trained, tmp_path):
+    lines = []
+    with locks.try_lock(tmp_path / 'cell_only/seed0/lock') as mine:
+        assert mine
+        running.run_sweep(Sweep((CELL_ONLY, UNET), {}), tmp_path, report=lines.append)
+    assert names(trained, tmp_path) == ['crc_unet/seed0']
+    assert lines[-1] == "1 runs are another process's: cell_only/seed0"
+
+
+def test_a_run_that_diverges_does_not_stop_the_others(trained, tmp_path):
+    some = Sweep((CELL_ONLY,), {'optimizer.learning_rate': (2.0, 1e-3)}, 2)
+    with pytest.raises(ValueError, match=r'1 runs failed: .*learning_rate=2\.0/seed0'):
+        running.run_sweep(some, tmp_path)
+    assert [path.name for path in trained] == ['seed0', 'seed1']
+    failed = tmp_path / 'cell_only/optimizer.learning_rate=2.0/seed0/failure.txt'
+    assert failed.read_text() == 'step 3: loss nan\n'
+
+
+def test_where_all_runs_diverge_none_is_repeated(trained, tmp_path):
+    some = Sweep((CELL_ONLY,), {'optimizer.learning_rate': (2.0, 3.0)}, 2)
+    with pytest.raises(ValueError, match='2 runs failed'):
+        running.run_sweep(some, tmp_path)
+    assert not trained
+    assert len(list(tmp_path.rglob('failure.txt'))) == 2
+
+
+def test_an_interrupted_sweep_goes_on_with_the_run_it_was_at(trained, tmp_path, monkeypatch):
+    some, train = Sweep((CELL_ONLY,), {'seed': (0, 1, 2)}), loop.train_and_evaluate
+
+    def interrupted(config, workdir):
+        if config.seed == 1:
+            raise KeyboardInterrupt
+        train(config, workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, 'train_and_evaluate', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            running.run_sweep(some, tmp_path)
+    assert [path.name for path in trained] == ['seed0']
+    running.run_sweep(some, tmp_path)
+    assert [path.name for path in trained] == ['seed0', 'seed1', 'seed2']
+
+
+def test_a_wrong_field_is_told_before_anything_is_written(tmp_path):
+    some = Sweep((UNET,), {})
+    with pytest.raises(ValueError, match=r'^configs/crc\.py:unet: .*lr') as error:
+        running.run_sweep(some, tmp_path / 'sweep', {'lr': 1})
+    assert '\n' not in str(error.value)
+    assert not (tmp_path / 'sweep').exists()
