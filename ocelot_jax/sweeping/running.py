@@ -113,10 +113,10 @@ def _run(point: Point, run: Path, tune_detection: bool, report: Report) -> None:
     try:
         loop.train_and_evaluate(point.config, run)
         if tune_detection:
-            tuning.tune_run(run)
+            report(tuning.tune_run(run).render())
         held = sources.splits(point.config.data)
         for split in sorted({'validation', 'test'} & set(held)):
-            evaluator.evaluate_run([run], split)
+            report(evaluator.evaluate_run([run], split).render())
     except loop.NonFiniteLossError as error:
         with atomic.replacing(RunDirectory(run).failure) as file:
             file.write_text(f'{error}\n')

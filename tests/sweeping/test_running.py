@@ -1,12 +1,14 @@
 """Sweeps run: in which order, by whom, and what a failed or interrupted run leaves."""
 
-import json
+from types import SimpleNamespace
 
 import pytest
 
 from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, tuning
 from ocelot_jax.io import locks
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.sweeping import running
 from ocelot_jax.sweeping.search import Sweep
 from ocelot_jax.training import loop
@@ -30,13 +32,18 @@ def trained(monkeypatch):
 
     def evaluate_run(workdirs, split):
         [workdir] = workdirs
-        folder = workdir / 'evaluation' / split
-        folder.mkdir(parents=True)
-        table = {'population': {'mF1': float((workdir / 'score').read_text())}}
-        (folder / 'scores.json').write_text(json.dumps(table))
+        written = RunDirectory(workdir).evaluation(split)
+        written.path.mkdir(parents=True)
+        score = float((workdir / 'score').read_text())
+        files.write_scores(written, {'population': {'mF1': score}})
+        return SimpleNamespace(render=lambda: f'{split} {score:.2f}')
+
+    def tune_run(workdir):
+        (workdir / 'tuned').touch()
+        return SimpleNamespace(render=lambda: 'tuned')
 
     monkeypatch.setattr(loop, 'train_and_evaluate', train_and_evaluate)
-    monkeypatch.setattr(tuning, 'tune_run', lambda workdir: (workdir / 'tuned').touch())
+    monkeypatch.setattr(tuning, 'tune_run', tune_run)
     monkeypatch.setattr(evaluator, 'evaluate_run', evaluate_run)
     monkeypatch.setattr(sources, 'splits', lambda data: ('train', 'validation', 'test'))
     return done
@@ -61,9 +68,12 @@ def test_every_combination_then_the_best_again(trained, tmp_path):
 
 
 def test_detection_is_tuned_where_that_is_wanted(trained, tmp_path):
-    running.run_sweep(Sweep((CELL_ONLY,), {}, tune_detection=False), tmp_path)
-    assert trained
+    lines = []
+    running.run_sweep(
+        Sweep((CELL_ONLY,), {}, tune_detection=False), tmp_path, {}, (0, 1), lines.append
+    )
     assert not (trained[0] / 'tuned').exists()
+    assert lines == ['1 of 1: cell_only/seed0', 'test 0.09', 'validation 0.09']
 
 
 def test_each_configuration_by_itself(trained, tmp_path):
@@ -94,8 +104,7 @@ def test_shards_share_all_and_the_last_of_them_repeats(trained, tmp_path):
 
 def test_a_run_of_another_process_is_left_to_it(trained, tmp_path):
     lines = []
-    with locks.try_lock(tmp_path / 'cell_only/seed0/lock') as mine:
-        assert mine
+    with locks.try_lock(RunDirectory(tmp_path / 'cell_only/seed0').lock):
         running.run_sweep(Sweep((CELL_ONLY, UNET), {}), tmp_path, report=lines.append)
     assert names(trained, tmp_path) == ['crc_unet/seed0']
     assert lines[-1] == "1 runs are another process's: cell_only/seed0"
