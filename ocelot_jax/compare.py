@@ -28,7 +28,8 @@ def main() -> None:
 
     values = flags.FLAGS
     sides = [[Path(path) for path in side] for side in (values.workdir, values.other)]
-    comparing.compare_runs(*sides, values.split, values.seed, values.resamples)
+    comparison = comparing.compare_runs(*sides, values.split, values.seed, values.resamples)
+    print(comparison.render())
 
 
 if __name__ == '__main__':

@@ -1,11 +1,10 @@
-"""Whether two runs differ: `python -m ocelot_jax.compare --workdir=A --other=B --split=val`.
+"""Whether two runs differ on the same pairs, by a paired bootstrap.
 
-Prints by how much A's official scores are above B's on the same pairs, with the 95% interval and
-p of a paired bootstrap over slides and over the patches within them. Repeats go together,
-`--workdir=A1,A2,A3`: their counts are averaged pair by pair, which is the score of all their
-cells pooled. The interval tells of other patches, not of other seeds.
+Repeats of a run go together: their counts are averaged pair by pair, which is the score of all
+their cells pooled. The interval tells of other patches, not of other seeds.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,13 +20,40 @@ from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How much the official scores of some runs are above those of others.
+
+    Attributes:
+        compared: the runs, the pairs and the draws, in words.
+        differences: first less second, of 'mF1' and of each class's 'F1/<name>'.
+        scores: [2, n], of both sides, in the order of the differences.
+    """
+
+    compared: str
+    differences: dict[str, Difference]
+    scores: np.ndarray
+
+    def render(self) -> str:
+        """Gives the scores and their differences as text, columns aligned."""
+        lines = [['', 'A', 'B', 'A - B', '95% interval', 'p']]
+        for (name, held), first, second in zip(
+            self.differences.items(), *self.scores, strict=True
+        ):
+            interval = f'{held.low:+.3f} to {held.high:+.3f}'
+            p = '<0.001' if held.p < 0.001 else f'{held.p:.3f}'
+            shown = [f'{first:.3f}', f'{second:.3f}', f'{held.value:+.3f}']
+            lines.append([name, *shown, interval, p])
+        return f'{self.compared}\n\n{text_table.align(lines)}'
+
+
 def compare_runs(
     first: Sequence[Path],
     second: Sequence[Path],
     split: str,
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
-) -> dict[str, Difference]:
+) -> Comparison:
     """Compares a run, or the repeats of one, with another on the same pairs.
 
     Args:
@@ -36,9 +62,6 @@ def compare_runs(
         split: 'train', 'validation' (or 'val') or 'test'.
         seed: of the bootstrap's draws.
         resamples: their number.
-
-    Returns:
-        The differences, first less second, of 'mF1' and of each class's 'F1/<name>'.
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
@@ -55,13 +78,12 @@ def compare_runs(
     differences = bootstrap.compare(*sides, slides, rng, resamples)
     totals = np.stack([side.sum(axis=0) for side in sides])
     names = ['mF1', *(f'F1/{name}' for name in classes)]
-    print(
+    told = (
         f'A: {" and ".join(map(str, first))}\nB: {" and ".join(map(str, second))}\n'
         f'{len(slides)} pairs of {len(set(slides))} slides of {split_name(split)}; {resamples:,} '
-        f'draws of slides and of pairs in them, seed {seed}\n\n'
-        f'{_render(names, bootstrap.scores(totals), differences)}'
+        f'draws of slides and of pairs in them, seed {seed}'
     )
-    return dict(zip(names, differences, strict=True))
+    return Comparison(told, dict(zip(names, differences, strict=True)), bootstrap.scores(totals))
 
 
 def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -83,13 +105,3 @@ def _read(evaluation: EvaluationDirectory, classes: Sequence[str]) -> files.Pair
             f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
         )
     return files.read_pairs(evaluation.pairs, classes)
-
-
-def _render(names: Sequence[str], scores: np.ndarray, differences: Sequence[Difference]) -> str:
-    """Gives the scores [2, n] of both sides and their differences as text, columns aligned."""
-    lines = [['', 'A', 'B', 'A - B', '95% interval', 'p']]
-    for name, first, second, held in zip(names, *scores, differences, strict=True):
-        interval = f'{held.low:+.3f} to {held.high:+.3f}'
-        p = '<0.001' if held.p < 0.001 else f'{held.p:.3f}'
-        lines.append([name, f'{first:.3f}', f'{second:.3f}', f'{held.value:+.3f}', interval, p])
-    return text_table.align(lines)

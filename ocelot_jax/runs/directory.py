@@ -166,14 +166,9 @@ class RunDirectory:
         return self.config.is_file() and any(path.exists() for path in left)
 
     @property
-    def needed_to_predict(self) -> tuple[Path, ...]:
-        """What has to go along where the run is applied elsewhere."""
-        return self.config, self.patches, self.checkpoints
-
-    @property
-    def used_to_predict(self) -> tuple[Path, ...]:
-        """What goes along, too, where it is there."""
-        return (self.detection,)
+    def deployed(self) -> tuple[Path, ...]:
+        """What predictions are made from: all that a copy of the run for use elsewhere needs."""
+        return self.config, self.patches, self.detection, self.checkpoints
 
 
 def count_columns(cell_classes: Iterable[str]) -> list[str]:

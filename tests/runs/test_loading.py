@@ -1,10 +1,17 @@
 """Runs read to be applied, one or an ensemble."""
 
+import fnmatch
+import re
+import shutil
+from pathlib import Path
+
 import pytest
+from conftest import ROOT
 from fake_runs import SMALL, make_run, small_config
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.runs import configuration, loading
+from ocelot_jax.runs.directory import RunDirectory
 
 RELEASE = Patches(64, 0.2, 64, 0.8)
 
@@ -34,6 +41,27 @@ def test_what_was_tuned_is_used(tmp_path):
     after = loading.load_runs([run])
     assert {name: after.config.detection[name] for name in tuned} == tuned
     assert before.digests != after.digests
+
+
+def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
+    run = make_run(tmp_path / 'run', small_config())
+    configuration.write_detection(run, {'sigma_um': 0.25, 'min_distance_um': 3, 'threshold': 0.7})
+    copy = tmp_path / 'elsewhere/run'
+    copy.mkdir(parents=True)
+    for path in RunDirectory(run).deployed:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, copy / path.name)
+    here, there = loading.load_runs([run]), loading.load_runs([copy])
+    assert there.describe() == here.describe()
+    assert there.load_patches() == here.load_patches()
+
+
+def test_the_container_holds_that_copy():
+    """And one of a run that nobody tuned can be built, too."""
+    text = (ROOT / 'docker/Dockerfile').read_text()
+    copied = re.findall(r'\$\{RUN\}/(\S+)', text)
+    for path in RunDirectory(Path('run')).deployed:
+        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in copied), path.name
+    assert 'detection.json' not in copied  # a file that is not there would end the build
 
 
 def test_runs_that_do_not_fit_together(run, tmp_path):
