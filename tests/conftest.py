@@ -8,6 +8,7 @@ import browser
 import numpy as np
 import pytest
 import slide_results
+from commands import Commands
 from hypothesis import settings
 from PIL import Image
 
@@ -108,6 +109,14 @@ def _entry(folder, pair_id, rng):
         'cell': corner | {'resized_mpp_x': CELL_MPP, 'resized_mpp_y': CELL_MPP},
         'tissue': corner | {'resized_mpp_x': TISSUE_MPP, 'resized_mpp_y': TISSUE_MPP},
     }
+
+
+@pytest.fixture(scope='session')
+def commands():
+    """Runs commands as their users do."""
+    started = Commands()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope='module')

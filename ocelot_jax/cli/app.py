@@ -1,5 +1,6 @@
 """How every command runs: its flags, and errors as one line."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -35,15 +36,14 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
     try:
         left = flags.FLAGS(argv)
     except flags.Error as error:
-        _die(error)
+        _die(error if 'Traceback' not in str(error) else f'--config: {_raised(error)}')
     # ml_collections reads the configuration and its overrides where the flag is parsed
     except (AttributeError, KeyError) as error:
         name = str(error).strip('"\'')
         given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
         _die(f'{given}: there is no such field in the configuration' if given else error)
     except (ImportError, TypeError, ValueError, OSError) as error:
-        # ml_collections puts a traceback before what a configuration raises
-        _die(f'--config: {str(error).strip().splitlines()[-1]}')
+        _die(f'--config: {_raised(error)}')
     given = left[1:]
     if len(given) < len(positionals):
         _die(f'{positionals[len(given)]} is missing; want {" ".join(positionals)} and flags')
@@ -51,6 +51,12 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         beyond = f' and not one of {" ".join(positionals)}' if positionals else ''
         _die(f'argument {given[len(positionals)]!r} is no flag{beyond}; flags begin with --')
     return left
+
+
+def _raised(error: Exception) -> str:
+    """What a configuration raised, before which ml_collections puts a traceback."""
+    line = str(error).strip().splitlines()[-1]
+    return re.sub(r'^ocelot_jax[.\w]+Error: ', '', line)
 
 
 def _guarded(main: Callable[[], None]) -> None:

@@ -1,0 +1,101 @@
+"""How every command answers: help, what is mistyped, what the user can mend, and bugs."""
+
+import pytest
+
+from ocelot_jax import __main__ as overview
+
+COMMANDS = [name for name, _ in overview.list_commands()]
+
+COMMAND = """
+from absl import flags, logging
+from ocelot_jax.cli import app
+from ocelot_jax.io import errors
+flags.DEFINE_string('output', 'none', 'Where to.')
+flags.DEFINE_integer('count', 1, 'How many.')
+def main(*given):
+    BODY
+app.run(main, positionals=NAMES)
+"""
+
+
+def source(names=(), body='print(*given, flags.FLAGS.output)'):
+    return COMMAND.replace('NAMES', repr(list(names))).replace('BODY', body)
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_help_explains_and_ends_well(commands, command):
+    done = commands.run(command.removeprefix('python -m '), '--help')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ''
+    assert f'{command} ' in done.stdout
+    assert '\nflags:\n' in done.stdout
+
+
+def test_the_package_lists_its_commands(commands):
+    done = commands.run('ocelot_jax.__main__')
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(COMMANDS) == 11
+    for command, line in zip(COMMANDS, lines[: len(COMMANDS)], strict=True):
+        assert line.startswith(f'{command}  ')
+        assert len(line) < 120
+
+
+@pytest.mark.parametrize(
+    ('names', 'arguments', 'printed'),
+    [
+        (['DIR'], ['runs', '--output=x'], 'runs x'),
+        (['DIR'], ['--output=x', 'runs'], 'runs x'),
+        (['A', 'B'], ['one', '--output', 'x', 'two'], 'one two x'),
+        ([], ['--output=x'], 'x'),
+    ],
+)
+def test_arguments_without_flags_are_passed_on_wherever_they_stand(
+    commands, names, arguments, printed
+):
+    assert commands.run(source(names), *arguments).stdout == f'{printed}\n'
+
+
+@pytest.mark.parametrize(
+    ('names', 'arguments', 'told'),
+    [
+        (['DIR'], [], 'error: DIR is missing; want DIR and flags'),
+        (['A', 'B'], ['one'], 'error: B is missing; want A B and flags'),
+        (['DIR'], ['a', 'b'], "error: argument 'b' is no flag and not one of DIR; flags begin"),
+        ([], ['a'], "error: argument 'a' is no flag; flags begin with --"),
+        ([], ['--outptu=x'], "error: Unknown command line flag 'outptu'. Did you mean: output"),
+        ([], ['--count=x'], 'error: flag --count=x: '),
+    ],
+)
+def test_what_is_mistyped_is_one_line(commands, names, arguments, told):
+    done = commands.run(source(names), *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(told)
+    assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        'errors.InputError',
+        'errors.MissingFileError',
+        'errors.MissingPackageError',
+        'errors.OutputError',
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(commands, error):
+    body = f'raise {error}("x.csv: 3 columns; want 4")'
+    done = commands.run(source(body=body))
+    assert (done.returncode, done.stderr) == (1, 'error: x.csv: 3 columns; want 4\n')
+    done = commands.run(source(body=body), '--verbosity=1')
+    assert 'Traceback' in done.stderr
+    assert done.stderr.endswith('error: x.csv: 3 columns; want 4\n')
+
+
+@pytest.mark.parametrize('error', ['ValueError', 'OSError', 'RuntimeError', 'ImportError'])
+def test_a_bug_ends_with_its_traceback(commands, error):
+    done = commands.run(source(body=f'raise {error}("shapes differ")'))
+    assert done.returncode == 1
+    assert done.stderr.startswith('Traceback')
+    assert done.stderr.endswith(f'{error}: shapes differ\n')
+    assert done.errors == []
