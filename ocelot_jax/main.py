@@ -11,7 +11,6 @@ from absl import flags
 from ml_collections import config_flags
 
 from ocelot_jax.cli import app, process
-from ocelot_jax.io.errors import MissingFileError
 
 
 def define_flags() -> None:
@@ -32,15 +31,11 @@ def main() -> None:
     from ocelot_jax.training import loop
 
     values = flags.FLAGS
-    name = config_flags.get_config_filename(values['config'])
-    # what follows the colon in configs/crc.py:cell_only is its get_config's argument
-    file = name.partition(':')[0]
-    if not Path(file).exists():
-        raise MissingFileError(f'--config: {file} is not there; want a file of configs/')
     if values.describe:
         print(card.describe(values.config))
         return
-    workdir = Path(values.workdir or f'runs/{configuration.config_name(name)}')
+    name = configuration.config_name(config_flags.get_config_filename(values['config']))
+    workdir = Path(values.workdir or f'runs/{name}')
     if values.distributed:
         process.initialize_distributed()
     process.keep_compilations(workdir.parent)

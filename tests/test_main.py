@@ -49,7 +49,7 @@ def test_unknown_model_of_a_data_set(run, tmp_path):
 def test_missing_file_of_a_configuration(run):
     assert run('--config=configs/nope.py') == (
         1,
-        ['error: --config: configs/nope.py is not there; want a file of configs/'],
+        ['error: --config: configs/nope.py: is not there; want a file of configs/'],
     )
 
 

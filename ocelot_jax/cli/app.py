@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.errors import InputError, MissingFileError
 
 _HELP = ('-h', '-help', '--help', '-helpshort', '--helpshort')
 
@@ -34,7 +34,7 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     try:
-        left = flags.FLAGS(argv)
+        left = flags.FLAGS(_located(argv))
     except flags.Error as error:
         _die(error if 'Traceback' not in str(error) else f'--config: {_raised(error)}')
     # ml_collections reads the configuration and its overrides where the flag is parsed
@@ -42,6 +42,8 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         name = str(error).strip('"\'')
         given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
         _die(f'{given}: there is no such field in the configuration' if given else error)
+    except MissingFileError as error:
+        _die(error)
     except (ImportError, TypeError, ValueError, OSError) as error:
         _die(f'--config: {_raised(error)}')
     given = left[1:]
@@ -51,6 +53,25 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         beyond = f' and not one of {" ".join(positionals)}' if positionals else ''
         _die(f'argument {given[len(positionals)]!r} is no flag{beyond}; flags begin with --')
     return left
+
+
+def _located(argv: list[str]) -> list[str]:
+    """Replaces a name like `configs/x.py` behind `--config` by where the file is."""
+    located = list(argv)
+    for index, arg in enumerate(argv):
+        flag, equals, name = arg.partition('=')
+        if flag not in ('-config', '--config'):
+            continue
+        from ocelot_jax.runs import config_files  # other commands need not load it
+
+        try:
+            if equals:
+                located[index] = f'{flag}={config_files.locate(name)}'
+            elif index + 1 < len(argv):
+                located[index + 1] = config_files.locate(argv[index + 1])
+        except MissingFileError as error:
+            raise MissingFileError(f'--config: {error}') from None
+    return located
 
 
 def _raised(error: Exception) -> str:
