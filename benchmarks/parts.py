@@ -74,7 +74,8 @@ def measure_augmentation(
     config: ml_collections.ConfigDict, batch: dict[str, Any], runs: int
 ) -> dict[str, float]:
     """Seconds of augmenting a batch, and of drawing its target."""
-    augment = jax.jit(functools.partial(augmentation.augment, **config.augment))
+    settings = augmentation.Settings(**config.augment)
+    augment = jax.jit(functools.partial(augmentation.augment, settings=settings))
     key = jax.random.key(0)
     radius = config.target.disk_radius_um / batch['cell_mpp']
     shape = batch['cell_image'].shape[1:3]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.jax_utils
 import jax
 import ml_collections
 import numpy as np
@@ -11,7 +10,8 @@ from ocelot_jax.configs import pred_inter2
 
 from ocelot_jax.models import factory
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training.step import create_optimizer, create_train_step
+from ocelot_jax.training.optimizer import create_optimizer
+from ocelot_jax.training.step import create_train_step
 
 CELL_MPP = 0.2
 
@@ -68,9 +68,6 @@ def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., An
     """The training step, mapped over one device, and the state before the first one."""
     model = factory.create_model(config, train_state.AXIS)
     tx = create_optimizer(config, 100)
-    variables = random_variables(model)
-    states = [train_state.create(variables, tx=tx, averaged=False) for _ in range(config.seeds)]
     step = create_train_step(config, model, tx, CELL_MPP)
-    state = flax.jax_utils.replicate(train_state.join(states), jax.devices()[:1])
-    # as an output of a mapped function, or the step would be compiled again for its own
-    return step, jax.pmap(lambda copy: copy, train_state.AXIS, devices=jax.devices()[:1])(state)
+    state = train_state.create(random_variables(model), tx=tx, averaged=False)
+    return step, train_state.replicate(state, 1)

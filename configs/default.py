@@ -10,9 +10,6 @@ def get_config() -> ConfigDict:
     config = ConfigDict(
         {
             'seed': 0,
-            # how many runs, of this seed and the next ones, are trained as one program; each is
-            # kept as a run by itself
-            'seeds': 1,
             'num_epochs': 300,
             # distance up to which a detection counts as a cell (Sec. 4.2)
             'match_distance_um': 3.0,
@@ -62,6 +59,8 @@ def get_config() -> ConfigDict:
                 'pretrained_branches': ('cell', 'tissue'),
             },
             'target': {'disk_radius_um': 1.4},
+            # of both branches, by its name in ocelot_jax/training/losses.py
+            'loss': 'dice',
             # weight of the tissue branch's loss beside the cell branch's; without it (0) the
             # classes of the tissue branch mean nothing, so they are not scored
             'tissue_loss_weight': 1.0,
@@ -79,6 +78,8 @@ def get_config() -> ConfigDict:
                 'hue': 0.05,
             },
             'optimizer': {
+                # by its name in ocelot_jax/training/optimizer.py
+                'name': 'adam',
                 # the paper tunes it within [5e-5, 2e-3]
                 'learning_rate': 1e-3,
                 'cell_lr_multiplier': 1.0,

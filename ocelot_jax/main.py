@@ -23,7 +23,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    """Trains, then scores each run's best epoch."""
+    """Trains, then scores the best epoch."""
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator
     from ocelot_jax.models import card
@@ -39,8 +39,8 @@ def main() -> None:
     if values.distributed:
         process.initialize_distributed()
     process.keep_compilations(workdir.parent)
-    for run in loop.train_and_evaluate(values.config, workdir):
-        process.announce(evaluator.evaluate_run([run]).render())
+    loop.train_and_evaluate(values.config, workdir)
+    process.announce(evaluator.evaluate_run([workdir]).render())
 
 
 if __name__ == '__main__':

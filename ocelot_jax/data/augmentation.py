@@ -6,6 +6,7 @@ and `center` turn together. The two patches come from one slide with one stain, 
 the color jitter; blur and noise belong to the scan of each patch and are drawn apart.
 """
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -45,32 +46,11 @@ def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:
     return inputs | {name: batch[name] for name in others if name in batch}
 
 
-def augment(
-    key: jax.Array,
-    batch: dict[str, jax.Array],
-    *,
-    flip_probability: float = 0.5,
-    rotate_probability: float = 0.75,
-    blur_probability: float = 0.5,
-    blur_sigma: float = 1.0,
-    noise_probability: float = 0.5,
-    noise_std: float = 0.05,
-    color_probability: float = 0.5,
-    brightness: float = 0.1,
-    contrast: float = 0.1,
-    saturation: float = 0.1,
-    hue: float = 0.05,
-) -> dict[str, jax.Array]:
-    """Augments every example of a batch on its own.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How much is augmented; `configs/default.py` holds the values.
 
-    The randomness of an example comes from `key` and the example's `index`, not from its place
-    in the batch: one key for all devices gives the same examples however a batch is sharded.
-    The settings are static.
-
-    Args:
-        key: PRNG key of the training step.
-        batch: a batch as `input_pipeline` yields it, patches square, images uint8 or float32 in
-            [0, 1]. Fields that no transformation touches pass through.
+    Attributes:
         flip_probability: of a horizontal flip.
         rotate_probability: of a turn by 90, 180 or 270 degrees; 3/4 makes all four alike.
         blur_probability: of a Gaussian blur, for each patch.
@@ -82,6 +62,34 @@ def augment(
         contrast: the largest relative change of contrast, about the tissue patch's mean color.
         saturation: the largest relative change of saturation.
         hue: the largest shift of hue, as a part of the color circle.
+    """
+
+    flip_probability: float
+    rotate_probability: float
+    blur_probability: float
+    blur_sigma: float
+    noise_probability: float
+    noise_std: float
+    color_probability: float
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+
+
+def augment(
+    key: jax.Array, batch: dict[str, jax.Array], settings: Settings
+) -> dict[str, jax.Array]:
+    """Augments every example of a batch on its own.
+
+    The randomness of an example comes from `key` and the example's `index`, not from its place
+    in the batch: one key for all devices gives the same examples however a batch is sharded.
+
+    Args:
+        key: PRNG key of the training step.
+        batch: a batch as `data.batches` makes it, patches square, images uint8 or float32 in
+            [0, 1]. Fields that no transformation touches pass through.
+        settings: static.
 
     Returns:
         The batch with images as float32 in [0, 1], and masks, points and centers to match.
@@ -94,19 +102,19 @@ def augment(
     def augment_pair(index: jax.Array, pair: dict[str, jax.Array]) -> dict[str, jax.Array]:
         turn_key, color_key, *scan_keys = jax.random.split(jax.random.fold_in(key, index), 4)
         # Turned while still uint8: a quarter of the bytes.
-        if flip_probability or rotate_probability:
-            pair = _turn_randomly(turn_key, pair, flip_probability, rotate_probability)
+        if settings.flip_probability or settings.rotate_probability:
+            pair = _turn_randomly(turn_key, pair, settings)
         images = [to_float(pair[name]) for name in _IMAGES]
-        if color_probability:
-            images = _jitter_color(
-                color_key, *images, color_probability, brightness, contrast, saturation, hue
-            )
+        if settings.color_probability:
+            images = _jitter_color(color_key, *images, settings)
         for name, image, scan_key in zip(_IMAGES, images, scan_keys, strict=True):
             blur_key, noise_key = jax.random.split(scan_key)
-            if blur_probability:
-                image = _blur(blur_key, image, blur_probability, blur_sigma)
-            if noise_probability:
-                image = _add_noise(noise_key, image, noise_probability, noise_std)
+            if settings.blur_probability:
+                image = _blur(blur_key, image, settings.blur_probability, settings.blur_sigma)
+            if settings.noise_probability:
+                image = _add_noise(
+                    noise_key, image, settings.noise_probability, settings.noise_std
+                )
             pair[name] = image
         return pair
 
@@ -154,20 +162,22 @@ def turn(
     return {**pair, **turned}
 
 
-def _turn_randomly(key, pair, flip_probability: float, rotate_probability: float):
+def _turn_randomly(
+    key: jax.Array, pair: dict[str, jax.Array], settings: Settings
+) -> dict[str, jax.Array]:
     flip_key, rotate_key, turns_key = jax.random.split(key, 3)
-    flip = jax.random.bernoulli(flip_key, flip_probability)
-    rotate = jax.random.bernoulli(rotate_key, rotate_probability)
+    flip = jax.random.bernoulli(flip_key, settings.flip_probability)
+    rotate = jax.random.bernoulli(rotate_key, settings.rotate_probability)
     quarter_turns = jnp.where(rotate, jax.random.randint(turns_key, (), 1, 4), 0)
     return turn(pair, flip, quarter_turns)
 
 
 def _jitter_color(
-    key, cell_image, tissue_image, probability, brightness, contrast, saturation, hue
-):
+    key: jax.Array, cell_image: jax.Array, tissue_image: jax.Array, settings: Settings
+) -> list[jax.Array]:
     """Maps the colors of both patches [H,W,3] by one and the same function, or by none."""
     draw_key, *keys = jax.random.split(key, 5)
-    strengths = (brightness, contrast, saturation, hue)
+    strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     changes = [
         jax.random.uniform(k, minval=-strength, maxval=strength)
         for k, strength in zip(keys, strengths, strict=True)
@@ -175,7 +185,7 @@ def _jitter_color(
     jitter = functools.partial(
         _change_color, changes=changes, pivot=jnp.mean(tissue_image, axis=(0, 1))
     )
-    drawn = jax.random.bernoulli(draw_key, probability)
+    drawn = jax.random.bernoulli(draw_key, settings.color_probability)
     return [jnp.where(drawn, jitter(image), image) for image in (cell_image, tissue_image)]
 
 
@@ -193,7 +203,7 @@ def _change_color(image: jax.Array, changes: list[jax.Array], pivot: jax.Array) 
     return jnp.clip(dm_pix.hsv_to_rgb(jnp.stack([(h + hue) % 1.0, s, v], axis=-1)), 0.0, 1.0)
 
 
-def _blur(key, image: jax.Array, probability: float, max_sigma: float) -> jax.Array:
+def _blur(key: jax.Array, image: jax.Array, probability: float, max_sigma: float) -> jax.Array:
     """Blurs one image [H,W,3] by a Gaussian of a random width, or leaves it."""
     draw_key, sigma_key = jax.random.split(key)
     sigma = jax.random.uniform(sigma_key, minval=0.0, maxval=max_sigma)
@@ -240,7 +250,7 @@ def gaussian_blur(image: jax.Array, sigma: jax.Array, *, radius: int) -> jax.Arr
     return columns.reshape(image.shape)
 
 
-def _add_noise(key, image: jax.Array, probability: float, max_std: float) -> jax.Array:
+def _add_noise(key: jax.Array, image: jax.Array, probability: float, max_std: float) -> jax.Array:
     """Adds Gaussian noise of a random deviation to one image [H,W,3], or leaves it."""
     draw_key, std_key, noise_key = jax.random.split(key, 3)
     std = jax.random.uniform(std_key, minval=0.0, maxval=max_std)

@@ -142,27 +142,6 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
     }
 
 
-def device_batches(streams: Sequence[Iterator[Batch]], num_local_devices: int) -> Iterator[Batch]:
-    """Iterates over the batches of N runs together, split over this process's devices.
-
-    Args:
-        streams: the local batches of each run, arrays [B, ...].
-        num_local_devices: D.
-
-    Returns:
-        Batches of arrays [D, B/D, ...] for one run, [D, N, B/D, ...] for several.
-
-    Raises:
-        InputError: while iterating, if the devices do not divide the batch.
-    """
-    for batches in zip(*streams, strict=True):
-        shards = [shard(batch, num_local_devices) for batch in batches]
-        if len(shards) == 1:
-            yield shards[0]
-        else:
-            yield {name: np.stack([one[name] for one in shards], axis=1) for name in shards[0]}
-
-
 def _local_rows(
     rows: grain.MapDataset[int], batch_size: int, process_index: int, process_count: int
 ) -> grain.MapDataset[np.ndarray]:

@@ -253,8 +253,6 @@ def _settings(config: ml_collections.ConfigDict, data: str) -> str:
     # wherever the data lie
     plain['data']['source'] = data
     del plain['seed']
-    # always 1, and not there in runs that are older than the field
-    plain.pop('seeds', None)
     return json.dumps(plain, sort_keys=True)
 
 

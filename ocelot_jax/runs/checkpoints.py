@@ -4,7 +4,6 @@ One directory, one save an epoch: Orbax writes to a temporary name and renames, 
 killed save leaves nothing, and what outlives its epoch is the latest and the best.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,16 @@ from ocelot_jax.runs.directory import RunDirectory
 _METRIC = 'mF1'
 
 
-def open_manager(workdir: Path, latest: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
+def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManager:
     """Opens the checkpoints of a run.
 
     Args:
         workdir: the run's directory.
-        latest: how many are kept beside the best.
         read_only: leave alone what a trainer may just be writing there; otherwise the folder is
             made, and what a killed save left is removed.
     """
     keep = [
-        checkpoint_managers.LatestN(n=latest),
+        checkpoint_managers.LatestN(n=1),
         checkpoint_managers.BestN(
             n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
         ),
@@ -73,19 +71,6 @@ def save(
         data=ocp.args.JsonSave(data),
     )
     manager.save(step, args=args, metrics=metrics, force=True)
-
-
-def common_step(managers: Sequence[ocp.CheckpointManager]) -> int:
-    """The latest step that all of some runs saved, 0 where there is none.
-
-    What some saved later, before a kill, is removed.
-    """
-    step = min(manager.latest_step() or 0 for manager in managers)
-    for manager in managers:
-        for saved in manager.all_steps():
-            if saved > step:
-                manager.delete(saved)
-    return step
 
 
 def restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any) -> Any:

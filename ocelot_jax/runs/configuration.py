@@ -32,7 +32,7 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
         MissingFileError: there is no run in the directory.
         InputError: the file is damaged.
     """
-    return ml_collections.ConfigDict(_read(RunDirectory(workdir).config))
+    return ml_collections.ConfigDict(_read_config(RunDirectory(workdir).config))
 
 
 def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
@@ -42,7 +42,7 @@ def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
         InputError: it has another one.
     """
     path = RunDirectory(workdir).config
-    found = differences(_read(path), _plain(config))
+    found = differences(_read_config(path), _plain(config))
     if found:
         raise InputError(
             f'{path}: holds a run of another configuration: {"; ".join(found)}; '
@@ -104,6 +104,17 @@ def load_detection(workdir: Path) -> dict[str, float]:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     with atomic.replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Reads a configuration; what an older run's lacks is what that run was trained with."""
+    held = _read(path)
+    seeds = held.pop('seeds', 1)
+    if seeds != 1:
+        raise InputError(f'{path}: config.seeds is {seeds!r}; want 1, a run has one seed')
+    held.setdefault('loss', 'dice')
+    held.setdefault('optimizer', {}).setdefault('name', 'adam')
+    return held
 
 
 def _read(path: Path) -> dict[str, Any]:

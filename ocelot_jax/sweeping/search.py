@@ -78,10 +78,6 @@ def search_points(
             point.update_from_flattened_dict({**overrides, **settings})
         except (AttributeError, KeyError, TypeError) as error:
             raise InputError(f'{config}: {error}') from error
-        if point.seeds != 1:
-            raise InputError(
-                f"{config}: seeds is {point.seeds}; want 1, a sweep's `repeats` says how many runs"
-            )
         parts = [
             configuration.config_name(config),
             *(f'{name}={value}' for name, value in settings.items()),

@@ -1,4 +1,4 @@
-"""Training: the step on every device, the loop over epochs."""
+"""Training: set-up, epochs, validation, checkpoints."""
 
 import contextlib
 import functools
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import flax.jax_utils
+import grain
 import jax
 import ml_collections
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from ocelot_jax.data.batches import device_batches, steps_per_epoch
+from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
 from ocelot_jax.data.sources import Record, Source, open_source
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import engines
@@ -23,11 +25,12 @@ from ocelot_jax.inference.engine import Engine
 from ocelot_jax.interop import pretrained
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.runs import checkpoints
-from ocelot_jax.training import progress, seeds
+from ocelot_jax.runs import checkpoints, configuration
+from ocelot_jax.training import progress
 from ocelot_jax.training import state as train_state
+from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
-from ocelot_jax.training.step import create_optimizer, create_train_step
+from ocelot_jax.training.step import create_train_step
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
@@ -37,42 +40,37 @@ class NonFiniteLossError(InputError):
     """The loss became NaN or infinite."""
 
 
-def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list[Path]:
+def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Trains to the last epoch, from the latest checkpoint or from the start.
 
     SIGTERM saves a checkpoint and ends the process with status 0; the same call goes on there.
 
     Args:
         config: as `configs/default.py`.
-        workdir: the run's directory, where checkpoints and metrics are kept; where
-            `config.seeds` wants several runs, that of their directories `seed0`, `seed1`, ...
-
-    Returns:
-        The directory of each run.
+        workdir: the run's directory, where checkpoints and metrics are kept.
 
     Raises:
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
-        InputError: the data does not fit the configuration, or `workdir` holds another run.
+        InputError: the data do not fit the configuration, or `workdir` holds another run.
     """
-    source = open_source(config.data, 'train')
-    validation = open_source(config.data, 'validation')
-    example = source[0]
+    pairs, validation = (open_source(config.data, split) for split in ('train', 'validation'))
+    example = pairs[0]
     cell_mpp = float(example['cell_mpp'])
-    epoch_steps = steps_per_epoch(source, config.data.batch_size)
+    epoch_steps = steps_per_epoch(pairs, config.data.batch_size)
     total_steps = config.num_epochs * epoch_steps
-
     model = factory.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, cell_mpp)
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
+    stream = open_stream(config, pairs)
 
     with contextlib.ExitStack() as stack:
-        group = stack.enter_context(seeds.open_runs(config, workdir, source))
-        step, state = start(group, model, tx, example)
-        workdirs = [run.workdir for run in group]
+        manager = stack.enter_context(checkpoints.open_manager(workdir))
+        open_directory(workdir, config, manager, example)
+        step, state = start(config, manager, stream, model, tx, example)
         reporter = stack.enter_context(
             progress.Reporter(
-                workdirs,
+                workdir,
                 step=step,
                 total_steps=total_steps,
                 batch_size=config.data.batch_size,
@@ -80,8 +78,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list
             )
         )
         interrupted = stack.enter_context(sigterm_flag())
-        streams = [run.batches for run in group]
-        batches = device_batches(streams, jax.local_device_count())
+        batches = map(functools.partial(shard, num_local_devices=jax.local_device_count()), stream)
 
         while step < total_steps:
             epoch = step // epoch_steps + 1
@@ -91,35 +88,72 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> list
             )
             step += len(history)
             if len(history) < len(steps):
-                seeds.save(group, step, state, [None] * len(group))
+                save(manager, step, state, stream, None)
                 raise SystemExit(0)
-            scores = [
-                validate(prepare, single, validation, config)
-                for single in train_state.split(state, len(group))
-            ]
-            # told before it is saved: a run killed between the two tells it once more
-            losses = mean_losses(history)
-            reporter.epoch(epoch, step, [a | b for a, b in zip(losses, scores, strict=True)])
-            seeds.save(group, step, state, scores)
-        return workdirs
+            scores = validate(prepare, state, validation, config)
+            # before the save: a run that is killed between the two does the epoch once more
+            reporter.epoch(epoch, step, mean_losses(history) | scores)
+            save(manager, step, state, stream, scores)
+
+
+def open_stream(
+    config: ml_collections.ConfigDict, pairs: Source
+) -> grain.DatasetIterator[dict[str, np.ndarray]]:
+    """This process's part of the training batches."""
+    return train_batches(
+        pairs,
+        batch_size=config.data.batch_size,
+        seed=config.seed,
+        max_cells=config.data.max_cells,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def open_directory(
+    workdir: Path,
+    config: ml_collections.ConfigDict,
+    manager: ocp.CheckpointManager,
+    example: Record,
+) -> None:
+    """Writes what a new run's directory begins with, or checks whose run an old one holds.
+
+    Raises:
+        InputError: the directory holds a run of another configuration.
+    """
+    if manager.latest_step() is not None:
+        configuration.check_config(workdir, config)
+    elif jax.process_index() == 0:
+        configuration.write_config(workdir, config)
+        configuration.write_patches(workdir, example)
 
 
 def start(
-    group: Sequence[seeds.Run],
+    config: ml_collections.ConfigDict,
+    manager: ocp.CheckpointManager,
+    stream: grain.DatasetIterator[Any],
     model: factory.Model,
     tx: optax.GradientTransformation,
     example: Record,
 ) -> tuple[int, TrainState]:
-    """The step where runs begin or go on, and their joint, replicated state there."""
-    step = checkpoints.common_step([run.manager for run in group])
-    averaged = group[0].config.optimizer.average_decay > 0
+    """The step where a run begins or goes on, and its replicated state there.
+
+    Args:
+        config: as `configs/default.py`.
+        manager: of the run's checkpoints.
+        stream: the training batches; moved to where they go on.
+        model: from `factory.create_model`.
+        tx: the optimizer.
+        example: a record of the data.
+    """
+    averaged = config.optimizer.average_decay > 0
     create = functools.partial(train_state.create, tx=tx, averaged=averaged)
-    if step == 0:
-        states = [create(first_variables(run.config, model, example)) for run in group]
+    step = manager.latest_step()
+    if step is None:
+        step, state = 0, create(first_variables(config, model, example))
     else:
-        empty = create(factory.empty_variables(model))
-        states = [run.restore(step, empty) for run in group]
-    return step, train_state.replicate(train_state.join(states))
+        state = restore(manager, step, create(factory.empty_variables(model)), stream)
+    return step, train_state.replicate(state, jax.local_device_count())
 
 
 def first_variables(
@@ -131,6 +165,57 @@ def first_variables(
         branches = config.model.pretrained_branches
         variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
     return variables
+
+
+def restore(
+    manager: ocp.CheckpointManager,
+    step: int,
+    like: TrainState,
+    stream: grain.DatasetIterator[Any],
+) -> TrainState:
+    """Restores what `save` saved at a step, and moves the training batches there.
+
+    Args:
+        manager: of the run's checkpoints.
+        step: a step that was saved.
+        like: a state of the same structure, not replicated.
+        stream: the training batches.
+
+    Returns:
+        The state, not replicated.
+    """
+    field = like.evaluated_field
+    evaluated = checkpoints.restore(manager, step, 'variables', like.evaluated)
+    training = checkpoints.restore(manager, step, 'training', like.replace(**{field: None}))
+    stream.set_state(checkpoints.restore_data(manager, step))
+    return training.replace(**{field: evaluated})
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    state: TrainState,
+    stream: grain.DatasetIterator[Any],
+    scores: Metrics | None,
+) -> None:
+    """Saves a run in the background.
+
+    Args:
+        manager: of the run's checkpoints.
+        step: number of steps done.
+        state: replicated; one copy is saved.
+        stream: the training batches, which have come as far.
+        scores: of the validation split; None where it was not validated.
+    """
+    state = flax.jax_utils.unreplicate(state)
+    checkpoints.save(
+        manager,
+        step,
+        variables=state.evaluated,
+        training=state.replace(**{state.evaluated_field: None}),
+        data=stream.get_state(),
+        metrics=scores,
+    )
 
 
 def validate(
@@ -156,21 +241,21 @@ def train_epoch(
     state: TrainState,
     batches: Iterator[Batch],
     steps: range,
-    report: Callable[[int, list[Metrics]], None],
+    report: Callable[[int, Metrics], None],
     interrupted: Callable[[int], bool],
-) -> tuple[TrainState, list[list[Metrics]]]:
+) -> tuple[TrainState, list[Metrics]]:
     """Trains for `steps`, or fewer if interrupted.
 
     Args:
         train_step: from `create_train_step`.
         state: replicated over the local devices; consumed.
-        batches: this process's part of each batch, for its devices.
+        batches: this process's part of each batch, split over its devices.
         steps: numbers of the steps to do.
-        report: called with the number of steps done and the step's losses of each run.
+        report: called with the number of steps done and the step's losses.
         interrupted: called with the number of steps done; true ends the epoch.
 
     Returns:
-        The new state and the losses of each step, of each run.
+        The new state and the losses of each step.
 
     Raises:
         NonFiniteLossError: at the first step with a loss that is no number.
@@ -190,43 +275,36 @@ def train_epoch(
 
 
 def read_losses(
-    metrics: dict[str, jax.Array], step: int, report: Callable[[int, list[Metrics]], None]
-) -> list[Metrics]:
-    """Brings a step's losses to the host, reports them, and stops the runs if they are none.
+    metrics: dict[str, jax.Array], step: int, report: Callable[[int, Metrics], None]
+) -> Metrics:
+    """Brings a step's losses to the host and reports them.
 
     Args:
-        metrics: [D] or, of several runs, [D,N]; alike on all devices.
+        metrics: scalars.
         step: number of steps done.
-        report: as of `train_epoch`.
+        report: see `train_epoch`.
 
-    Returns:
-        The losses of each run.
+    Raises:
+        NonFiniteLossError: one of them is no number.
     """
-    on_host = {name: np.atleast_1d(value[0]).tolist() for name, value in metrics.items()}
-    losses = [
-        dict(zip(on_host, values, strict=True)) for values in zip(*on_host.values(), strict=True)
-    ]
-    for values in losses:
-        if not all(map(math.isfinite, values.values())):
-            raise NonFiniteLossError(
-                f'step {step}: {progress.describe(values)}; the last good checkpoint is kept, '
-                'a lower config.optimizer.learning_rate may help'
-            )
+    losses = {name: float(value) for name, value in metrics.items()}
+    if not all(map(math.isfinite, losses.values())):
+        raise NonFiniteLossError(
+            f'step {step}: {progress.describe(losses)}; the last good checkpoint is kept, '
+            'a lower config.optimizer.learning_rate may help'
+        )
     report(step, losses)
     return losses
 
 
-def mean_losses(history: list[list[Metrics]]) -> list[Metrics]:
-    """Means over steps, of each run."""
-    return [
-        {name: np.mean([losses[name] for losses in steps]) for name in steps[0]}
-        for steps in zip(*history, strict=True)
-    ]
+def mean_losses(history: list[Metrics]) -> Metrics:
+    """Means over steps."""
+    return {name: np.mean([losses[name] for losses in history]) for name in history[0]}
 
 
 @contextlib.contextmanager
 def sigterm_flag() -> Iterator[Callable[[int], bool]]:
-    """Within the context SIGTERM kills no more; the yielded function tells if it came.
+    """Within the context SIGTERM does not kill; the yielded function tells whether it came.
 
     On several hosts the function, called with the step, lets all agree on where to stop.
     """

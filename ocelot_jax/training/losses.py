@@ -1,4 +1,6 @@
-"""Losses of both branches (Appendix B)."""
+"""The losses of both branches, by the name that a configuration calls them."""
+
+from collections.abc import Callable
 
 import chex
 import jax
@@ -10,16 +12,16 @@ Array = jax.Array
 def dice_loss(
     logits: Array, labels: Array, *, ignore: int = 255, axis_name: str | None = None
 ) -> Array:
-    """Soft Dice loss, summed over the pixels of the whole batch, averaged over classes.
+    """Soft Dice loss (Appendix B), summed over the whole batch, averaged over the classes.
 
     `optax.losses.dice_loss` sums over one image at a time and cannot leave pixels out under
-    jit. Here unknown pixels count for nothing, and a class that a small image lacks is
-    balanced over the batch.
+    jit. Here pixels of unknown class do not count, and a class that is missing in one small
+    image is balanced by the others of the batch.
 
     Args:
-        logits: [B,H,W,C].
+        logits: [B,H,W,C] f32.
         labels: [B,H,W] integers in 0..C-1, or `ignore`.
-        ignore: the label of pixels without a known class.
+        ignore: the label of pixels whose class is unknown.
         axis_name: mapped axis whose devices hold the parts of the batch, if any.
 
     Returns:
@@ -34,3 +36,7 @@ def dice_loss(
         sums = jax.lax.psum(sums, axis_name)
     intersection, total = sums
     return 1 - jnp.mean(2 * intersection / (total + 1e-6))
+
+
+LOSSES: dict[str, Callable[..., Array]] = {'dice': dice_loss}
+"""What `config.loss` can be: functions with the arguments of `dice_loss`."""

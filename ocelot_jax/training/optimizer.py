@@ -1,6 +1,41 @@
-"""Adam with a learning rate for each branch (Appendix B)."""
+"""The optimizer, with a learning rate for each branch (Appendix B)."""
 
+from collections.abc import Callable
+
+import ml_collections
 import optax
+
+from ocelot_jax.io.errors import InputError
+
+OPTIMIZERS: dict[str, Callable[[optax.Schedule], optax.GradientTransformation]] = {
+    'adam': optax.adam,
+}
+"""What `config.optimizer.name` can be: each makes an optimizer of a learning rate schedule."""
+
+
+def create_optimizer(
+    config: ml_collections.ConfigDict, epoch_steps: int
+) -> optax.GradientTransformation:
+    """Makes the optimizer of a configuration.
+
+    Args:
+        config: as `configs/default.py`.
+        epoch_steps: steps of an epoch.
+
+    Raises:
+        InputError: there is no optimizer of that name.
+    """
+    values = config.optimizer
+    if values.name not in OPTIMIZERS:
+        raise InputError(
+            f'config.optimizer.name: {values.name!r}; want one of {", ".join(OPTIMIZERS)}'
+        )
+    schedule = learning_rate(
+        values.learning_rate,
+        config.num_epochs * epoch_steps,
+        round(values.warmup_epochs * epoch_steps),
+    )
+    return by_branch(OPTIMIZERS[values.name], schedule, values.cell_lr_multiplier)
 
 
 def learning_rate(peak: float, num_steps: int, warmup_steps: int) -> optax.Schedule:
@@ -12,21 +47,26 @@ def learning_rate(peak: float, num_steps: int, warmup_steps: int) -> optax.Sched
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, num_steps)
 
 
-def create(schedule: optax.Schedule, cell_lr_multiplier: float) -> optax.GradientTransformation:
-    """Makes Adam with one schedule, multiplied for the cell branch.
+def by_branch(
+    make: Callable[[optax.Schedule], optax.GradientTransformation],
+    schedule: optax.Schedule,
+    cell_lr_multiplier: float,
+) -> optax.GradientTransformation:
+    """Gives the cell branch a multiple of the learning rate.
 
     Args:
-        schedule: step to learning rate, of the tissue branch and of what both branches share.
-        cell_lr_multiplier: factor of the cell branch; the paper tries 1 and 0.5, because the
+        make: makes an optimizer of a schedule; one of `OPTIMIZERS`.
+        schedule: step to learning rate, for the tissue branch and for what both branches share.
+        cell_lr_multiplier: factor for the cell branch; the paper tries 1 and 0.5, because the
             cell branch overfits first.
 
     Returns:
-        An optimizer for parameters whose top level names the branches; what begins with `cell`
-        is the cell branch's.
+        An optimizer for parameters whose top level names the branches; names that begin with
+        `cell` are the cell branch's.
     """
     transforms = {
-        'cell': optax.adam(lambda step: cell_lr_multiplier * schedule(step)),
-        'other': optax.adam(schedule),
+        'cell': make(lambda step: cell_lr_multiplier * schedule(step)),
+        'other': make(schedule),
     }
 
     def label(params: optax.Params) -> dict[str, str]:

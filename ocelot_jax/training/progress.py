@@ -1,8 +1,7 @@
-"""What a run says of itself: a CSV of epochs, TensorBoard curves, a bar."""
+"""How a run reports its progress: a CSV of epochs, TensorBoard curves, a bar."""
 
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +15,7 @@ from ocelot_jax.runs.directory import RunDirectory
 class MetricsLog:
     """Metrics of a run, in `metrics.csv` (one row an epoch) and for TensorBoard.
 
-    A run that goes on from an earlier step forgets what was written after it.
+    A run that goes on from an earlier step drops what was written after it.
 
     Args:
         workdir: the run's directory.
@@ -50,32 +49,25 @@ def describe(metrics: Mapping[str, float]) -> str:
 
 
 class Reporter:
-    """Tells how runs that train as one are going: a bar, and a `MetricsLog` for each.
+    """Tells how a run is going: a bar, and a `MetricsLog`.
 
     Args:
-        workdirs: the runs' directories.
-        step: optimizer steps done, where the runs go on.
-        total_steps: of a whole run.
-        batch_size: pairs of a run's step.
+        workdir: the run's directory.
+        step: optimizer steps done, where the run goes on.
+        total_steps: of the whole run.
+        batch_size: pairs of a step.
         quiet: whether to tell nothing, as all hosts but one should.
     """
 
     def __init__(
-        self,
-        workdirs: Sequence[Path],
-        *,
-        step: int,
-        total_steps: int,
-        batch_size: int,
-        quiet: bool,
+        self, workdir: Path, *, step: int, total_steps: int, batch_size: int, quiet: bool
     ):
-        self._pairs = len(workdirs) * batch_size
+        self._batch_size = batch_size
         self._first = step + 1
-        self._logs = [] if quiet else [MetricsLog(workdir, step) for workdir in workdirs]
-        self._titles = [f'{path.name}, ' if len(workdirs) > 1 else '' for path in workdirs]
+        self._log = None if quiet else MetricsLog(workdir, step)
         self._bar = tqdm.tqdm(
-            total=total_steps * self._pairs,
-            initial=step * self._pairs,
+            total=total_steps * batch_size,
+            initial=step * batch_size,
             unit='pair',
             # a log file needs no line twice a second
             mininterval=0.5 if sys.stderr.isatty() else 30,
@@ -83,27 +75,26 @@ class Reporter:
             disable=quiet,
         )
 
-    def step(self, step: int, losses: Sequence[dict[str, float]]) -> None:
-        """Tells of one more step, with the losses of each run."""
-        mean = statistics.mean(values['loss'] for values in losses)
-        self._bar.set_postfix(loss=f'{mean:.3f}', refresh=False)
-        self._bar.update(self._pairs)
+    def step(self, step: int, losses: dict[str, float]) -> None:
+        """Tells of one more step, with its losses."""
+        self._bar.set_postfix(loss=f'{losses["loss"]:.3f}', refresh=False)
+        self._bar.update(self._batch_size)
         if step == self._first:
             # the compilation is over, which a log file would not tell for a while
             self._bar.refresh()
-        for log, values in zip(self._logs, losses, strict=False):
-            log.write_step(step, values)
+        if self._log:
+            self._log.write_step(step, losses)
 
-    def epoch(self, epoch: int, step: int, metrics: Sequence[dict[str, float]]) -> None:
-        """Tells of one more epoch, with each run's mean losses and validation scores."""
-        for log, title, values in zip(self._logs, self._titles, metrics, strict=False):
-            self._bar.write(f'{title}epoch {epoch}: {describe(values)}')
-            log.write_epoch(epoch, step, values)
+    def epoch(self, epoch: int, step: int, metrics: dict[str, float]) -> None:
+        """Tells of one more epoch, with its mean losses and validation scores."""
+        if self._log:
+            self._bar.write(f'epoch {epoch}: {describe(metrics)}')
+            self._log.write_epoch(epoch, step, metrics)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
-        for log in self._logs:
-            log.close()
+        if self._log:
+            self._log.close()

@@ -1,7 +1,6 @@
-"""What a training step changes, on one device or on all, of one run or of several."""
+"""What a training step changes."""
 
 import functools
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flax.struct
@@ -31,7 +30,7 @@ class TrainState:
 
     @property
     def evaluated_field(self) -> str:
-        """Name of the variables that are evaluated, and so kept apart from the others."""
+        """Name of the field with the variables that are evaluated."""
         return 'variables' if self.average is None else 'average'
 
     @property
@@ -46,41 +45,15 @@ def create(
 ) -> TrainState:
     """The state before the first step, with a running average of the variables or without."""
     step = jnp.zeros((), jnp.int32)
-    # donated step by step, so the average is a copy of its own
+    # a copy of its own, because a step donates both to the next
     average = jax.tree.map(jnp.copy, variables) if averaged else None
     return TrainState(step, variables, tx.init(variables['params']), average)
 
 
-def replicate(state: TrainState) -> TrainState:
-    """Copies a state to every local device, with a leading device axis.
+def replicate(state: TrainState, num_devices: int) -> TrainState:
+    """Copies a state to the first local devices, with a leading device axis.
 
-    As an output of a mapped function, or the step would be compiled again for its own.
+    It is the output of a mapped function, like every later state: the step is compiled once.
     """
-    devices = jnp.arange(jax.local_device_count())
+    devices = jnp.arange(num_devices)
     return jax.pmap(lambda device, state: state, AXIS, in_axes=(0, None))(devices, state)
-
-
-def join(states: Sequence[TrainState]) -> TrainState:
-    """Makes one state of those of N runs, with a leading axis; a single one stays as it is."""
-    if len(states) == 1:
-        return states[0]
-    return _stack(*states)
-
-
-@jax.jit
-def _stack(*states: TrainState) -> TrainState:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-
-
-def split(state: TrainState, count: int) -> Iterator[TrainState]:
-    """Undoes `join` of `count` states: each in turn, [D,...], of a replicated one [D,N,...]."""
-    if count == 1:
-        yield state
-        return
-    for i in range(count):
-        yield _take(i, state)
-
-
-@functools.partial(jax.pmap, in_axes=(None, 0))
-def _take(i: jax.Array, state: TrainState) -> TrainState:
-    return jax.tree.map(lambda x: x[i], state)

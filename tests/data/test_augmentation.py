@@ -29,11 +29,12 @@ GEOMETRY = ('tissue_mask', 'center', 'cell_points', 'cell_labels', 'cell_count',
 ORIENTATIONS = [(flip, turns) for flip in (False, True) for turns in range(4)]
 
 
-compiled = jax.jit(augmentation.augment, static_argnames=tuple(SETTINGS))
+compiled = jax.jit(augmentation.augment, static_argnames='settings')
 
 
 def augmented(batch, seed=0, **probabilities):
-    return compiled(jax.random.key(seed), batch, **(SETTINGS | probabilities))
+    settings = augmentation.Settings(**(SETTINGS | probabilities))
+    return compiled(jax.random.key(seed), batch, settings)
 
 
 turn = jax.jit(augmentation.turn)
@@ -217,7 +218,7 @@ def test_examples_depend_on_key_and_index_and_not_on_their_place(batch):
 def test_oblong_patches_are_refused(batch):
     batch['cell_image'] = batch['cell_image'][:, : SIZE // 2]
     with pytest.raises(AssertionError):
-        augmentation.augment(jax.random.key(0), batch)
+        augmented(batch)
 
 
 def test_normalize_to_imagenet():

@@ -8,13 +8,7 @@ import pytest
 from fake_pairs import FakeSource
 from hypothesis import strategies as st
 
-from ocelot_jax.data.batches import (
-    device_batches,
-    eval_batches,
-    shard,
-    steps_per_epoch,
-    train_batches,
-)
+from ocelot_jax.data.batches import eval_batches, shard, steps_per_epoch, train_batches
 
 MAX_CELLS = 5
 
@@ -200,15 +194,6 @@ def test_shard_splits_the_rows():
     assert sharded['valid'].shape == (4, 2)
     assert 'organ' not in sharded
     np.testing.assert_array_equal(sharded['index'], np.arange(8).reshape(4, 2))
-
-
-def test_batches_of_several_runs_lie_behind_the_devices():
-    batches = [{'index': np.arange(8) + start} for start in (0, 100)]
-    [one] = device_batches([iter(batches[:1])], 4)
-    assert one['index'].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
-    [both] = device_batches([iter([batch]) for batch in batches], 4)
-    assert both['index'].shape == (4, 2, 2)
-    assert both['index'][1].tolist() == [[2, 3], [102, 103]]
 
 
 def small_shard():

@@ -1,7 +1,5 @@
 """Which checkpoints are kept, and that they come back bit by bit."""
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,20 +117,3 @@ def test_reader_makes_no_folder(tmp_path):
     with checkpoints.open_manager(tmp_path, read_only=True) as manager:
         assert checkpoints.best_step(manager) is None
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ('saved', 'common'),
-    [([2, 2], 2), ([2, 1], 1), ([1, 2, 2], 1), ([2, 0], 0), ([0, 0], 0)],
-)
-def test_runs_that_go_on_together_go_back_to_what_all_have(tmp_path, saved, common):
-    with contextlib.ExitStack() as stack:
-        managers = []
-        for number, steps in enumerate(saved):
-            manager = checkpoints.open_manager(tmp_path / str(number), latest=2)
-            managers.append(stack.enter_context(manager))
-            for step in range(1, steps + 1):
-                save(manager, step, step / 10)
-        assert checkpoints.common_step(managers) == common
-        for manager in managers:
-            assert list(manager.all_steps()) == list(range(1, common + 1))

@@ -5,6 +5,7 @@ import json
 import ml_collections
 import pytest
 
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import configuration
 
 
@@ -13,7 +14,8 @@ def config(**changes):
         {
             'seed': 0,
             'data': {'source': 'ocelot', 'cell_classes': ('BC', 'TC')},
-            'optimizer': {'learning_rate': 1e-3},
+            'loss': 'dice',
+            'optimizer': {'name': 'adam', 'learning_rate': 1e-3},
         }
     )
     made.update_from_flattened_dict({k.replace('__', '.'): v for k, v in changes.items()})
@@ -29,7 +31,8 @@ def test_writes_plain_json_and_nothing_else(tmp_path):
     assert json.loads((tmp_path / 'config.json').read_text()) == {
         'seed': 0,
         'data': {'source': 'ocelot', 'cell_classes': ['BC', 'TC']},
-        'optimizer': {'learning_rate': 1e-3},
+        'loss': 'dice',
+        'optimizer': {'name': 'adam', 'learning_rate': 1e-3},
     }
     assert files(tmp_path) == ['config.json']
 
@@ -80,7 +83,28 @@ def test_a_field_that_only_one_has_is_named(tmp_path):
     with pytest.raises(ValueError) as error:
         configuration.check_config(tmp_path, config())
     assert 'config.old is 5 there and None here' in str(error.value)
-    assert 'config.optimizer is None there' in str(error.value)
+    assert 'config.optimizer.learning_rate is None there' in str(error.value)
+
+
+OLDER = {
+    'seed': 0,
+    'seeds': 1,
+    'data': {'source': 'ocelot', 'cell_classes': ['BC', 'TC']},
+    'optimizer': {'learning_rate': 1e-3},
+}
+
+
+def test_a_run_from_before_losses_and_optimizers_had_names_goes_on(tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps(OLDER))
+    configuration.check_config(tmp_path, config())
+    loaded = configuration.load_config(tmp_path)
+    assert json.loads(loaded.to_json()) == json.loads(config().to_json())
+
+
+def test_several_seeds_are_no_run(tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps(OLDER | {'seeds': 3}))
+    with pytest.raises(InputError, match=r'config\.json: config\.seeds is 3; want 1'):
+        configuration.load_config(tmp_path)
 
 
 def test_loads_what_was_written(tmp_path):

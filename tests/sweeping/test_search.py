@@ -20,12 +20,6 @@ def test_values_reach_the_configuration():
     assert second.config == point.config
 
 
-def test_a_point_is_one_run():
-    with pytest.raises(ValueError, match=r"seeds is 3; want 1, a sweep's `repeats` says how many"):
-        list(search.search_points(CELL_ONLY, {}, {'seeds': 3}))
-
-
-@pytest.mark.parametrize('name', SWEEPS)
 def test_sweeps_of_the_project_are_sound(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     some = search.read_sweep(f'configs/sweeps/{name}.py')

@@ -58,7 +58,7 @@ SCHEDULE = optimizer.learning_rate(0.01, num_steps=4, warmup_steps=2)
 
 @pytest.mark.parametrize('multiplier', [1.0, 0.5, 0.25])
 def test_cell_branch_moves_by_the_multiple(multiplier):
-    tx = optimizer.create(SCHEDULE, multiplier)
+    tx = optimizer.by_branch(optax.adam, SCHEDULE, multiplier)
     params = {'cell': branch(0), 'tissue': branch(0)}
     plain = updates_of(optax.adam(SCHEDULE), branch(0), GRADS)
     both = updates_of(tx, params, [{'cell': grad, 'tissue': grad} for grad in GRADS])
@@ -70,7 +70,7 @@ def test_cell_branch_moves_by_the_multiple(multiplier):
 
 def test_branches_do_not_mix():
     """A branch's steps depend on its own gradients."""
-    tx = optimizer.create(SCHEDULE, 1.0)
+    tx = optimizer.by_branch(optax.adam, SCHEDULE, 1.0)
     params = {'cell': branch(0), 'tissue': branch(0)}
     got = updates_of(
         tx, params, [{'cell': g, 'tissue': jax.tree.map(jnp.zeros_like, g)} for g in GRADS]
@@ -84,7 +84,9 @@ def test_branches_do_not_mix():
 
 def test_cell_branch_alone():
     got = updates_of(
-        optimizer.create(SCHEDULE, 0.5), {'cell': branch(0)}, [{'cell': g} for g in GRADS]
+        optimizer.by_branch(optax.adam, SCHEDULE, 0.5),
+        {'cell': branch(0)},
+        [{'cell': g} for g in GRADS],
     )
     for updates, wanted in zip(
         got, updates_of(optax.adam(SCHEDULE), branch(0), GRADS), strict=True

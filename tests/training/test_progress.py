@@ -99,36 +99,23 @@ def test_describe():
 
 
 def reporter(workdir, quiet):
-    return progress.Reporter([workdir], step=25, total_steps=100, batch_size=8, quiet=quiet)
+    return progress.Reporter(workdir, step=25, total_steps=100, batch_size=8, quiet=quiet)
 
 
 def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
     with reporter(tmp_path, quiet=False) as told:
-        told.step(26, [{'loss': 0.5}])
-        told.epoch(2, 26, [{'loss': 0.5, 'mF1': 0.25}])
+        told.step(26, {'loss': 0.5})
+        told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
     printed = capsys.readouterr()
-    assert 'epoch 2: loss 0.500  mF1 0.250' in printed.out
+    assert printed.out == 'epoch 2: loss 0.500  mF1 0.250\n'
+    assert 'loss=0.500' in printed.err
     assert '208/800' in printed.err
     assert rows(tmp_path) == [['epoch', 'step', 'loss', 'mF1'], ['2', '26', '0.5', '0.25']]
 
 
-def test_reporter_of_several_runs_keeps_them_apart(tmp_path, capsys):
-    workdirs = [tmp_path / 'seed0', tmp_path / 'seed1']
-    options = {'step': 25, 'total_steps': 100, 'batch_size': 8, 'quiet': False}
-    with progress.Reporter(workdirs, **options) as told:
-        told.step(26, [{'loss': 0.5}, {'loss': 0.25}])
-        told.epoch(2, 26, [{'mF1': 0.5}, {'mF1': 0.25}])
-    printed = capsys.readouterr()
-    assert 'seed0, epoch 2: mF1 0.500\n' in printed.out
-    assert 'seed1, epoch 2: mF1 0.250\n' in printed.out
-    assert 'loss=0.375' in printed.err
-    assert '416/1600' in printed.err
-    assert [rows(path)[1:] for path in workdirs] == [[['2', '26', '0.5']], [['2', '26', '0.25']]]
-
-
 def test_quiet_reporter_says_and_writes_nothing(tmp_path, capsys):
     with reporter(tmp_path, quiet=True) as told:
-        told.step(26, [{'loss': 0.5}])
-        told.epoch(2, 26, [{'loss': 0.5, 'mF1': 0.25}])
+        told.step(26, {'loss': 0.5})
+        told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
     assert capsys.readouterr() == ('', '')
     assert list(tmp_path.iterdir()) == []
