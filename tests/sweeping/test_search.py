@@ -20,6 +20,7 @@ def test_values_reach_the_configuration():
     assert second.config == point.config
 
 
+@pytest.mark.parametrize('name', SWEEPS)
 def test_sweeps_of_the_project_are_sound(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     some = search.read_sweep(f'configs/sweeps/{name}.py')
