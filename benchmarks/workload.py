@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 from ocelot_jax.configs import pred_inter2
 
+from benchmarks import random_weights
 from ocelot_jax.models import factory
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
@@ -51,17 +52,8 @@ def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.n
 
 
 def random_variables(model: factory.Model) -> dict[str, Any]:
-    """He-initialised variables, drawn by NumPy: quicker than compiling the initialisation."""
-    rng = np.random.default_rng(0)
-
-    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        name = path[-1].key
-        if name == 'kernel':
-            scale = np.sqrt(2 / np.prod(leaf.shape[:-1]))
-            return scale * rng.standard_normal(leaf.shape, np.float32)
-        return np.full(leaf.shape, name in ('scale', 'var'), np.float32)
-
-    return jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
+    """Random variables of a model."""
+    return random_weights.draw(factory.abstract_variables(model))
 
 
 def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., Any], Any]:

@@ -1,10 +1,10 @@
 """Small networks of every kind, whose variables are all drawn at random."""
 
 import flax.traverse_util
-import jax
 import numpy as np
 from ocelot_jax.configs import pred_inter2
 
+from benchmarks import random_weights
 from ocelot_jax.models import ENCODERS, factory, resnet
 
 SMALL_ENCODERS = {
@@ -40,27 +40,14 @@ def create_config(kind, **changes):
 
 
 def random_variables(model, seed=0):
-    """Drawn so that nothing is zero, one, or the same twice, and that all inputs matter."""
-    rng = np.random.default_rng(seed)
-
-    def draw(path, leaf):
-        names = [part.key for part in path]
-        noise = rng.standard_normal(leaf.shape, np.float32)
-        if names[-1] == 'kernel':
-            noise *= np.sqrt(2 / np.prod(leaf.shape[:-1]))
-            # probabilities near 0 and 1 would hide differences
-            return noise * 0.1 if names[-2] in ('head', 'classify') else noise
-        if names[-1] in ('scale', 'var'):
-            return 1 + 0.2 * np.abs(noise)
-        return 0.2 * noise
-
-    variables = jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
+    """Weights that are all different, with which all inputs matter."""
+    variables = random_weights.draw(factory.abstract_variables(model), seed)
     if getattr(model, 'context', 'none') in ('label', 'prediction'):
-        _heed_context(model, variables)
+        _amplify_context(model, variables)
     return variables
 
 
-def _heed_context(model, variables):
+def _amplify_context(model, variables):
     """Makes the few channels that a seam adds weigh more than all the others."""
     plain = factory.abstract_variables(model.clone(context='none'))
     plain = flax.traverse_util.flatten_dict(plain['params']['cell'])

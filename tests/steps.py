@@ -11,6 +11,7 @@ import jax
 import narrow
 import numpy as np
 
+from benchmarks import random_weights
 from ocelot_jax.data.batches import eval_batches, shard
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.inference import loop
@@ -48,25 +49,14 @@ def read_config(name, source):
     return config
 
 
-def draw_variables(model):
-    """Weights by NumPy: to initialise a network takes as long to compile as to apply it."""
-    rng = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        if path[-1].key in ('scale', 'var'):
-            return np.ones(leaf.shape, np.float32)
-        fan_in = np.prod(leaf.shape[:-1]) if path[-1].key == 'kernel' else 100
-        return rng.standard_normal(leaf.shape, np.float32) / np.float32(np.sqrt(fan_in))
-
-    return jax.tree_util.tree_map_with_path(draw, factory.abstract_variables(model))
-
-
 def take_step(config):
     pairs = open_source(config.data, 'train')
     mpp = float(pairs[0]['cell_mpp'])
     model = factory.create_model(config, train_state.AXIS)
     tx = create_optimizer(config, 1)
-    state = train_state.create(draw_variables(model), tx=tx, averaged=False)
+    state = train_state.create(
+        random_weights.draw(factory.abstract_variables(model)), tx=tx, averaged=False
+    )
     before = jax.device_get(state.variables['params'])
     [batch] = eval_batches(pairs, batch_size=2, max_cells=16)
     step = create_train_step(config, model, tx, mpp)
