@@ -1,18 +1,22 @@
-"""The networks: arrays in, arrays out."""
+"""The networks: arrays in, arrays out.
 
-from ocelot_jax.models.cell_tissue import CONTEXTS, DIRECTIONS, SHARING_SEAMS, CellTissue
+`factory` makes them from a configuration, `card` describes them. May import io.
+"""
+
+from ocelot_jax.models.cell_tissue import BRANCHES, SEAMS, CellTissue
+from ocelot_jax.models.deeplab import DeepLabV3Plus
+from ocelot_jax.models.factory import create_model
 from ocelot_jax.models.mfovce import MFoVCENet
 from ocelot_jax.models.resnet import VARIANTS as ENCODERS
-from ocelot_jax.models.seams import SEAMS
 from ocelot_jax.models.unet import UNet
 
 __all__ = [
-    'CONTEXTS',
-    'DIRECTIONS',
+    'BRANCHES',
     'ENCODERS',
     'SEAMS',
-    'SHARING_SEAMS',
     'CellTissue',
+    'DeepLabV3Plus',
     'MFoVCENet',
     'UNet',
+    'create_model',
 ]

@@ -1,4 +1,4 @@
-"""What a configuration's network is made of, and what it costs."""
+"""The model card of a configuration: modules, parameters, FLOPs."""
 
 import shutil
 import sys
@@ -24,10 +24,10 @@ def describe(config: ml_collections.ConfigDict) -> str:
         Text as wide as the terminal.
 
     Raises:
-        ValueError: the configuration names a part of a network that there is not.
+        InputError: see `factory.create_model`.
     """
     model = factory.create_model(config)
-    batch = factory.paper_batch()
+    batch = factory.blank_batch()
     plain = plainly(model)
     width = max(shutil.get_terminal_size().columns, 140)
     console = {'force_terminal': sys.stdout.isatty(), 'width': width}
@@ -43,7 +43,7 @@ def describe(config: ml_collections.ConfigDict) -> str:
 
 
 def parameters(model: factory.Model) -> dict[str, int]:
-    """Number of parameters of each branch, of what the branches share, and in all."""
+    """Number of parameters of each branch, of each shared seam, and in all."""
     params = factory.abstract_variables(model)['params']
     counts = {
         name: sum(leaf.size for leaf in jax.tree.leaves(branch)) for name, branch in params.items()
@@ -52,9 +52,9 @@ def parameters(model: factory.Model) -> dict[str, int]:
 
 
 def plainly(model: factory.Model) -> factory.Model:
-    """The same network, for its operations to be counted as the textbook counts them.
+    """The same network with direct convolutions, so that FLOPs are those of the textbook.
 
-    In float32 CPUs save multiplications (`models.winograd`); in bfloat16 no backend does.
+    In float32 CPUs save multiplications (`ops.winograd`); in bfloat16 no backend does.
     """
     return model.clone(dtype='bfloat16')
 
@@ -63,6 +63,6 @@ def flops(model: factory.Model) -> float:
     """Multiplications and additions of the prediction for one pair of the paper's geometry."""
     plain = plainly(model)
     apply = jax.jit(lambda variables, batch: plain.apply(variables, batch, train=False))
-    return apply.lower(factory.abstract_variables(model), factory.paper_batch()).cost_analysis()[
+    return apply.lower(factory.abstract_variables(model), factory.blank_batch()).cost_analysis()[
         'flops'
     ]

@@ -6,16 +6,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import alignment, layers
-from ocelot_jax.models import seams as seams_lib
+from ocelot_jax.models import alignment, layers, seams
 from ocelot_jax.models.deeplab import DeepLabV3Plus
 from ocelot_jax.models.unet import UNet
 
 Array = jax.Array
+Place = tuple[Array, Array]
 
-CONTEXTS = ('none', 'label', 'prediction', 'features')
-DIRECTIONS = ('none', 'c2t', 't2c', 'both')
-SHARING_SEAMS = ('encoder', 'aspp', 'decoder')
+BRANCHES = {'deeplabv3plus': DeepLabV3Plus, 'unet': UNet}
+SEAMS = tuple(dict.fromkeys(seam for branch in BRANCHES.values() for seam in branch.SEAMS))
+"""The seams of all architectures."""
+SHARING_SEAMS = tuple(seam for seam in SEAMS if seam != 'input')
+"""Where features can be shared; at the input there are none yet."""
+WAYS = {'t2c': ('tissue', 'cell'), 'c2t': ('cell', 'tissue')}
+"""The ways in which features can be shared: (giver, taker)."""
+DIRECTIONS = ('none', *WAYS, 'both')
 
 
 class CellTissue(nn.Module):
@@ -33,14 +38,15 @@ class CellTissue(nn.Module):
     Attributes:
         cell_classes: number K of cell classes; "no cell" comes on top.
         tissue_classes: number T of tissue classes.
-        architecture: of either branch, `deeplabv3plus` or `unet`.
+        architecture: of either branch, one of `BRANCHES`.
         encoder_name: of either branch, one of `resnet.VARIANTS`.
         context: what the cell branch is told: nothing, the true tissue, the tissue branch's
-            prediction, or what both branches share.
-        seam: where the tissue is injected, one of `branch.SEAMS`.
+            prediction, or the features that both branches share. One of `CONTEXTS`.
+        seam: where the tissue is injected, one of the `SEAMS` of the architecture.
         context_gradient: whether the cell loss trains the tissue branch through its injected
             prediction.
-        sharing: of each of `SHARING_SEAMS` one of `DIRECTIONS`, none where it is left out.
+        sharing: directions in which features are shared, by seam: of `SHARING_SEAMS` and
+            `DIRECTIONS`; 'none' where a seam is left out.
         cell_dropout: spatial dropout of the cell branch's encoder.
         tissue_dropout: the same for the tissue branch.
         aspp_dropout: dropout after the projection of either branch's ASPP.
@@ -64,6 +70,8 @@ class CellTissue(nn.Module):
     dtype: str = 'float32'
     axis_name: str | None = None
 
+    CONTEXTS = ('none', 'label', 'prediction', 'features')
+
     @nn.compact
     def __call__(self, batch: dict[str, Array], *, train: bool) -> dict[str, Array | None]:
         """Applies the model.
@@ -80,44 +88,47 @@ class CellTissue(nn.Module):
         """
         images = {name: batch[f'{name}_image'].astype(self.dtype) for name in ('cell', 'tissue')}
         place = (batch['center'], alignment.fov_ratio(batch))
-        cell = {'cell': self._branch('cell', 1 + self.cell_classes, self.cell_dropout)}
-        tissue = {'tissue': self._branch('tissue', self.tissue_classes, self.tissue_dropout)}
+
+        def stages(name: str) -> dict[str, seams.Stages[Array]]:
+            return {name: self._branch(name).stages(images[name], train)}
 
         match self.context:
             case 'none':
-                seams = seams_lib.run(cell, images, train)
+                logits = seams.run(stages('cell'))
             case 'label':
                 known = jax.nn.one_hot(batch['tissue_mask'], self.tissue_classes)
-                seams = seams_lib.run(cell, images, train, self._injection(known, place))
+                logits = seams.run(stages('cell'), self._injection(known, place))
             case 'prediction':
-                seams = seams_lib.run(tissue, images, train)
-                found = nn.softmax(seams['tissue']['logits'])
+                logits = seams.run(stages('tissue'))
+                found = nn.softmax(logits['tissue'])
                 if not self.context_gradient:
                     found = jax.lax.stop_gradient(found)
                 found = jnp.repeat(found, len(images['cell']) // len(found), axis=0)
-                seams |= seams_lib.run(cell, images, train, self._injection(found, place))
+                logits |= seams.run(stages('cell'), self._injection(found, place))
             case 'features':
-                seams = seams_lib.run(cell | tissue, images, train, self._sharing(place, train))
-        logits = {name: seams[name]['logits'] if name in seams else None for name in images}
-        return {'cell_logits': logits['cell'], 'tissue_logits': logits['tissue']}
+                both = stages('cell') | stages('tissue')
+                logits = seams.run(both, self._sharing(place, train))
+        return {f'{name}_logits': logits.get(name) for name in images}
 
-    def _branch(self, name: str, num_classes: int, dropout: float) -> seams_lib.Branch:
-        shared = {
-            'num_classes': num_classes,
-            'encoder_name': self.encoder_name,
-            'dropout': dropout,
-            'remat': self.remat,
-            'axis_name': self.axis_name,
-            'name': name,
-        }
-        if self.architecture == 'unet':
-            return UNet(**shared)
-        return DeepLabV3Plus(aspp_dropout=self.aspp_dropout, **shared)
+    def _branch(self, name: str) -> seams.Branch:
+        branch = BRANCHES[self.architecture]
+        classes = {'cell': 1 + self.cell_classes, 'tissue': self.tissue_classes}
+        dropouts = {'cell': self.cell_dropout, 'tissue': self.tissue_dropout}
+        own = {'aspp_dropout': self.aspp_dropout} if branch is DeepLabV3Plus else {}
+        return branch(
+            num_classes=classes[name],
+            encoder_name=self.encoder_name,
+            dropout=dropouts[name],
+            remat=self.remat,
+            axis_name=self.axis_name,
+            name=name,
+            **own,
+        )
 
-    def _injection(self, tissue: Array, place: tuple[Array, Array]) -> seams_lib.Exchange:
+    def _injection(self, tissue: Array, place: Place) -> seams.Exchange[Array]:
         """The exchange that injects tissue probabilities [B,h,w,T] at `seam` (Fig. 4)."""
 
-        def inject(seam: str, features: seams_lib.Features) -> seams_lib.Features:
+        def inject(seam: str, features: dict[str, Array]) -> dict[str, Array]:
             if seam != self.seam:
                 return features
             cell = features['cell']
@@ -126,10 +137,10 @@ class CellTissue(nn.Module):
 
         return inject
 
-    def _sharing(self, place: tuple[Array, Array], train: bool) -> seams_lib.Exchange:
+    def _sharing(self, place: Place, train: bool) -> seams.Exchange[Array]:
         """The exchange of features that both branches share (Fig. 6)."""
 
-        def share(seam: str, features: seams_lib.Features) -> seams_lib.Features:
+        def share(seam: str, features: dict[str, Array]) -> dict[str, Array]:
             direction = self.sharing.get(seam, 'none')
             if direction == 'none':
                 return features
@@ -140,15 +151,15 @@ class CellTissue(nn.Module):
 
 
 class FeatureSharing(nn.Module):
-    """What two branches tell each other at one seam (Fig. 5).
+    """The exchange of two branches' features at one seam (Fig. 5).
 
     The giver's features pass "a shallow convolutional layer with 3 x 3 kernel size", are brought
-    into the taker's frame and stand behind the taker's own. The paper does not give the layer's
-    width; 64 channels keep it cheap beside the 256 or more that it joins.
+    into the taker's field of view and are concatenated behind the taker's own. The paper does not
+    give the layer's width; 64 channels cost little beside the 256 or more that they join.
 
     Attributes:
-        direction: `c2t`, `t2c` or `both`.
-        features: channels of what is given.
+        direction: one of `DIRECTIONS`.
+        features: channels that are given.
         axis_name: see `layers.BatchNorm`.
     """
 
@@ -157,19 +168,16 @@ class FeatureSharing(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(
-        self, features: seams_lib.Features, place: tuple[Array, Array], train: bool
-    ) -> seams_lib.Features:
+    def __call__(self, features: dict[str, Array], place: Place, train: bool) -> dict[str, Array]:
         """Exchanges `cell` [B,h,w,C] and `tissue` [B,h,w,C] at `place`, (center, ratio)."""
-        both = self.direction == 'both'
-        given = {}
-        if both or self.direction == 't2c':
-            given['cell'] = ('tissue_to_cell', features['tissue'], alignment.crop_upsample)
-        if both or self.direction == 'c2t':
-            given['tissue'] = ('cell_to_tissue', features['cell'], alignment.downsample_pad)
+        bring = {'cell': alignment.crop_upsample, 'tissue': alignment.downsample_pad}
         result = dict(features)
-        for taker, (name, gift, bring) in given.items():
+        for way, (giver, taker) in WAYS.items():
+            if self.direction not in (way, 'both'):
+                continue
+            name = f'{giver}_to_{taker}'
             conv = layers.ConvBN(self.features, kernel=3, axis_name=self.axis_name, name=name)
-            brought = bring(conv(gift, train), *place, features[taker].shape[1:3])
-            result[taker] = jnp.concatenate([features[taker], brought], -1)
+            own = features[taker]
+            given = bring[taker](conv(features[giver], train), *place, own.shape[1:3])
+            result[taker] = jnp.concatenate([own, given], -1)
         return result

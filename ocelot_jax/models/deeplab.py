@@ -4,8 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import layers
-from ocelot_jax.models import seams as seams_lib
+from ocelot_jax.models import layers, seams
 from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
@@ -53,8 +52,8 @@ class Decoder(nn.Module):
         return fuse(jnp.concatenate([context, low], -1), train)
 
 
-class DeepLabV3Plus(nn.Module):
-    """One branch: encoder, ASPP, decoder, head, with named seams between them.
+class DeepLabV3Plus(seams.Branch):
+    """One branch: encoder, ASPP, decoder and head, with a seam before each.
 
     Attributes:
         num_classes: channels of the logits.
@@ -63,7 +62,7 @@ class DeepLabV3Plus(nn.Module):
         aspp_dropout: dropout after the ASPP's projection.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
         remat: whether the backward pass computes the encoder's blocks, the ASPP and the decoder
-            anew instead of keeping what is inside them.
+            anew instead of keeping their inner activations.
     """
 
     num_classes: int
@@ -73,56 +72,37 @@ class DeepLabV3Plus(nn.Module):
     axis_name: str | None = None
     remat: bool = False
 
-    SEAMS = seams_lib.SEAMS
+    STRIDE = 16
 
     def setup(self):
-        shared = {'axis_name': self.axis_name}
-        self.encoder = ResNetEncoder(
-            self.encoder_name, dropout=self.dropout, remat=self.remat, **shared
-        )
         aspp, decoder = ASPP, Decoder
         if self.remat:
             aspp = nn.remat(ASPP, static_argnums=(2,))
             decoder = nn.remat(Decoder, static_argnums=(3,))
-        self.aspp = aspp(dropout=self.aspp_dropout, **shared)
-        self.decoder = decoder(**shared)
+        self.encoder = ResNetEncoder(
+            self.encoder_name,
+            output_stride=self.STRIDE,
+            dropout=self.dropout,
+            axis_name=self.axis_name,
+            remat=self.remat,
+        )
+        self.aspp = aspp(dropout=self.aspp_dropout, axis_name=self.axis_name)
+        self.decoder = decoder(axis_name=self.axis_name)
         self.head = nn.Dense(self.num_classes)
 
-    def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Applies the branch by itself.
+    SEAMS = ('input', 'encoder', 'aspp', 'decoder')
 
-        Args:
-            x: [B,H,W,C] normalised image, H and W multiples of 16.
-            train: whether dropout acts and batch statistics are those of the batch.
+    @nn.nowrap
+    def stages(self, x: Array, train: bool) -> seams.Stages[Array]:
+        """The forward pass of [B,H,W,C] images, for `seams.run`.
 
-        Returns:
-            [B,H,W,num_classes] float32 logits, and the features at the seams:
-            `low` [B,H/4,W/4,64], `encoder` [B,H/16,W/16,512], `aspp` [B,H/16,W/16,256],
-            `decoder` [B,H/4,W/4,256] (`low` and `encoder` four times as deep in ResNet-50).
+        The features at the seams are the image, [B,H/16,W/16,512], [B,H/16,W/16,256] and
+        [B,H/4,W/4,256]; the encoder's are four times as deep in ResNet-50.
         """
-        seams = seams_lib.run({'alone': self}, {'alone': x}, train)['alone']
-        del seams['input']
-        return seams.pop('logits'), seams
-
-    def advance(
-        self, seam: str, features: Array, seams: dict[str, Array], train: bool
-    ) -> dict[str, Array]:
-        """Computes what lies behind a seam, as `branch.run` asks for it.
-
-        Args:
-            seam: one of `SEAMS`.
-            features: what arrives there, commonly with the channels of an exchange behind.
-            seams: the branch's own features so far, by seam, and the image at `input`.
-            train: as above.
-        """
-        match seam:
-            case 'input':
-                _, low, _, _, high = self.encoder(features, train)
-                return {'low': low, 'encoder': high}
-            case 'encoder':
-                return {'aspp': self.aspp(features, train)}
-            case 'aspp':
-                return {'decoder': self.decoder(features, seams['low'], train)}
-            case 'decoder':
-                logits = self.head(features)
-                return {'logits': layers.resize(logits, seams['input'].shape[1:3])}
+        size = x.shape[1:3]
+        x = yield 'input', x
+        _, low, _, _, high = self.encoder(x, train)
+        high = yield 'encoder', high
+        context = yield 'aspp', self.aspp(high, train)
+        joined = yield 'decoder', self.decoder(context, low, train)
+        return layers.resize(self.head(joined), size)

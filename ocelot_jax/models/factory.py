@@ -1,5 +1,7 @@
 """From a configuration to a network, its inputs and its first weights."""
 
+import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -7,95 +9,71 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from ocelot_jax.data.augmentation import model_inputs
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.models import (
-    CONTEXTS,
-    DIRECTIONS,
-    ENCODERS,
-    SEAMS,
-    SHARING_SEAMS,
-    CellTissue,
-    MFoVCENet,
-    UNet,
-)
+from ocelot_jax.models import cell_tissue
+from ocelot_jax.models.cell_tissue import BRANCHES, CellTissue
+from ocelot_jax.models.mfovce import MFoVCENet
+from ocelot_jax.models.resnet import VARIANTS
 
-Batch = dict[str, Any]
 Model = CellTissue | MFoVCENet
+Size = tuple[int, int]
 
-ARCHITECTURES = ('deeplabv3plus', 'unet', 'mfovce')
+ARCHITECTURES: dict[str, type[Model]] = {
+    **dict.fromkeys(BRANCHES, CellTissue),
+    'mfovce': MFoVCENet,
+}
 
 
 def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Model:
     """Makes the model of a configuration.
+
+    Each attribute of the model takes the value of its name in `config.model`.
 
     Args:
         config: as `configs/default.py`.
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
 
     Raises:
-        InputError: the configuration names something that there is not.
+        InputError: the configuration names a part that does not exist, or that does not go with
+            the others.
     """
     check_model(config.model)
-    values = config.model
-    shared = {
+    values = {
+        **config.model.to_dict(),
         'cell_classes': len(config.data.cell_classes),
-        'encoder_name': values.encoder_name,
-        'cell_dropout': values.cell_dropout,
-        'tissue_dropout': values.tissue_dropout,
-        'remat': values.remat,
-        'dtype': values.dtype,
+        'tissue_classes': len(config.data.tissue_classes),
         'axis_name': axis_name,
     }
-    if values.architecture == 'mfovce':
-        return MFoVCENet(**shared)
-    return CellTissue(
-        tissue_classes=len(config.data.tissue_classes),
-        architecture=values.architecture,
-        context=values.context,
-        seam=values.seam,
-        context_gradient=values.context_gradient,
-        sharing=values.sharing.to_dict(),
-        aspp_dropout=values.aspp_dropout,
-        **shared,
-    )
+    model = ARCHITECTURES[config.model.architecture]
+    names = {field.name for field in dataclasses.fields(model)}
+    return model(**{name: value for name, value in values.items() if name in names})
 
 
 def check_model(values: ml_collections.ConfigDict) -> None:
-    """Checks that `config.model` names what there is, and what goes together.
+    """Checks that the parts that `config.model` names exist and go together.
 
     Raises:
-        InputError: it does not.
+        InputError: they do not.
     """
-    seams = SEAMS
-    contexts = CONTEXTS
-    if values.architecture == 'unet':
-        seams = UNet.SEAMS
-    if values.architecture == 'mfovce':  # it has its own way to use the large field of view
-        contexts = ('none',)
-    known = {
-        'architecture': ARCHITECTURES,
-        'encoder_name': ENCODERS,
-        'dtype': ('float32', 'bfloat16'),
-        'context': contexts,
-        # where nothing is injected it does not matter
-        'seam': seams if values.context in ('label', 'prediction') else SEAMS,
-    }
-    given = {name: values[name] for name in known}
-    for seam in values.sharing:
-        if seam not in SHARING_SEAMS:
-            raise InputError(
-                f'config.model.sharing: {seam!r}; want seams of {", ".join(SHARING_SEAMS)}'
-            )
-        name = f'sharing.{seam}'
-        given[name] = values.sharing[seam]
-        missing = values.context == 'features' and seam not in seams
-        known[name] = ('none',) if missing else DIRECTIONS
-    for name, value in given.items():
-        if value not in known[name]:
-            raise InputError(
-                f'config.model.{name}: {value!r}; want one of {", ".join(known[name])}'
-            )
+    _check('architecture', values.architecture, ARCHITECTURES)
+    _check('encoder_name', values.encoder_name, VARIANTS)
+    _check('dtype', values.dtype, ('float32', 'bfloat16'))
+    _check('context', values.context, ARCHITECTURES[values.architecture].CONTEXTS)
+    own = BRANCHES[values.architecture].SEAMS if values.architecture in BRANCHES else ()
+    # where nothing is injected, the seam may be one of another architecture
+    injects = values.context in ('label', 'prediction')
+    _check('seam', values.seam, own if injects else cell_tissue.SEAMS)
+    for seam, direction in values.sharing.items():
+        if seam not in cell_tissue.SHARING_SEAMS:
+            wanted = ', '.join(cell_tissue.SHARING_SEAMS)
+            raise InputError(f'config.model.sharing: {seam!r}; want seams of {wanted}')
+        missing = values.context == 'features' and seam not in own
+        _check(f'sharing.{seam}', direction, ('none',) if missing else cell_tissue.DIRECTIONS)
+
+
+def _check(field: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise InputError(f'config.model.{field}: {value!r}; want one of {", ".join(known)}')
 
 
 def shares_tissue(model: Model) -> bool:
@@ -114,33 +92,40 @@ def maps_tissue(config: ml_collections.ConfigDict) -> bool:
     return config.model.context in contexts and bool(config.tissue_loss_weight)
 
 
-def init_variables(model: Model, seed: int, example: dict[str, Any]) -> dict[str, Any]:
-    """The model's variables before training; `example` is a record of the data."""
-    fields = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
-    batch = {name: jnp.asarray(example[name])[None] for name in fields}
-    batch['tissue_mask'] = batch['tissue_mask'][..., 0]
-    initialise = jax.jit(lambda key: model.init(key, model_inputs(batch), train=False))
-    return initialise(jax.random.key(seed))
+def init_variables(model: Model, seed: int, example: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's variables before training.
+
+    Args:
+        model: from `create_model`.
+        seed: of the weights.
+        example: a record of the data, of which only the shapes of the patches matter.
+    """
+    cell, tissue = (np.shape(example[name])[:2] for name in ('cell_image', 'tissue_image'))
+    batch = blank_batch(cell, tissue)
+    return jax.jit(lambda key: model.init(key, batch, train=False))(jax.random.key(seed))
 
 
 def abstract_variables(model: Model) -> dict[str, Any]:
-    """Shapes and dtypes of the model's variables, which depend on no patch size."""
-    initialise = lambda: model.init(jax.random.key(0), paper_batch(), train=False)
-    return jax.eval_shape(initialise)
+    """Shapes and dtypes of the model's variables, which do not depend on the patches' size."""
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), blank_batch(), train=False))
 
 
 def empty_variables(model: Model) -> dict[str, Any]:
-    """Variables of zeros, for a checkpoint to be restored like them; quicker than initialising."""
+    """Variables of zeros, as the target of a checkpoint; made without initialising the model."""
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), abstract_variables(model))
 
 
-def paper_batch() -> dict[str, Any]:
-    """One pair of the paper's geometry, of zeros, as models read it."""
-    image = np.zeros((1, 1024, 1024, 3), np.float32)
+def blank_batch(cell: Size = (1024, 1024), tissue: Size = (1024, 1024)) -> dict[str, np.ndarray]:
+    """A batch of one pair of zeros as models read it; of the paper's geometry by default.
+
+    Args:
+        cell: (H, W) of the cell patch, at 0.2 um/px.
+        tissue: (h, w) of the tissue patch, at 0.8 um/px.
+    """
     return {
-        'cell_image': image,
-        'tissue_image': image,
-        'tissue_mask': np.zeros((1, 1024, 1024), np.int32),
+        'cell_image': np.zeros((1, *cell, 3), np.float32),
+        'tissue_image': np.zeros((1, *tissue, 3), np.float32),
+        'tissue_mask': np.zeros((1, *tissue), np.int32),
         'center': np.full((1, 2), 0.5, np.float32),
         'cell_mpp': np.full(1, 0.2, np.float32),
         'tissue_mpp': np.full(1, 0.8, np.float32),

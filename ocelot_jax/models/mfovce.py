@@ -45,6 +45,10 @@ class MFoVCENet(nn.Module):
     dtype: str = 'float32'
     axis_name: str | None = None
 
+    # it has its own way to use the tissue patch
+    CONTEXTS = ('none',)
+    STRIDE = 32
+
     @nn.compact
     def __call__(self, batch: dict[str, Array], *, train: bool) -> dict[str, Array | None]:
         """Applies the model to a batch of `CellTissue`; sides must be multiples of 32.
@@ -77,7 +81,7 @@ class FieldOfView(nn.Module):
     def setup(self):
         self.encoder = ResNetEncoder(
             self.encoder_name,
-            output_stride=32,
+            output_stride=MFoVCENet.STRIDE,
             dropout=self.dropout,
             axis_name=self.axis_name,
             remat=self.remat,

@@ -11,7 +11,7 @@ Array = jax.Array
 
 
 class Variant(NamedTuple):
-    """What tells one ResNet from another.
+    """The structure of a ResNet.
 
     Attributes:
         blocks: number of residual blocks of each of the four stages.
@@ -51,7 +51,7 @@ class BasicBlock(nn.Module):
 
 
 class BottleneckBlock(nn.Module):
-    """A 3x3 convolution between two 1x1 ones, of which the last quadruples the channels.
+    """A 3x3 convolution between two 1x1 convolutions; the last has four times the channels.
 
     The 3x3 convolution takes the stride, as in torchvision ("ResNet v1.5").
     """
@@ -75,6 +75,11 @@ class BottleneckBlock(nn.Module):
         return nn.relu(x + y)
 
 
+def strides_and_dilations(output_stride: int) -> list[tuple[int, int]]:
+    """(stride, dilation) of each of the four stages, for an output stride of 16 or 32."""
+    return [(1, 1), (2, 1), (2, 1), (2, 1) if output_stride == 32 else (1, 2)]
+
+
 class ResNetEncoder(nn.Module):
     """A ResNet without its classifier.
 
@@ -88,8 +93,8 @@ class ResNetEncoder(nn.Module):
         output_stride: 32, or 16, where the last stage is dilated instead of strided.
         dropout: probability of dropping a channel after each stage.
         axis_name: see `layers.BatchNorm`.
-        remat: whether the backward pass computes each block anew instead of keeping what is
-            inside it.
+        remat: whether the backward pass computes each block anew instead of keeping its inner
+            activations.
     """
 
     variant: str = 'resnet34'
@@ -113,8 +118,7 @@ class ResNetEncoder(nn.Module):
         x = layers.ConvBN(64, kernel=7, stride=2, axis_name=self.axis_name, name='stem')(x, train)
         maps = [x]
         x = layers.max_pool(x)
-        last = (2, 1) if self.output_stride == 32 else (1, 2)
-        steps = [(1, 1), (2, 1), (2, 1), last]
+        steps = strides_and_dilations(self.output_stride)
         for stage, (count, (stride, dilation)) in enumerate(zip(blocks, steps, strict=True)):
             for block in range(count):
                 x = block_class(

@@ -1,55 +1,83 @@
-"""Branches, run seam by seam, so that something can be handed over at each (Fig. 4, 6)."""
+"""The seams of a branch, where features can be injected or shared (Fig. 4, 6).
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+A branch is a generator that reads as its forward pass. At each seam it yields the seam's name and
+the features there, and goes on with the features that it is sent; it returns the logits:
 
+    def stages(self, x, train):
+        x = yield 'input', x
+        features = yield 'encoder', self.encoder(x, train)
+        return self.head(features)
+
+`run` does not look at features, so the values of an ONNX graph can take the place of arrays.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TypeVar
+
+import flax.linen as nn
 import jax
 
-Array = jax.Array
-Features = dict[str, Array]
-Exchange = Callable[[str, Features], Features]
-
-SEAMS = ('input', 'encoder', 'aspp', 'decoder')
-"""Where a branch can be fed from outside, in the order of computation (Fig. 4)."""
+T = TypeVar('T')
+Stages = Generator[tuple[str, T], T, T]
+Exchange = Callable[[str, dict[str, T]], Mapping[str, T]]
 
 
-class Branch(Protocol):
-    """A network that maps an image to logits, in steps from seam to seam."""
-
-    SEAMS: tuple[str, ...]
-
-    def advance(self, seam: str, features: Array, seams: Features, train: bool) -> Features:
-        """Computes what lies behind a seam: features at the next one, at last the logits."""
-
-
-def keep(seam: str, features: Features) -> Features:
+def keep(seam: str, features: dict[str, T]) -> dict[str, T]:
     """Exchanges nothing."""
     del seam
     return features
 
 
-def run(
-    branches: Mapping[str, Branch],
-    images: Mapping[str, Array],
-    train: bool,
-    exchange: Exchange = keep,
-) -> dict[str, Features]:
-    """Runs branches side by side.
+def run(branches: Mapping[str, Stages[T]], exchange: Exchange[T] = keep) -> dict[str, T]:
+    """Runs branches side by side, from seam to seam.
 
     Args:
-        branches: by name, all of one architecture.
-        images: [B,H,W,C] of each branch.
-        train: whether dropout acts and batch statistics are those of the batch.
+        branches: by name, all with the same seams.
         exchange: called as `exchange(seam, features)` at each seam with the features of each
-            branch there; what it returns goes on in their place.
+            branch there; every branch goes on with what is returned under its name.
 
     Returns:
-        Of each branch its own features by seam, before any exchange, the image as `input`, and
-        `logits`.
+        The logits of each branch.
     """
-    seams = {name: {'input': images[name]} for name in branches}
-    for seam in next(iter(branches.values())).SEAMS:
-        features = exchange(seam, {name: seams[name][seam] for name in branches})
-        for name, each in branches.items():
-            seams[name] |= each.advance(seam, features[name], seams[name], train)
-    return seams
+    sent, logits = dict.fromkeys(branches), {}
+    while not logits:
+        arrived = {}
+        for name, branch in branches.items():
+            try:
+                seam, arrived[name] = branch.send(sent[name])
+            except StopIteration as finished:
+                logits[name] = finished.value
+        if arrived:
+            sent = exchange(seam, arrived)
+    return logits
+
+
+class Branch(nn.Module):
+    """A network from an image to logits, with seams.
+
+    Submodules are made in `setup`. `stages` needs `nn.nowrap`: what Flax wraps around a method
+    would end before the generator begins.
+
+    Attributes:
+        SEAMS: names of its seams, in the order of the forward pass.
+        STRIDE: number of which the sides of its images must be multiples.
+    """
+
+    SEAMS = ()
+    STRIDE = 1
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Applies the branch by itself, with nothing exchanged.
+
+        Args:
+            x: [B,H,W,C] normalised image.
+            train: whether dropout acts and batch statistics are those of the batch.
+
+        Returns:
+            [B,H,W,num_classes] float32 logits.
+        """
+        return run({'alone': self.stages(x, train)})['alone']
+
+    def stages(self, x: jax.Array, train: bool) -> Stages[jax.Array]:
+        """The forward pass, for `run`."""
+        raise NotImplementedError

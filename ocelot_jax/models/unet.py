@@ -8,8 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ocelot_jax.models import layers
-from ocelot_jax.models import seams as seams_lib
+from ocelot_jax.models import layers, seams
 from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
@@ -38,8 +37,8 @@ class UNetDecoder(nn.Module):
         return x
 
 
-class UNet(nn.Module):
-    """One branch: encoder, decoder, head; its seams are DeepLabV3+'s but for `aspp`.
+class UNet(seams.Branch):
+    """One branch: encoder, decoder and head, with a seam before each.
 
     Attributes:
         num_classes: channels of the logits.
@@ -55,12 +54,12 @@ class UNet(nn.Module):
     axis_name: str | None = None
     remat: bool = False
 
-    SEAMS = ('input', 'encoder', 'decoder')
+    STRIDE = 32
 
     def setup(self):
         self.encoder = ResNetEncoder(
             self.encoder_name,
-            output_stride=32,
+            output_stride=self.STRIDE,
             dropout=self.dropout,
             axis_name=self.axis_name,
             remat=self.remat,
@@ -68,21 +67,13 @@ class UNet(nn.Module):
         self.decoder = UNetDecoder(axis_name=self.axis_name)
         self.head = nn.Dense(self.num_classes)
 
-    def __call__(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Applies the branch by itself, as `deeplab.DeepLabV3Plus`; sides multiples of 32."""
-        seams = seams_lib.run({'alone': self}, {'alone': x}, train)['alone']
-        del seams['input']
-        return seams.pop('logits'), seams
+    SEAMS = ('input', 'encoder', 'decoder')
 
-    def advance(
-        self, seam: str, features: Array, seams: dict[str, Array], train: bool
-    ) -> dict[str, Array]:
-        """Computes what lies behind a seam, as `branch.run` asks for it."""
-        match seam:
-            case 'input':
-                *skips, high = self.encoder(features, train)
-                return {'skips': tuple(skips), 'encoder': high}
-            case 'encoder':
-                return {'decoder': self.decoder(features, seams['skips'], train)}
-            case 'decoder':
-                return {'logits': self.head(features)}
+    @nn.nowrap
+    def stages(self, x: Array, train: bool) -> seams.Stages[Array]:
+        """The forward pass of [B,H,W,C] images, for `seams.run`."""
+        x = yield 'input', x
+        *skips, high = self.encoder(x, train)
+        high = yield 'encoder', high
+        joined = yield 'decoder', self.decoder(high, tuple(skips), train)
+        return self.head(joined)

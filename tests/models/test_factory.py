@@ -39,7 +39,7 @@ def shapes(config):
         ({'architecture': 'mfovce'}, "context: 'prediction'; want one of none"),
         (
             {'context': 'features', 'sharing.aspp': 'up'},
-            r"sharing\.aspp: 'up'; want one of none, c2t, t2c, both",
+            r"sharing\.aspp: 'up'; want one of none, t2c, c2t, both",
         ),
         (
             {'context': 'features', 'architecture': 'unet'},
@@ -115,7 +115,7 @@ def test_bfloat16_is_what_all_convolutions_compute_in(name):
     config.model.encoder_name = 'resnet18'
     config.model.dtype = 'bfloat16'
     model = factory.create_model(config)
-    batch = factory.paper_batch()
+    batch = factory.blank_batch()
     variables = factory.abstract_variables(model)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
     program = jax.make_jaxpr(lambda v: model.apply(v, batch, train=False))(variables)

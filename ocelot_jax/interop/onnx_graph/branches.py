@@ -1,25 +1,21 @@
 """`models.resnet`, `models.deeplab` and `models.unet` on [B,C,H,W] maps."""
 
-import dataclasses
 from collections.abc import Sequence
 
-from ocelot_jax import models
 from ocelot_jax.interop.onnx_graph import layers
 from ocelot_jax.interop.onnx_graph.graph import Value
 from ocelot_jax.interop.onnx_graph.layers import Scope
-from ocelot_jax.models import seams as seams_lib
-
-Features = dict[str, Value | tuple[Value, ...]]
+from ocelot_jax.models import ENCODERS, DeepLabV3Plus, UNet, resnet, seams
+from ocelot_jax.models.deeplab import ASPP
 
 
 def encode(scope: Scope, x: Value, variant: str, output_stride: int) -> list[Value]:
     """A ResNet's five maps: the stem's and the stages'."""
-    blocks, bottleneck = models.ENCODERS[variant]
+    blocks, bottleneck = ENCODERS[variant]
     block = _bottleneck_block if bottleneck else _basic_block
     maps = [layers.conv_bn(scope / 'stem', x, stride=2)]
     x = layers.max_pool(maps[0])
-    last = (2, 1) if output_stride == 32 else (1, 2)
-    steps = [(1, 1), (2, 1), (2, 1), last]
+    steps = resnet.strides_and_dilations(output_stride)
     for stage, (count, (stride, dilation)) in enumerate(zip(blocks, steps, strict=True), start=1):
         for i in range(count):
             name = f'stage{stage}_block{i + 1}'
@@ -47,53 +43,30 @@ def _join(scope: Scope, x: Value, y: Value, stride: int) -> Value:
     return x.graph.add('Relu', y + x, name=f'{scope.name}/relu')
 
 
-def decode_unet(scope: Scope, x: Value, skips: Sequence[Value]) -> Value:
-    """Doubles the resolution five times, each time joined by the encoder's map of that size."""
-    for level, skip in enumerate([*skips[::-1], None], start=1):
-        x = layers.double(x)
-        if skip is not None:
-            x = x.graph.concat([x, skip])
-        for i in (1, 2):
-            x = layers.conv_bn(scope / f'level{level}_conv{i}', x)
-    return x
+def deeplab_stages(scope: Scope, x: Value, encoder_name: str) -> seams.Stages[Value]:
+    """The forward pass of a `DeepLabV3Plus` on [B,3,H,W] images, for `seams.run`."""
+    size = x.size
+    x = yield 'input', x
+    _, low, _, _, high = encode(scope / 'encoder', x, encoder_name, DeepLabV3Plus.STRIDE)
+    high = yield 'encoder', high
+    context = yield 'aspp', _aspp(scope / 'aspp', high)
+    joined = yield 'decoder', _decode(scope / 'decoder', context, low)
+    return layers.resize(layers.dense(scope / 'head', joined), size)
 
 
-@dataclasses.dataclass(frozen=True)
-class DeepLabV3Plus:
-    """One branch, as `branch.run` wants it.
-
-    Attributes:
-        scope: its place.
-        encoder_name: one of `models.ENCODERS`.
-    """
-
-    scope: Scope
-    encoder_name: str
-
-    SEAMS = seams_lib.SEAMS
-    STRIDE = 16
-
-    def advance(self, seam: str, features: Value, seams: Features, train: bool) -> Features:
-        """Computes what lies behind a seam."""
-        match seam:
-            case 'input':
-                _, low, _, _, high = encode(
-                    self.scope / 'encoder', features, self.encoder_name, output_stride=16
-                )
-                return {'low': low, 'encoder': high}
-            case 'encoder':
-                return {'aspp': _aspp(self.scope / 'aspp', features)}
-            case 'aspp':
-                return {'decoder': _decode(self.scope / 'decoder', features, seams['low'])}
-            case 'decoder':
-                logits = layers.dense(self.scope / 'head', features)
-                return {'logits': layers.resize(logits, seams['input'].size)}
+def unet_stages(scope: Scope, x: Value, encoder_name: str) -> seams.Stages[Value]:
+    """The forward pass of a `UNet` on [B,3,H,W] images, for `seams.run`."""
+    x = yield 'input', x
+    *skips, high = encode(scope / 'encoder', x, encoder_name, UNet.STRIDE)
+    high = yield 'encoder', high
+    joined = yield 'decoder', decode_unet(scope / 'decoder', high, skips)
+    return layers.dense(scope / 'head', joined)
 
 
 def _aspp(scope: Scope, x: Value) -> Value:
     """Five views of one map, projected and refined."""
     views = [layers.conv_bn(scope / 'pointwise', x)]
-    for rate in (12, 24, 36):
+    for rate in ASPP.rates:
         views.append(layers.separable_conv_bn(scope / f'atrous{rate}', x, dilation=rate))
     pooled = layers.conv_bn(scope / 'pool', layers.mean(x))
     views.append(layers.spread(pooled, views[0]))
@@ -108,25 +81,16 @@ def _decode(scope: Scope, context: Value, low: Value) -> Value:
     return layers.separable_conv_bn(scope / 'fuse', context.graph.concat([context, low]))
 
 
-@dataclasses.dataclass(frozen=True)
-class UNet:
-    """One branch, as `DeepLabV3Plus`."""
+def decode_unet(scope: Scope, x: Value, skips: Sequence[Value]) -> Value:
+    """Doubles the resolution five times, each time joined by the encoder's map of that size."""
+    for level, skip in enumerate([*skips[::-1], None], start=1):
+        x = layers.double(x)
+        if skip is not None:
+            x = x.graph.concat([x, skip])
+        for i in (1, 2):
+            x = layers.conv_bn(scope / f'level{level}_conv{i}', x)
+    return x
 
-    scope: Scope
-    encoder_name: str
 
-    SEAMS = models.UNet.SEAMS
-    STRIDE = 32
-
-    def advance(self, seam: str, features: Value, seams: Features, train: bool) -> Features:
-        """Computes what lies behind a seam."""
-        match seam:
-            case 'input':
-                *skips, high = encode(
-                    self.scope / 'encoder', features, self.encoder_name, output_stride=32
-                )
-                return {'skips': tuple(skips), 'encoder': high}
-            case 'encoder':
-                return {'decoder': decode_unet(self.scope / 'decoder', features, seams['skips'])}
-            case 'decoder':
-                return {'logits': layers.dense(self.scope / 'head', features)}
+STAGES = {'deeplabv3plus': deeplab_stages, 'unet': unet_stages}
+"""By the name of the architecture."""

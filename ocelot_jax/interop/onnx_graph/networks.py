@@ -11,8 +11,8 @@ from ocelot_jax.interop.onnx_graph import alignment, branches, layers
 from ocelot_jax.interop.onnx_graph.alignment import Place
 from ocelot_jax.interop.onnx_graph.graph import Graph, Value
 from ocelot_jax.interop.onnx_graph.layers import Scope
-from ocelot_jax.models import CellTissue, factory
-from ocelot_jax.models import seams as seams_lib
+from ocelot_jax.models import BRANCHES, CellTissue, MFoVCENet, factory, seams
+from ocelot_jax.models.cell_tissue import WAYS
 
 _FLOAT = onnx.TensorProto.FLOAT
 
@@ -104,38 +104,33 @@ class _Batch:
         return self._graph.add('Transpose', image, perm=[0, 3, 1, 2], size=size)
 
 
-_BRANCHES = {'deeplabv3plus': branches.DeepLabV3Plus, 'unet': branches.UNet}
-
-
 def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value, Value | None]:
     """Probabilities of both patches, [B,C,H,W]."""
-    create = _BRANCHES[model.architecture]
-    both = {name: create(scope / name, model.encoder_name) for name in ('cell', 'tissue')}
-    cell, tissue = ({name: both[name]} for name in ('cell', 'tissue'))
-    images = {'cell': batch.cell_image(create.STRIDE)}
-    if model.context in ('prediction', 'features'):
-        images['tissue'] = batch.tissue_image(create.STRIDE)
+    stride = BRANCHES[model.architecture].STRIDE
+    images = {'cell': batch.cell_image(stride)}
+    if factory.reads_tissue(model):
+        images['tissue'] = batch.tissue_image(stride)
+
+    def stages(name: str) -> dict[str, seams.Stages[Value]]:
+        create = branches.STAGES[model.architecture]
+        return {name: create(scope / name, images[name], model.encoder_name)}
 
     found = None
     match model.context:
         case 'none':
-            seams = seams_lib.run(cell, images, False)
+            logits = seams.run(stages('cell'))
         case 'label':
             known = batch.tissue_mask(model.tissue_classes)
-            seams = seams_lib.run(
-                cell, images, False, _injection(model.seam, known, batch.place())
-            )
+            logits = seams.run(stages('cell'), _injection(model.seam, known, batch.place()))
         case 'prediction':
-            seams = seams_lib.run(tissue, images, False)
-            found = _softmax(seams['tissue']['logits'])
+            found = _softmax(seams.run(stages('tissue'))['tissue'])
             context = _share(found, images['cell'])
-            inject = _injection(model.seam, context, batch.place())
-            seams |= seams_lib.run(cell, images, False, inject)
+            logits = seams.run(stages('cell'), _injection(model.seam, context, batch.place()))
         case 'features':
-            share = _sharing(model.sharing, scope, batch.place())
-            seams = seams_lib.run(cell | tissue, images, False, share)
-            found = _softmax(seams['tissue']['logits'])
-    return _softmax(seams['cell']['logits']), found
+            both = stages('cell') | stages('tissue')
+            logits = seams.run(both, _sharing(model.sharing, scope, batch.place()))
+            found = _softmax(logits['tissue'])
+    return _softmax(logits['cell']), found
 
 
 def _share(tissue: Value, cells: Value) -> Value:
@@ -147,7 +142,7 @@ def _share(tissue: Value, cells: Value) -> Value:
     return graph.add('Gather', tissue, numbers / (wanted / count), axis=0, size=tissue.size)
 
 
-def _injection(at: str, tissue: Value, place: Place) -> seams_lib.Exchange:
+def _injection(at: str, tissue: Value, place: Place) -> seams.Exchange[Value]:
     """The exchange that injects tissue probabilities at a seam (Fig. 4)."""
 
     def inject(seam: str, features: dict[str, Value]) -> dict[str, Value]:
@@ -160,21 +155,19 @@ def _injection(at: str, tissue: Value, place: Place) -> seams_lib.Exchange:
     return inject
 
 
-def _sharing(directions: Mapping[str, str], scope: Scope, place: Place) -> seams_lib.Exchange:
+def _sharing(directions: Mapping[str, str], scope: Scope, place: Place) -> seams.Exchange[Value]:
     """The exchange of features that both branches share (Fig. 5, 6)."""
-    ways = {
-        't2c': ('tissue', 'cell', 'tissue_to_cell', alignment.crop_upsample),
-        'c2t': ('cell', 'tissue', 'cell_to_tissue', alignment.downsample_pad),
-    }
+    bring = {'cell': alignment.crop_upsample, 'tissue': alignment.downsample_pad}
 
     def share(seam: str, features: dict[str, Value]) -> dict[str, Value]:
-        direction = directions.get(seam, 'none')
         result = dict(features)
-        for way, (giver, taker, name, bring) in ways.items():
-            if direction in (way, 'both'):
-                given = layers.conv_bn(scope / f'sharing_{seam}' / name, features[giver])
-                own = features[taker]
-                result[taker] = own.graph.concat([own, bring(given, place, own.size)])
+        for way, (giver, taker) in WAYS.items():
+            if directions.get(seam, 'none') not in (way, 'both'):
+                continue
+            conv = scope / f'sharing_{seam}' / f'{giver}_to_{taker}'
+            own = features[taker]
+            given = bring[taker](layers.conv_bn(conv, features[giver]), place, own.size)
+            result[taker] = own.graph.concat([own, given])
         return result
 
     return share
@@ -182,8 +175,9 @@ def _sharing(directions: Mapping[str, str], scope: Scope, place: Place) -> seams
 
 def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
     """Probabilities of the cell patch, [B,C,H,W]."""
+    stride = MFoVCENet.STRIDE
     tissue, cell = (
-        branches.encode(scope / name / 'encoder', image(32), encoder_name, output_stride=32)
+        branches.encode(scope / name / 'encoder', image(stride), encoder_name, stride)
         for name, image in (('tissue', batch.tissue_image), ('cell', batch.cell_image))
     )
     head, place = scope / 'cell_head', batch.place()
