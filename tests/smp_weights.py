@@ -1,8 +1,14 @@
-"""The weights of the golden file, made from their names."""
+"""Weights under the names of segmentation_models.pytorch and of torchvision."""
 
+import functools
 import zlib
 
+import jax
 import numpy as np
+
+from benchmarks import random_weights
+from ocelot_jax.interop import smp
+from ocelot_jax.models import deeplab
 
 
 def smp_weights(names, shapes, seed):
@@ -24,3 +30,27 @@ def smp_weights(names, shapes, seed):
             value = 1 + 0.1 * noise
         weights[str(name)] = value if value.dtype == np.int64 else value.astype(np.float32)
     return weights
+
+
+@functools.cache
+def branch_shapes(encoder, num_classes):
+    model = deeplab.DeepLabV3Plus(num_classes, encoder)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+
+
+def random_state_dict(encoder, num_classes=3, seed=0):
+    """Weights for smp's names, shaped as our network wants them, made without the golden file."""
+    return smp.to_smp(random_weights.draw(branch_shapes(encoder, num_classes), seed))
+
+
+def torchvision_resnet(encoder, seed=0):
+    """The encoder's part under the names that torchvision and timm give it, with a classifier."""
+    whole = random_state_dict(encoder, seed=seed)
+    prefix = 'encoder.'
+    own = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
+    width = 2048 if encoder == 'resnet50' else 512
+    return own | {
+        'fc.weight': np.zeros((1000, width), np.float32),
+        'fc.bias': np.zeros(1000, np.float32),
+    }

@@ -1,14 +1,7 @@
-"""Pretrained weights in, trained weights out, under the names that PyTorch users know.
+"""Pretrained weights in, trained weights out, under the names that PyTorch users know."""
 
-As a program, it writes the branches of a run's best epoch for PyTorch:
-
-    python -m ocelot_jax.interop.pretrained --export RUN OUT.safetensors
-"""
-
-import argparse
 import functools
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,81 +13,69 @@ import safetensors.numpy
 from absl import logging
 
 from ocelot_jax.interop import smp
-from ocelot_jax.interop.smp import from_smp, to_smp
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError, MissingPackageError
 from ocelot_jax.models import factory
-from ocelot_jax.models.deeplab import DeepLabV3Plus
+from ocelot_jax.models.deeplab import ASPP, DeepLabV3Plus
 from ocelot_jax.runs import checkpoints, configuration
 
-__all__ = ['export', 'from_smp', 'initialise', 'read', 'to_smp']
-
 StateDict = dict[str, np.ndarray]
-Flat = dict[tuple[str, ...], np.ndarray]
+Shape = tuple[int, ...]
+Shapes = dict[smp.Path, Shape]
+Flat = dict[smp.Path, np.ndarray]
 
 _BRANCHES = ('cell', 'tissue')
 _CLASSIFIER = ('fc.weight', 'fc.bias')
-# the layers that a seam feeds, which its new channels widen
-_FED = (
-    'encoder/stem/conv',
-    'aspp/pointwise/conv',
-    'aspp/pool/conv',
-    *(f'aspp/atrous{rate}/{part}' for rate in (12, 24, 36) for part in ('depthwise', 'pointwise')),
-    'decoder/fuse/depthwise',
-    'decoder/fuse/pointwise',
-    'head',
-)
-# the decoder puts its detail behind the context and what was injected there
-_CONTEXT_CHANNELS = 256
+_HEAD = ('params', 'head', 'bias')
 
 
 def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -> dict[str, Any]:
-    """Puts pretrained weights in the place of some branches' own.
+    """Replaces the weights of some branches by pretrained ones.
 
-    The file holds a ResNet of torchvision or timm, which becomes the encoder; or a DeepLabV3+ of
+    The file holds a ResNet of torchvision or timm, for the encoder; or a DeepLabV3+ of
     segmentation_models.pytorch; or what `export` wrote, of which each branch takes its part. A
-    head with another number of classes is left as it is, with a warning.
+    head with another number of classes keeps its weights, with a warning.
 
-    A layer that a seam widened takes the weights for the channels that it has in common with
-    theirs. Its weights for the new channels are zero, so that at first the network computes what
-    the pretrained one does and learns from there to use the context; those of a depthwise
-    convolution, before such a layer, stay as they are.
+    A layer that a seam widened takes the pretrained weights for the channels that both have. Its
+    weights for the added channels are zero, so that at first the network computes what the
+    pretrained one does. A depthwise convolution before such a layer keeps its own weights for the
+    added channels, so that both can learn to use them.
 
     Args:
         variables: of a model.
         file: `.safetensors`, or `.pth`, which needs the `[torch]` extra.
-        branches: names of the branches, `cell` and `tissue`; those that the model lacks do not
-            matter.
+        branches: names of branches, `cell` and `tissue`; those that the model does not have are
+            ignored.
 
     Returns:
-        The variables, anew.
+        New variables.
 
     Raises:
-        MissingFileError: there is no such file.
-        ImportError: it is `.pth`, and PyTorch is not installed.
-        InputError: it cannot be read, or a tensor is missing, of no layer, or misshapen.
+        MissingFileError: the file does not exist.
+        MissingPackageError: it is `.pth`, and PyTorch is not installed.
+        InputError: it cannot be read, or a tensor is missing, unknown or of the wrong shape.
     """
     state_dict = read(file)
     flat = flax.traverse_util.flatten_dict(variables)
     for branch in (name for name in branches if name in variables['params']):
         prefix = f'{branch}.'
         own = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
+        initial = {collection: tree[branch] for collection, tree in variables.items()}
         try:
-            for path, array in _to_branch(own or state_dict).items():
-                path = (path[0], branch, *path[1:])
-                flat[path] = _fit(path, array, flat)
-        except ValueError as error:
+            fitted = _fit(own or state_dict, flax.traverse_util.flatten_dict(initial))
+        except InputError as error:
             raise InputError(f'config.model.pretrained: {file}: {error}') from None
+        flat |= {(path[0], branch, *path[1:]): array for path, array in fitted.items()}
     return flax.traverse_util.unflatten_dict(flat)
 
 
 def read(file: Path) -> StateDict:
-    """Reads a file of tensors; nothing in it is ever run.
+    """Reads a file of tensors by name, without running code that it may hold.
 
     Raises:
-        MissingFileError: there is no such file.
-        ImportError: it is `.pth`, and PyTorch is not installed.
-        InputError: it holds something else than tensors by name.
+        MissingFileError: the file does not exist.
+        MissingPackageError: it is `.pth`, and PyTorch is not installed.
+        InputError: it is no file of tensors by name.
     """
     file = Path(file)
     if not file.exists():
@@ -112,8 +93,8 @@ def read(file: Path) -> StateDict:
 def export(workdir: Path, file: Path) -> None:
     """Writes the branches of a run's best epoch under the names of segmentation_models.pytorch.
 
-    Names begin with the branch, `cell.` or `tissue.`. The file's metadata tell which tensors a
-    seam widened and which channels it added; smp's network takes such a tensor without them.
+    Names begin with the branch, `cell.` or `tissue.`. The file's metadata name the tensors that a
+    seam widened and the channels that it added; smp's network takes such a tensor without them.
 
     Args:
         workdir: the run's directory.
@@ -121,7 +102,7 @@ def export(workdir: Path, file: Path) -> None:
 
     Raises:
         MissingFileError: there is no run.
-        InputError: its best epoch is not there, or it is of another architecture.
+        InputError: it has no best epoch, or another architecture.
     """
     config = configuration.load_config(workdir)
     if config.model.architecture != 'deeplabv3plus':
@@ -134,10 +115,9 @@ def export(workdir: Path, file: Path) -> None:
     tensors, metadata = {}, {'format': 'pt', 'encoder_name': config.model.encoder_name}
     for branch in (name for name in _BRANCHES if name in variables['params']):
         own = {collection: tree[branch] for collection, tree in variables.items()}
-        for name, array in to_smp(own).items():
-            tensors[f'{branch}.{name}'] = array
-        for name, note in _widened(own, config.model.encoder_name).items():
-            metadata[f'{branch}.{name}'] = note
+        tensors |= {f'{branch}.{name}': array for name, array in smp.to_smp(own).items()}
+        notes = _notes(flax.traverse_util.flatten_dict(own), config.model.encoder_name)
+        metadata |= {f'{branch}.{name}': note for name, note in notes.items()}
     with atomic.replacing(file) as temporary:
         safetensors.numpy.save_file(tensors, temporary, metadata)
 
@@ -152,8 +132,8 @@ def _read_torch(file: Path) -> StateDict:
         ) from None
     try:
         loaded = torch.load(file, map_location='cpu', weights_only=True)
-    except Exception as error:  # whatever is in the file, the reader's complaint is one line
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a foreign file can make the reader fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f'config.model.pretrained: {file}: holds more than tensors, or is broken ({reason}); '
             'save a state_dict alone'
@@ -164,108 +144,101 @@ def _read_torch(file: Path) -> StateDict:
     return {name: value.float().numpy() for name, value in loaded.items()}
 
 
-def _to_branch(state_dict: Mapping[str, np.ndarray]) -> Flat:
-    """Flat variables of a branch, or of its encoder alone."""
+def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
+    """Pretrained weights in the shapes that a branch wants.
+
+    Args:
+        state_dict: of a branch or of its encoder.
+        initial: flat variables of the branch.
+
+    Returns:
+        Those variables for which the state dict has values.
+    """
     if 'conv1.weight' in state_dict:
-        named = {f'encoder.{k}': v for k, v in state_dict.items() if k not in _CLASSIFIER}
-        wanted = smp.tensors(smp.encoder_of(named))
-        return smp.convert(named, [each for each in wanted if each.path[1] == 'encoder'])
-    if 'encoder.conv1.weight' not in state_dict:
+        state_dict = {f'encoder.{k}': v for k, v in state_dict.items() if k not in _CLASSIFIER}
+        parts = ('encoder',)
+    elif 'encoder.conv1.weight' in state_dict:
+        parts = ('encoder', 'aspp', 'decoder', 'head')
+    else:
         raise InputError(
             f'its first tensor is {min(state_dict, default=None)!r}; want a ResNet of torchvision '
             'or timm, or a DeepLabV3+ of segmentation_models.pytorch'
         )
-    return smp.convert(state_dict, smp.tensors(smp.encoder_of(state_dict)))
+    encoder = smp.encoder_of(state_dict)
+    wanted = [each for each in smp.tensors(encoder) if each.path[1] in parts]
+    given = smp.convert(state_dict, wanted)
+    for path in given:
+        if path not in initial:
+            raise InputError(
+                f'{_name(path)} is of no layer of the network; is the encoder the same?'
+            )
+    for path in initial:
+        if path[1] == 'encoder' and path not in given:
+            raise InputError(f'{_name(path)} is missing; is the encoder the same?')
+    num_classes = initial[_HEAD].size if _HEAD in initial else 1
+    plain = functools.partial(_plain_shapes, encoder, num_classes)
+    return {path: _fit_leaf(path, array, initial[path], plain) for path, array in given.items()}
 
 
-def _fit(path: tuple[str, ...], array: np.ndarray, flat: Flat) -> np.ndarray:
-    """A pretrained array as the model's leaf at `path` wants it."""
-    name = '/'.join(path[1:])
-    if path not in flat:
-        raise InputError(f'{name} is of no layer of the network; is the encoder the same?')
-    initial = np.asarray(flat[path])
+def _fit_leaf(
+    path: smp.Path, array: np.ndarray, initial: np.ndarray, plain: Callable[[], Shapes]
+) -> np.ndarray:
+    """A pretrained array in the shape of the branch's leaf at `path`.
+
+    Args:
+        path: of the leaf in its branch.
+        array: the pretrained one.
+        initial: the branch's own.
+        plain: gives the shapes of a branch that no seam widens.
+    """
     if array.shape == initial.shape:
         return array
-    if path[2] == 'head' and array.shape[-1] != initial.shape[-1]:
-        logging.warning('%s: not taken, it is of %d classes', name, array.shape[-1])
+    if path[1] == 'head' and array.shape[-1] != initial.shape[-1]:
+        logging.warning('%s: not taken, it is of %d classes', _name(path), array.shape[-1])
         return initial
-    common = _common_channels(path[2:], array.shape, initial.shape)
-    if common is None:
-        raise InputError(f'{name} is {list(array.shape)}; want {list(initial.shape)}')
+    if array.shape != plain()[path]:
+        raise InputError(f'{_name(path)} is {list(array.shape)}; want {list(initial.shape)}')
+    axis, added = _added_channels(path, array.shape, initial.shape)
+    common = np.delete(np.arange(initial.shape[axis]), added)
+    initial = np.asarray(initial)
     widened = initial.copy() if path[-2] == 'depthwise' else np.zeros_like(initial)
-    widened[common] = array
+    widened[(slice(None),) * axis + (common,)] = array
     return widened
 
 
-def _common_channels(
-    path: tuple[str, ...], plain: tuple[int, ...], widened: tuple[int, ...]
-) -> tuple[Any, ...] | None:
-    """Where a kernel that a seam widened holds the plain one's channels; None if it is none.
+@functools.cache
+def _plain_shapes(encoder: str, num_classes: int) -> Shapes:
+    """Shapes of the flat variables of a branch that no seam widens."""
+    init = functools.partial(DeepLabV3Plus(num_classes, encoder).init, train=False)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(init, jax.random.key(0), image)
+    return {path: leaf.shape for path, leaf in flax.traverse_util.flatten_dict(shapes).items()}
+
+
+def _added_channels(path: smp.Path, plain: Shape, widened: Shape) -> tuple[int, range]:
+    """The input channels that a seam added to a kernel: their axis and indices.
 
     Args:
-        path: of the kernel, within its branch.
+        path: of the kernel in its branch.
         plain: its shape without the seam.
-        widened: with it.
-
-    Returns:
-        An index; its last entry but the output's lists the input channels.
+        widened: its shape with the seam.
     """
-    axis = _input_axis(plain)
-    others = [shape[:axis] + shape[axis + 1 :] for shape in (plain, widened)]
-    fed = path[-1] == 'kernel' and '/'.join(path[:-1]) in _FED
-    if not fed or others[0] != others[1] or widened[axis] <= plain[axis]:
-        return None
-    extra = widened[axis] - plain[axis]
-    start = _CONTEXT_CHANNELS if path[:2] == ('decoder', 'fuse') else plain[axis]
-    channels = np.delete(np.arange(widened[axis]), np.s_[start : start + extra])
-    return (slice(None),) * axis + (channels,)
+    axis = 2 if len(plain) > 2 else 0
+    # the decoder puts its detail behind the context and what was injected there
+    start = ASPP.features if path[1:3] == ('decoder', 'fuse') else plain[axis]
+    return axis, range(start, start + widened[axis] - plain[axis])
 
 
-def _input_axis(shape: tuple[int, ...]) -> int:
-    """The axis of a kernel that counts its input channels."""
-    return 2 if len(shape) > 2 else 0
-
-
-def _widened(variables: Mapping[str, Any], encoder: str) -> dict[str, str]:
-    """What to say of each tensor that a seam widened, by smp's name."""
-    flat = flax.traverse_util.flatten_dict(dict(variables))
-    num_classes = flat['params', 'head', 'bias'].size
-    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    plain_branch = functools.partial(DeepLabV3Plus(num_classes, encoder).init, train=False)
-    plain = flax.traverse_util.flatten_dict(jax.eval_shape(plain_branch, jax.random.key(0), image))
+def _notes(branch: Flat, encoder: str) -> dict[str, str]:
+    """A note on each tensor that a seam widened, by smp's name."""
+    plain = _plain_shapes(encoder, branch[_HEAD].size)
     notes = {}
-    for tensor in smp.tensors(encoder):
-        shapes = plain[tensor.path].shape, flat[tensor.path].shape
-        if shapes[0] != shapes[1]:
-            axis = _input_axis(shapes[0])
-            *_, common = _common_channels(tensor.path[1:], *shapes)
-            added = np.setdiff1d(np.arange(shapes[1][axis]), common)
-            notes[tensor.name] = f'a seam added input channels {added[0]} to {added[-1]}'
+    for name, path in ((each.name, each.path) for each in smp.tensors(encoder)):
+        if branch[path].shape != plain[path]:
+            _, added = _added_channels(path, plain[path], branch[path].shape)
+            notes[name] = f'a seam added input channels {added[0]} to {added[-1]}'
     return notes
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exports the run that the command line names.
-
-    Args:
-        arguments: the command line after the program's name; `sys.argv`'s where None.
-
-    Returns:
-        The exit status: 0, or 1 after one line about what is wrong.
-    """
-    parser = argparse.ArgumentParser(
-        prog='python -m ocelot_jax.interop.pretrained', description=export.__doc__.split('\n')[0]
-    )
-    parser.add_argument('--export', nargs=2, metavar=('RUN', 'OUT'), required=True, type=Path)
-    options = parser.parse_args(arguments)
-    try:
-        export(*options.export)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(options.export[1])
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+def _name(path: smp.Path) -> str:
+    return '/'.join(path[1:])

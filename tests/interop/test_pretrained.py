@@ -12,51 +12,28 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from ocelot_jax.configs import cell_only, pred_inter2
-from smp_weights import smp_weights
+from smp_weights import random_state_dict, torchvision_resnet
 
+from benchmarks import random_weights
 from ocelot_jax.interop import pretrained, smp
-from ocelot_jax.models import deeplab, factory
+from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.models import factory
 
 
-@pytest.fixture(scope='module')
-def weights(shared):
-    """A segmentation_models.pytorch DeepLabV3+ of three classes, by the golden file's names."""
-    golden = np.load(shared / 'goldens' / 'smp_deeplabv3plus_resnet34.npz')
-    return smp_weights(golden['names'], golden['shapes'], 5)
+def create_config(experiment, **changes):
+    config = experiment.get_config()
+    config.model.encoder_name = 'resnet18'
+    config.model.update(changes)
+    return config
 
 
 @functools.cache
-def branch_shapes(encoder, num_classes):
-    model = deeplab.DeepLabV3Plus(num_classes, encoder)
-    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+def shapes(experiment, **changes):
+    return factory.abstract_variables(factory.create_model(create_config(experiment, **changes)))
 
 
-def draw(shapes, seed):
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32), shapes)
-
-
-def random_state_dict(encoder, num_classes=3, seed=0):
-    """Weights for smp's names, shaped as our network wants them, made without the golden file."""
-    return smp.to_smp(draw(branch_shapes(encoder, num_classes), seed))
-
-
-def torchvision_resnet(encoder, seed=0):
-    """The encoder's part under the names that torchvision and timm give it, with a classifier."""
-    whole = random_state_dict(encoder, seed=seed)
-    prefix = 'encoder.'
-    own = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
-    width = 2048 if encoder == 'resnet50' else 512
-    return own | {
-        'fc.weight': np.zeros((1000, width), np.float32),
-        'fc.bias': np.zeros(1000, np.float32),
-    }
-
-
-def model_and_variables(config):
-    model = factory.create_model(config)
-    return model, draw(factory.abstract_variables(model), seed=1)
+def draw_variables(experiment, **changes):
+    return random_weights.draw(shapes(experiment, **changes), seed=1)
 
 
 def flat(variables):
@@ -68,41 +45,9 @@ def write(path, tensors):
     return path
 
 
-def test_the_way_back_is_exact(weights):
-    back = pretrained.to_smp(pretrained.from_smp(weights))
-    assert back.keys() == weights.keys()
-    for name, array in weights.items():
-        assert back[name].dtype == array.dtype
-        np.testing.assert_array_equal(back[name], array)
-
-
-# The numbers of parameters that torchvision states for its classifiers, less the classifier's own.
-@pytest.mark.parametrize(
-    ('encoder', 'parameters'),
-    [
-        ('resnet18', 11_689_512 - 513_000),
-        ('resnet34', 21_797_672 - 513_000),
-        ('resnet50', 25_557_032 - 2_049_000),
-    ],
-)
-def test_encoders_have_the_layers_of_torchvision(encoder, parameters):
-    state_dict = torchvision_resnet(encoder)
-    trained = [
-        array.size
-        for name, array in state_dict.items()
-        if not name.startswith('fc.') and not name.endswith(('mean', 'var', 'tracked'))
-    ]
-    assert sum(trained) == parameters
-    assert smp.encoder_of({f'encoder.{name}': 0 for name in state_dict}) == encoder
-    last = 'layer4.1.conv2.weight' if encoder == 'resnet18' else 'layer4.2.conv2.weight'
-    assert state_dict[last].shape == (512, 512, 3, 3)
-
-
 @pytest.mark.parametrize('branches', [('cell',), ('cell', 'tissue')])
 def test_a_resnet_becomes_the_encoder_of_the_branches_named(tmp_path, branches):
-    config = pred_inter2.get_config()
-    config.model.encoder_name = 'resnet18'
-    _, before = model_and_variables(config)
+    before = draw_variables(pred_inter2)
     state_dict = torchvision_resnet('resnet18')
     file = write(tmp_path / 'resnet18.safetensors', state_dict)
     after = flat(pretrained.initialise(before, file, branches))
@@ -141,13 +86,9 @@ def test_widened_layers_compute_at_first_what_the_plain_ones_do(
     tmp_path, context, seam, start, count
 ):
     """New channels stand where they are injected, and weigh nothing."""
-    config = cell_only.get_config()
-    config.model.encoder_name = 'resnet18'
-    config.model.context = context
-    config.model.seam = seam
     state_dict = random_state_dict('resnet18')
-    plain = flat(pretrained.from_smp(state_dict))
-    _, before = model_and_variables(config)
+    plain = flat(smp.from_smp(state_dict))
+    before = draw_variables(cell_only, context=context, seam=seam)
     file = write(tmp_path / 'smp.safetensors', state_dict)
     after = flat(pretrained.initialise(before, file, ('cell',)))
     for path, first in start.items():
@@ -166,9 +107,7 @@ def test_widened_layers_compute_at_first_what_the_plain_ones_do(
 
 
 def test_depthwise_kernels_of_new_channels_stay_as_they_were(tmp_path):
-    config = pred_inter2.get_config()
-    config.model.encoder_name = 'resnet18'
-    _, before = model_and_variables(config)
+    before = draw_variables(pred_inter2)
     state_dict = random_state_dict('resnet18')
     file = write(tmp_path / 'smp.safetensors', state_dict)
     after = flat(pretrained.initialise(before, file, ('cell',)))
@@ -179,9 +118,7 @@ def test_depthwise_kernels_of_new_channels_stay_as_they_were(tmp_path):
 
 
 def test_a_head_of_other_classes_is_left_alone(tmp_path):
-    config = pred_inter2.get_config()
-    config.model.encoder_name = 'resnet18'
-    _, before = model_and_variables(config)
+    before = draw_variables(pred_inter2)
     file = write(tmp_path / 'smp.safetensors', random_state_dict('resnet18', num_classes=21))
     after = flat(pretrained.initialise(before, file, ('cell', 'tissue')))
     for name in ('params/cell/head/kernel', 'params/tissue/head/bias'):
@@ -208,9 +145,7 @@ def test_a_head_of_other_classes_is_left_alone(tmp_path):
     ],
 )
 def test_names_what_does_not_fit(tmp_path, spoil, message):
-    config = cell_only.get_config()
-    config.model.encoder_name = 'resnet18'
-    _, before = model_and_variables(config)
+    before = draw_variables(cell_only)
     state_dict = torchvision_resnet('resnet18')
     spoil(state_dict)
     file = write(tmp_path / 'bad.safetensors', state_dict)
@@ -220,12 +155,13 @@ def test_names_what_does_not_fit(tmp_path, spoil, message):
     assert '\n' not in str(caught.value)
 
 
-def test_another_encoder_is_named(tmp_path):
-    config = cell_only.get_config()
-    config.model.encoder_name = 'resnet18'
-    _, before = model_and_variables(config)
-    file = write(tmp_path / 'resnet34.safetensors', torchvision_resnet('resnet34'))
-    with pytest.raises(ValueError, match='is of no layer of the network; is the encoder the same'):
+@pytest.mark.parametrize('encoders', [('resnet18', 'resnet34'), ('resnet34', 'resnet18')])
+def test_another_encoder_is_named(tmp_path, encoders):
+    """Also one with fewer layers, which would leave some of the network's as they were drawn."""
+    own, given = encoders
+    before = draw_variables(cell_only, encoder_name=own)
+    file = write(tmp_path / f'{given}.safetensors', torchvision_resnet(given))
+    with pytest.raises(InputError, match='; is the encoder the same'):
         pretrained.initialise(before, file, ('cell',))
 
 
@@ -310,14 +246,12 @@ def test_pth_without_pytorch_says_what_to_install(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(('seam', 'added'), [('aspp', (256, 257)), ('decoder', (256, 257))])
 def test_export_can_be_read_back_and_says_what_was_widened(tmp_path, monkeypatch, seam, added):
-    config = pred_inter2.get_config()
-    config.model.encoder_name = 'resnet18'
-    config.model.seam = seam
-    _, trained = model_and_variables(config)
-    monkeypatch.setattr(pretrained.runs, 'load_config', lambda workdir: config)
-    monkeypatch.setattr(pretrained.checkpoint, 'restore_best', lambda workdir, like: (7, trained))
+    config = create_config(pred_inter2, seam=seam)
+    trained = draw_variables(pred_inter2, seam=seam)
+    monkeypatch.setattr(pretrained.configuration, 'load_config', lambda workdir: config)
+    monkeypatch.setattr(pretrained.checkpoints, 'restore_best', lambda workdir, like: (7, trained))
     file = tmp_path / 'out.safetensors'
-    assert pretrained.main(['--export', str(tmp_path), str(file)]) == 0
+    pretrained.export(tmp_path, file)
 
     with file.open('rb') as stream:
         [size] = struct.unpack('<Q', stream.read(8))
@@ -350,7 +284,7 @@ def test_export_can_be_read_back_and_says_what_was_widened(tmp_path, monkeypatch
         np.testing.assert_array_equal(back[name], array)
 
 
-def test_export_of_no_run_is_one_line(tmp_path, capsys):
-    assert pretrained.main(['--export', str(tmp_path), str(tmp_path / 'out.safetensors')]) == 1
-    assert capsys.readouterr().err.startswith(f'error: {tmp_path}/config.json: not there')
+def test_export_needs_a_run(tmp_path):
+    with pytest.raises(MissingFileError, match=f'^{tmp_path}/config.json: not there'):
+        pretrained.export(tmp_path, tmp_path / 'out.safetensors')
     assert not (tmp_path / 'out.safetensors').exists()
