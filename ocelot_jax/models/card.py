@@ -2,15 +2,15 @@
 
 import shutil
 import sys
+from typing import Any
 
 import flax.linen as nn
 import jax
-import ml_collections
 
 from ocelot_jax.models import factory
 
 
-def describe(config: ml_collections.ConfigDict) -> str:
+def describe(config: Any) -> str:
     """A model card: the modules with their shapes, parameters and FLOPs, and the sums.
 
     Shapes and FLOPs are those of a prediction for one pair of the paper's geometry (Sec. 3.1),

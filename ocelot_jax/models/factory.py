@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from ocelot_jax.io.errors import InputError
@@ -24,7 +23,7 @@ ARCHITECTURES: dict[str, type[Model]] = {
 }
 
 
-def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None) -> Model:
+def create_model(config: Any, axis_name: str | None = None) -> Model:
     """Makes the model of a configuration.
 
     Each attribute of the model takes the value of its name in `config.model`.
@@ -49,7 +48,7 @@ def create_model(config: ml_collections.ConfigDict, axis_name: str | None = None
     return model(**{name: value for name, value in values.items() if name in names})
 
 
-def check_model(values: ml_collections.ConfigDict) -> None:
+def check_model(values: Any) -> None:
     """Checks that the parts that `config.model` names exist and go together.
 
     Raises:
@@ -86,7 +85,7 @@ def reads_tissue(model: Model) -> bool:
     return not isinstance(model, CellTissue) or model.context in ('prediction', 'features')
 
 
-def maps_tissue(config: ml_collections.ConfigDict) -> bool:
+def maps_tissue(config: Any) -> bool:
     """Whether a configuration's networks learn what tissue is where."""
     contexts = ('prediction', 'features')
     return config.model.context in contexts and bool(config.tissue_loss_weight)
