@@ -1,22 +1,52 @@
-"""Charts of one data set's experiments; each says one thing."""
+"""Charts of one data set's experiments, as SVG pictures on white."""
 
+import base64
 import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from scipy import optimize
+from matplotlib.figure import Figure
 
 from ocelot_jax.metrics.calibration import Reliability
 from ocelot_jax.metrics.intervals import Estimate
-from ocelot_jax.reporting import svg
-from ocelot_jax.reporting.svg import INK, MISSED, QUIET
+from ocelot_jax.reporting import experiments
 from ocelot_jax.viz import palette
 
-_LINES = 3.1  # Inches of height.
-_BAR = 0.3  # Of a bar, inches.
+# Of experiments; tables have dots of them, on a white page or a dark one.
+_COLORS = {
+    experiments.CELL_ONLY: '#7a8590',
+    'Pred-to-input': '#2789c4',
+    'Pred-to-inter-1': '#009067',
+    experiments.PRED_INTER_2: '#d95f0e',
+    'Pred-to-output': '#b8508a',
+    experiments.FEATURE_SHARING: '#3b5bd0',
+    experiments.LEAKING: '#8a5a44',
+    experiments.UNET: '#a58200',
+    experiments.MFOVCE: '#8661cc',
+}
+_OTHER = '#83796f'
+_MISSED = '#d5dae1'
+
+# A chart fills a phone, where a point of its text is a little more than a pixel.
+_RC = {
+    'font.size': 9,
+    'axes.grid': True,
+    'axes.axisbelow': True,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'grid.color': '#e2e6eb',
+    'legend.frameon': False,
+    'legend.fontsize': 8.5,
+    'svg.hashsalt': 'report',  # the same page each time
+}
+_WIDTH = 4.6  # Inches.
+_LINES = 2.9  # Inches of height, without the legend.
+_LEGEND_ROW = 0.18
+_BAR = 0.3
 _FRAME = 0.55  # Around bars.
-_LABEL_GAP = 0.056  # Between labels, of the axes' height.
 _NARROW = 0.06  # A share of a bar that is too narrow for its number.
 
 # x and y of a line
@@ -28,7 +58,7 @@ class Bar:
     """A score with its interval.
 
     Attributes:
-        experiment: whose it is.
+        experiment: the experiment that has it.
         ours: of the runs.
         paper: the paper's; None where it has none.
     """
@@ -38,167 +68,192 @@ class Bar:
     paper: Estimate | None
 
 
-def draw_bars(bars: Sequence[Bar], name: str) -> str:
+def color_of(experiment: str) -> str:
+    """Finds an experiment's color; variants have that of what they vary."""
+    if experiment in _COLORS:
+        return _COLORS[experiment]
+    return _COLORS.get(experiment.rpartition(', ')[0], _OTHER)
+
+
+def draw_bars(bars: Sequence[Bar]) -> str:
     """Draws scores in percent, the best on top; a diamond marks the paper's.
 
     Args:
         bars: at least one.
-        name: of the chart.
 
     Returns:
-        An `<svg>` element, as all charts.
+        The picture as a data URI, as of all charts.
     """
-    figure, axes = svg.new_chart(_FRAME + _BAR * len(bars))
+    figure, axes = _new_chart(_FRAME + _BAR * len(bars))
     bars = sorted(bars, key=lambda bar: -bar.ours.mean)
     ends = []
     for place, bar in enumerate(bars):
         mean, half = 100 * bar.ours.mean, 100 * (bar.ours.half_width or 0)
-        solid = svg.dashes_of(bar.experiment) == '-'
-        color = svg.color_of(bar.experiment)
-        axes.barh(place, mean, 0.66, color=color, alpha=1 if solid else 0.55)
+        alpha = 1 if _dashes_of(bar.experiment) == '-' else 0.55
+        axes.barh(place, mean, 0.66, color=color_of(bar.experiment), alpha=alpha)
         if half:
             # a score is in 0..100, whatever a few repeats' interval says
-            ends_at = [[min(half, mean)], [min(half, 100 - mean)]]
-            axes.errorbar(mean, place, xerr=ends_at, color=INK, capsize=2.5, linewidth=1)
+            interval = [[min(half, mean)], [min(half, 100 - mean)]]
+            axes.errorbar(mean, place, xerr=interval, color='black', capsize=2.5, linewidth=1)
         if bar.paper:
-            axes.plot(100 * bar.paper.mean, place, 'D', color='none', mec=INK, mew=1.1, ms=5)
+            axes.plot(100 * bar.paper.mean, place, 'D', color='none', mec='black', ms=5)
         ends.append(min(100, max(mean + half, 100 * bar.paper.mean + 1 if bar.paper else 0)))
-        axes.annotate(
-            f'{mean:.1f}',
-            (ends[-1], place),
-            (4, 0),
-            textcoords='offset points',
-            va='center',
-            color=INK,
-            fontsize=svg.FONT,
-        )
-    axes.set_yticks(range(len(bars)), [_broken(bar.experiment) for bar in bars])
-    axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.text(ends[-1] + 1, place, f'{mean:.1f}', va='center')
+    _name_bars(axes, [bar.experiment for bar in bars])
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
-    axes.grid(visible=False, axis='y')
-    axes.tick_params(axis='y', length=0)
-    return svg.render(figure, name)
+    return _embed(figure)
 
 
-def draw_curves(lines: Mapping[str, Sequence[Line]], labels: tuple[str, str], name: str) -> str:
+def draw_curves(lines: Mapping[str, Sequence[Line]], labels: tuple[str, str]) -> str:
     """Draws lines of each experiment: its repeats thin, their mean bold.
 
     Args:
         lines: by experiment one of each repeat.
         labels: of the x and the y axis.
-        name: of the chart.
     """
-    figure, axes = svg.new_chart(_LINES)
-    ends = {}
+    figure, axes = _new_chart(_LINES, labels, legend=len(lines))
     for experiment, repeats in lines.items():
-        style = {'color': svg.color_of(experiment), 'linestyle': svg.dashes_of(experiment)}
         if len(repeats) > 1:
             for x, y in repeats:
-                axes.plot(x, y, linewidth=0.6, alpha=0.45, **style)
+                axes.plot(x, y, **_style(experiment, linewidth=0.6, alpha=0.45, label=None))
         x, y = _mean(repeats)
-        axes.plot(x, y, linewidth=2, marker='' if len(x) > 1 else 'o', **style)
-        ends[experiment] = (x[-1], y[-1])
-    _finish_lines(axes, labels, ends)
-    return svg.render(figure, name)
+        axes.plot(x, y, **_style(experiment, linewidth=2, marker='' if len(x) > 1 else 'o'))
+    return _embed(figure)
 
 
 def draw_thresholds(
-    lines: Mapping[str, Sequence[Line]], chosen: Mapping[str, Sequence[float]], name: str
+    lines: Mapping[str, Sequence[Line]], chosen: Mapping[str, Sequence[float]]
 ) -> str:
     """Draws mF1 in percent against the detection threshold; dots mark the ones chosen.
 
     Args:
         lines: by experiment one of each repeat.
         chosen: by experiment the threshold of each repeat.
-        name: of the chart.
     """
-    figure, axes = svg.new_chart(_LINES)
-    ends = {}
+    figure, axes = _new_chart(_LINES, ('threshold of confidence', 'mF1, %'), legend=len(lines))
     for experiment, repeats in lines.items():
-        color = svg.color_of(experiment)
         x, y = _mean(repeats)
-        axes.plot(x, y, linewidth=2, color=color, linestyle=svg.dashes_of(experiment))
+        axes.plot(x, y, **_style(experiment, linewidth=2))
         marked = np.mean(chosen[experiment])
-        axes.plot(marked, np.interp(marked, x, y), 'o', color=color, ms=6)
-        ends[experiment] = (x[-1], y[-1])
-    _finish_lines(axes, ('threshold of confidence', 'mF1, %'), ends)
-    return svg.render(figure, name)
+        axes.plot(marked, np.interp(marked, x, y), 'o', color=color_of(experiment), ms=6)
+    return _embed(figure)
 
 
-def draw_precision_recall(lines: Mapping[str, Line], name: str) -> str:
+def draw_precision_recall(lines: Mapping[str, Line]) -> str:
     """Draws precision against recall in percent; a dot marks all cells that were found.
 
     Args:
         lines: recall and precision by experiment.
-        name: of the chart.
     """
-    figure, axes = svg.new_chart(_LINES)
+    figure, axes = _new_chart(_LINES, ('recall, %', 'precision, %'), legend=len(lines))
     for experiment, (recall, precision) in lines.items():
-        style = {'color': svg.color_of(experiment), 'linestyle': svg.dashes_of(experiment)}
-        axes.plot(100 * recall, 100 * precision, linewidth=1.6, **style)
-        axes.plot(100 * recall[-1], 100 * precision[-1], 'o', color=style['color'], ms=4)
-    ends = {experiment: (100 * r[-1], 100 * p[-1]) for experiment, (r, p) in lines.items()}
-    lowest = min(precision.min() for precision in _settled(lines))
+        axes.plot(100 * recall, 100 * precision, **_style(experiment))
+        axes.plot(100 * recall[-1], 100 * precision[-1], 'o', color=color_of(experiment), ms=4)
+    # where recall is below a tenth of its end, precision jumps: it is of few cells
+    settled = [precision[recall >= recall[-1] / 10] for recall, precision in lines.values()]
+    lowest = min(precision.min() for precision in settled)
     axes.set(xlim=(0, 100), ylim=(max(0, 10 * np.floor(10 * lowest) - 10), 102))
-    _finish_lines(axes, ('recall, %', 'precision, %'), ends)
-    return svg.render(figure, name)
+    return _embed(figure)
 
 
-def draw_reliability(held: Mapping[str, Reliability], name: str) -> str:
+def draw_reliability(held: Mapping[str, Reliability]) -> str:
     """Draws how often cells of a confidence are right, against that confidence.
 
     Args:
-        held: by experiment.
-        name: of the chart.
+        held: by experiment; the legend has its expected calibration error, percentage points.
     """
-    figure, axes = svg.new_chart(_LINES)
-    axes.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-    ends, told = {}, {}
+    labels = 'confidence, %', 'true cells among them, %'
+    figure, axes = _new_chart(_LINES, labels, legend=len(held))
+    axes.plot([0, 100], [0, 100], color='gray', linewidth=1, linestyle='--')
     for experiment, of in held.items():
-        style = {'color': svg.color_of(experiment), 'linestyle': svg.dashes_of(experiment)}
-        x, y = 100 * of.confidence, 100 * of.share
-        axes.plot(x, y, linewidth=1.6, marker='o', markersize=3, **style)
-        ends[experiment] = (x[-1], y[-1])
-        told[experiment] = f'{experiment} {100 * of.error:.1f}'
+        style = _style(experiment, marker='o', markersize=3)
+        style['label'] = f'{experiment}: {100 * of.error:.1f}'
+        axes.plot(100 * of.confidence, 100 * of.share, **style)
     axes.set(xlim=(0, 100), ylim=(0, 102))
-    _finish_lines(axes, ('confidence, %', 'true cells among them, %'), ends, told)
-    return svg.render(figure, name)
+    return _embed(figure)
 
 
-def draw_stacks(
-    shares: Mapping[str, Sequence[float]], parts: Sequence[int], unit: str, name: str
-) -> str:
+def draw_stacks(shares: Mapping[str, Sequence[float]], parts: Sequence[int], unit: str) -> str:
     """Draws a bar for each experiment, stacked of classes found.
 
     Args:
-        shares: by experiment the height of each part, as a fraction.
+        shares: by experiment the length of each part, as a fraction.
         parts: the cell class 1..K of each part; 0 for none.
         unit: label of the axis.
-        name: of the chart.
     """
-    figure, axes = svg.new_chart(_FRAME + _BAR * len(shares))
-    longest = max(sum(heights) for heights in shares.values())
-    for place, heights in enumerate(shares.values()):
+    figure, axes = _new_chart(_FRAME + _BAR * len(shares), (unit, ''))
+    longest = max(sum(lengths) for lengths in shares.values())
+    for place, lengths in enumerate(shares.values()):
         left = 0.0
-        for part, height in zip(parts, heights, strict=True):
-            axes.barh(place, 100 * height, 0.74, 100 * left, color=_part_color(part))
-            if height > _NARROW * longest:
-                text = axes.text(100 * (left + height / 2), place, f'{100 * height:.0f}')
-                text.set(ha='center', va='center', color=_text_color(part), fontsize=svg.FONT - 1)
-            left += height
-    axes.set_yticks(
-        range(len(shares)), [_broken(experiment) for experiment in shares], linespacing=0.9
-    )
-    axes.set_ylim(len(shares) - 0.4, -0.6)
-    axes.set(xlabel=unit, xlim=(0, 100 * (longest or 1)))
+        for part, length in zip(parts, lengths, strict=True):
+            color = palette.cell_color(part) if part else _MISSED
+            axes.barh(place, 100 * length, 0.74, 100 * left, color=color)
+            if length > _NARROW * longest:
+                middle = 100 * (left + length / 2)
+                axes.text(
+                    middle, place, f'{100 * length:.0f}', ha='center', va='center',
+                    color=_text_color(color), fontsize=8,
+                )  # fmt: skip
+            left += length
+    _name_bars(axes, list(shares))
+    axes.set_xlim(0, 100 * (longest or 1))
     axes.grid(visible=False)
+    return _embed(figure)
+
+
+def _new_chart(
+    height: float, labels: tuple[str, str] = ('', ''), legend: int = 0
+) -> tuple[Figure, Axes]:
+    """Makes a figure with axes.
+
+    Args:
+        height: of the figure without the legend, inches.
+        labels: of the x and the y axis.
+        legend: how many lines will have a label; 0 for no legend.
+    """
+    with matplotlib.rc_context(_RC):
+        rows = (legend + 1) // 2
+        figure = Figure(figsize=(_WIDTH, height + _LEGEND_ROW * rows), layout='constrained')
+        axes = figure.add_subplot(xlabel=labels[0], ylabel=labels[1])
+    return figure, axes
+
+
+def _embed(figure: Figure) -> str:
+    """Writes a figure as a data URI; lines with labels get a legend below."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context(_RC):
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc='outside lower center', ncols=2)
+        figure.savefig(stream, format='svg', metadata={'Date': None})
+    return 'data:image/svg+xml;base64,' + base64.b64encode(stream.getvalue()).decode()
+
+
+def _style(experiment: str, **more: object) -> dict:
+    """How an experiment's line is drawn."""
+    return {
+        'label': experiment,
+        'color': color_of(experiment),
+        'linestyle': _dashes_of(experiment),
+        'linewidth': 1.6,
+        **more,
+    }
+
+
+def _dashes_of(experiment: str) -> str:
+    """Finds an experiment's line style, which tells variants from what they vary."""
+    if experiment.endswith(experiments.LABEL_ONLY):
+        return '--'
+    return ':' if experiment.endswith(experiments.FOV_ONLY) else '-'
+
+
+def _name_bars(axes: Axes, names: Sequence[str]) -> None:
+    """Names bars at 0, 1, ... from the top on; a long name breaks after its comma."""
+    broken = [name.replace(', ', ',\n') if len(name) > 18 else name for name in names]
+    axes.set_yticks(range(len(names)), broken, linespacing=0.9)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis='y')
     axes.tick_params(axis='y', length=0)
-    return svg.render(figure, name)
-
-
-def _settled(lines: Mapping[str, Line]) -> list[np.ndarray]:
-    """Precision where recall is above a tenth of its end: of few cells it jumps."""
-    return [precision[recall >= recall[-1] / 10] for recall, precision in lines.values()]
 
 
 def _mean(repeats: Sequence[Line]) -> Line:
@@ -211,62 +266,6 @@ def _mean(repeats: Sequence[Line]) -> Line:
     return places[known], np.nanmean(values[:, known], axis=0)
 
 
-def _finish_lines(
-    axes: Axes,
-    labels: tuple[str, str],
-    ends: Mapping[str, tuple[float, float]],
-    told: Mapping[str, str] | None = None,
-):
-    """Labels axes, and lines at their right ends, where labels keep apart from each other."""
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.margins(x=0.02)
-    low, high = axes.get_ylim()
-    names = sorted(ends, key=lambda name: ends[name][1])
-    texts = [_broken((told or {}).get(name, name)) for name in names]
-    sizes = np.array([_LABEL_GAP * (1 + text.count('\n')) for text in texts])
-    wanted = np.array([(ends[name][1] - low) / (high - low) for name in names])
-    for name, text, place in zip(names, texts, _spread(wanted, sizes), strict=True):
-        axes.annotate(
-            text,
-            ends[name],
-            (1.04, place),
-            textcoords='axes fraction',
-            va='center',
-            color=svg.color_of(name),
-            fontsize=svg.FONT - 0.5,
-            linespacing=1.0,
-            annotation_clip=False,
-            arrowprops={
-                'arrowstyle': '-', 'color': svg.color_of(name), 'linewidth': 0.5,
-                'shrinkA': 0, 'shrinkB': 2, 'relpos': (0, 0.5), 'alpha': 0.7,
-            },
-        )  # fmt: skip
-
-
-def _spread(wanted: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Moves places apart so that intervals around them do not overlap, inside 0..1.
-
-    Args:
-        wanted: [n] places in rising order.
-        sizes: [n] lengths of the intervals.
-    """
-    gaps = np.concatenate([[0], np.cumsum((sizes[1:] + sizes[:-1]) / 2)])
-    # Least squares under "no overlap" is isotonic regression of what is left without the gaps.
-    left = optimize.isotonic_regression(wanted - gaps).x
-    return np.clip(left, 0, 1 - gaps[-1]) + gaps
-
-
-def _broken(name: str) -> str:
-    """Breaks a long name after its comma."""
-    return name.replace(', ', ',\n') if len(name) > 18 else name
-
-
-def _part_color(part: int) -> str:
-    return palette.cell_color(part) if part else MISSED
-
-
-def _text_color(part: int) -> str:
-    if not part:
-        return INK
-    red, green, blue = (int(palette.cell_color(part)[i : i + 2], 16) for i in (1, 3, 5))
+def _text_color(background: str) -> str:
+    red, green, blue = (int(background[i : i + 2], 16) for i in (1, 3, 5))
     return 'white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black'

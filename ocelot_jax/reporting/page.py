@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
-import markupsafe
 
 from ocelot_jax.io import atomic
-from ocelot_jax.reporting import svg, table_files
+from ocelot_jax.reporting import charts, table_files
 from ocelot_jax.reporting.candidates import Candidates
 from ocelot_jax.reporting.collect import Collection
 from ocelot_jax.reporting.sections import Section
@@ -55,9 +54,8 @@ def _template() -> jinja2.Template:
     environment.filters['shown'] = table_files.shown
     environment.filters['points'] = lambda v: f'{100 * v:+.1f}'.replace('-', '−')
     environment.filters['p_value'] = lambda v: '< 0.001' if v < 0.001 else f'{v:.3f}'
-    environment.filters['markup'] = markupsafe.Markup
     environment.globals['spanned'] = table_files.spanned
     environment.globals['paper_score'] = table_files.paper_score
-    environment.globals['color'] = lambda name: f'var({svg.variable_of(name)})'
+    environment.globals['color'] = charts.color_of
     source = importlib.resources.files('ocelot_jax.reporting') / 'page.html'
     return environment.from_string(source.read_text('utf-8'))

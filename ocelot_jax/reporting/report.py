@@ -1,13 +1,8 @@
-"""From runs to the paper's tables: `python -m ocelot_jax.report DIR`.
-
-Finds all evaluated runs below DIR, averages repeats, and writes to `DIR/report` Tables 5, 6, 7,
-C.1 and D.1 in the paper's form beside its numbers (`table_5.md`, `.csv`, `.tex`, ...), and
-`index.html`: the tables, learning curves, paired differences, what kinds of mistakes are made and
-on which patches.
-"""
+"""The paper's tables and a page of all runs below a directory."""
 
 from pathlib import Path
 
+from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.reporting import candidates, collect, sections, table_files, tables
 
 
@@ -22,14 +17,14 @@ def write_report(root: Path, output: Path | None = None) -> Path:
         The page.
 
     Raises:
-        FileNotFoundError: there is no evaluated run.
-        ValueError: a run's configuration or scores are not what they should be.
-        RuntimeError: what writes the page is not installed.
+        MissingFileError: there is no evaluated run.
+        InputError: a run's configuration or scores are not what they should be.
+        MissingPackageError: Jinja is not installed.
     """
     try:
         from ocelot_jax.reporting import page
     except ModuleNotFoundError as error:
-        raise RuntimeError(
+        raise MissingPackageError(
             f"{error.name} is not installed; the page needs pip install -e '.[slides]'"
         ) from error
     found = collect.collect(root)
