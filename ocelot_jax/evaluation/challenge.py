@@ -82,8 +82,7 @@ def write(
             )
     document = {'type': _TYPE, 'points': entries, 'version': {'major': 1, 'minor': 0}}
     _parse(document, str(path), num_images, num_classes)
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(json.dumps(document))
+    atomic.write_text(path, json.dumps(document))
 
 
 def _parse(document, where: str, num_images: int, num_classes: int) -> list[Cells]:

@@ -25,3 +25,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a file of text, in UTF-8, whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        text: what it will hold.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, 'utf-8')

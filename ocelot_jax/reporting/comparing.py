@@ -15,9 +15,9 @@ from ocelot_jax.io import text_table
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
-from ocelot_jax.reporting import comparisons
 from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
+from ocelot_jax.runs.files import PairRecords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +70,10 @@ def compare_runs(
     paths = [*first, *second]
     classes = _classes(paths)
     evaluations = [RunDirectory(path).evaluation(split_name(split)) for path in paths]
-    counts, slides = comparisons.same_pairs(
+    counts, slides = same_pairs(
         [(evaluation.pairs, _read(evaluation, classes)) for evaluation in evaluations]
     )
-    sides = [comparisons.average(held) for held in np.split(counts, [len(first)])]
+    sides = [average(held) for held in np.split(counts, [len(first)])]
     rng = np.random.default_rng(seed)
     differences = bootstrap.compare(*sides, slides, rng, resamples)
     totals = np.stack([side.sum(axis=0) for side in sides])
@@ -84,6 +84,65 @@ def compare_runs(
         f'draws of slides and of pairs in them, seed {seed}'
     )
     return Comparison(told, dict(zip(names, differences, strict=True)), bootstrap.scores(totals))
+
+
+def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
+    """Puts the counts of several runs side by side.
+
+    Args:
+        held: of each of M runs its file of pairs, and what it holds.
+
+    Returns:
+        [M, N, 3, K] int64, the counts of each run in the first one's order of pairs, and [N],
+        the slide of each pair.
+
+    Raises:
+        InputError: two runs differ in their pairs, slides or true cells.
+    """
+    path, first = held[0]
+    order = np.argsort(first.ids)
+    aligned = []
+    for other_path, other in held:
+        if other.counts.shape[2:] != first.counts.shape[2:]:
+            raise InputError(
+                f'{other_path}: has {other.counts.shape[2]} cell classes, {path} has '
+                f'{first.counts.shape[2]}; want runs of one data set'
+            )
+        missing = sorted(set(first.ids) ^ set(other.ids))
+        if missing:
+            lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
+            raise InputError(
+                f'{lacks}: has no pair {missing[0]}, which {has} has; want runs of one data '
+                'set and split'
+            )
+        places = np.empty(len(order), int)
+        places[order] = np.argsort(other.ids)
+        counts = other.counts[places]
+        differ = (other.slides[places] != first.slides) | (
+            (counts[:, 2] != first.counts[:, 2]).any(axis=-1)
+        )
+        if differ.any():
+            raise InputError(
+                f'{other_path}: pair {first.ids[differ][0]} has another slide or other true '
+                f'cells than in {path}; want runs of one data set and split'
+            )
+        aligned.append(counts)
+    return np.stack(aligned), first.slides
+
+
+def average(counts: np.ndarray) -> np.ndarray:
+    """Averages the counts of repeats, pair by pair.
+
+    The score of averaged counts is that of all repeats' cells pooled. What then varies in a
+    bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
+
+    Args:
+        counts: [M, N, 3, K], of M repeats.
+
+    Returns:
+        [N, 3, K] float64.
+    """
+    return counts.mean(axis=0)
 
 
 def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -98,7 +157,7 @@ def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
     return classes[0]
 
 
-def _read(evaluation: EvaluationDirectory, classes: Sequence[str]) -> files.PairRecords:
+def _read(evaluation: EvaluationDirectory, classes: Sequence[str]) -> PairRecords:
     if not evaluation.pairs.exists():
         raise MissingFileError(
             f'{evaluation.pairs}: not there; evaluate the run first: python -m '

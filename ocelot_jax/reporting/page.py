@@ -43,8 +43,7 @@ def write(
         sections=sections,
         candidates=candidates,
     )
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(text, 'utf-8')
+    atomic.write_text(path, text)
 
 
 def _template() -> jinja2.Template:

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Callable
 
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.reporting import charts, comparisons, experiments, gallery, paper_scores, parts
+from ocelot_jax.reporting import charts, experiments, gallery, paper_scores, parts
 from ocelot_jax.reporting.collect import Collection
-from ocelot_jax.reporting.comparisons import Order
+from ocelot_jax.reporting.order import Order, find_order
 from ocelot_jax.reporting.paper_scores import POPULATION
 from ocelot_jax.reporting.parts import Chart, Held, Part
 
@@ -68,7 +68,7 @@ def describe(found: Collection, data: str) -> Section:
     split = (
         'test' if any(settings.estimate('test') for settings in held.values()) else 'validation'
     )
-    order = comparisons.find_order(found, data)
+    order = find_order(found, data)
     subjects = (
         parts.describe_training(held),
         parts.describe_thresholds(held),

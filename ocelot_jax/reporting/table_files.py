@@ -37,8 +37,7 @@ def write(table: Table, folder: Path) -> list[Path]:
     paths = []
     for suffix, render in forms.items():
         path = folder / f'{table.file_stem}{suffix}'
-        with atomic.replacing(path) as temporary:
-            temporary.write_text(render(table), 'utf-8')
+        atomic.write_text(path, render(table))
         paths.append(path)
     return paths
 

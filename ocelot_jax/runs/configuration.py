@@ -102,8 +102,7 @@ def load_detection(workdir: Path) -> dict[str, float]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + '\n')
+    atomic.write_text(path, json.dumps(content, indent=2) + '\n')
 
 
 def _read_config(path: Path) -> dict[str, Any]:

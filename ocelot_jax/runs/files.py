@@ -80,8 +80,7 @@ def write_scores(evaluation: EvaluationDirectory, table: Table) -> None:
         {'row': row, **{name: scores.get(name) for name in names}} for row, scores in table.items()
     )
     csv_files.write_rows(evaluation.scores_table, ['row', *names], rows)
-    with atomic.replacing(evaluation.scores) as path:
-        path.write_text(json.dumps(table, indent=2) + '\n')
+    atomic.write_text(evaluation.scores, json.dumps(table, indent=2) + '\n')
 
 
 def read_scores(path: Path) -> Table:

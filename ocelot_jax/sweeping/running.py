@@ -118,8 +118,7 @@ def _run(point: Point, run: Path, tune_detection: bool, report: Report) -> None:
         for split in sorted({'validation', 'test'} & set(held)):
             report(evaluator.evaluate_run([run], split).render())
     except loop.NonFiniteLossError as error:
-        with atomic.replacing(RunDirectory(run).failure) as file:
-            file.write_text(f'{error}\n')
+        atomic.write_text(RunDirectory(run).failure, f'{error}\n')
         report(f'{point.name}: {error}')
     finally:
         # the next run has programs of its own

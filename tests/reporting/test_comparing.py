@@ -1,7 +1,9 @@
 """Runs compared on the same pairs."""
 
+import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import fake_reports
 import numpy as np
@@ -10,6 +12,7 @@ from conftest import make_release
 
 from ocelot_jax.reporting import comparing
 from ocelot_jax.reporting.collect import collect
+from ocelot_jax.runs.files import PairRecords
 
 
 @pytest.fixture(scope='module')
@@ -84,3 +87,48 @@ def test_runs_that_cannot_be_compared(root, other, told):
     with pytest.raises((ValueError, FileNotFoundError), match=told) as error:
         comparing.compare_runs([root / 'good0'], [root / other], 'val')
     assert '\n' not in str(error.value)
+
+
+def make_pairs(ids='abcd', seed=0):
+    rng = np.random.default_rng(seed)
+    names = np.array(list(ids))
+    counts = rng.integers(0, 9, (len(names), 3, 2))
+    counts[:, 2] = [[ord(name), 2] for name in names]  # a pair's own
+    slides = np.array([f'slide {name in "ab"}' for name in names])
+    return PairRecords(names, slides, slides, counts)
+
+
+def test_counts_are_put_in_the_order_of_the_first():
+    first, second = make_pairs('cabd'), make_pairs('dbca', seed=1)
+    counts, slides = comparing.same_pairs([(Path('a'), first), (Path('b'), second)])
+    assert (counts[0] == first.counts).all()
+    assert slides.tolist() == first.slides.tolist()
+    for place, name in enumerate('cabd'):
+        assert (counts[1, place] == second.counts['dbca'.index(name)]).all()
+
+
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        (lambda p: make_pairs('abce'), 'b: has no pair d, which a has; want runs of one data set'),
+        (lambda p: make_pairs('abc'), 'b: has no pair d, which a has'),
+        (lambda p: make_pairs('abcde'), 'a: has no pair e, which b has'),
+        (
+            lambda p: dataclasses.replace(p, slides=p.slides[::-1]),
+            'b: pair a has another slide or other true cells than in a',
+        ),
+        (
+            lambda p: dataclasses.replace(p, counts=p.counts + 1),
+            'b: pair a has another slide or other true cells than in a',
+        ),
+        (
+            lambda p: dataclasses.replace(p, counts=p.counts[..., :1]),
+            'b: has 1 cell classes, a has 2',
+        ),
+    ],
+)
+def test_other_pairs_are_told(change, told):
+    first = make_pairs()
+    with pytest.raises(ValueError) as error:
+        comparing.same_pairs([(Path('a'), first), (Path('b'), change(first))])
+    assert str(error.value).startswith(told)

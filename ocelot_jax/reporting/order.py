@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,20 +10,19 @@ from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.intervals import Estimate
-from ocelot_jax.reporting import experiments, paper_scores
-from ocelot_jax.reporting.collect import Collection, Run
-from ocelot_jax.runs.files import PairRecords
+from ocelot_jax.reporting import comparing, experiments, paper_scores
+from ocelot_jax.reporting.collect import Collection
 
 _SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """A first experiment beside a second one.
+class ExperimentDifference:
+    """By how much a first experiment's mF1 is above a second's.
 
     Attributes:
-        first: its name.
-        second: the other's.
+        first: name of the first.
+        second: name of the second.
         paper: first less second in the paper's table, as a fraction; None where it has none.
         found: first less second of the runs; None where it cannot be told.
     """
@@ -87,73 +85,9 @@ class Order:
     places: tuple[Place, ...]
     in_order: int
     pairs: int
-    against_cell_only: tuple[Comparison, ...]
-    neighbours: tuple[Comparison, ...]
+    against_cell_only: tuple[ExperimentDifference, ...]
+    neighbours: tuple[ExperimentDifference, ...]
     notes: tuple[str, ...]
-
-
-def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the counts of several runs side by side.
-
-    Args:
-        held: of each of M runs its file of pairs, and what it holds.
-
-    Returns:
-        [M, N, 3, K] int64, the counts of each run in the first one's order of pairs, and [N],
-        the slide of each pair.
-
-    Raises:
-        InputError: two runs differ in their pairs, slides or true cells.
-    """
-    path, first = held[0]
-    order = np.argsort(first.ids)
-    aligned = []
-    for other_path, other in held:
-        if other.counts.shape[2:] != first.counts.shape[2:]:
-            raise InputError(
-                f'{other_path}: has {other.counts.shape[2]} cell classes, {path} has '
-                f'{first.counts.shape[2]}; want runs of one data set'
-            )
-        missing = sorted(set(first.ids) ^ set(other.ids))
-        if missing:
-            lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
-            raise InputError(
-                f'{lacks}: has no pair {missing[0]}, which {has} has; want runs of one data '
-                'set and split'
-            )
-        places = np.empty(len(order), int)
-        places[order] = np.argsort(other.ids)
-        counts = other.counts[places]
-        differ = (other.slides[places] != first.slides) | (
-            (counts[:, 2] != first.counts[:, 2]).any(axis=-1)
-        )
-        if differ.any():
-            raise InputError(
-                f'{other_path}: pair {first.ids[differ][0]} has another slide or other true '
-                f'cells than in {path}; want runs of one data set and split'
-            )
-        aligned.append(counts)
-    return np.stack(aligned), first.slides
-
-
-def read_pairs(runs: Sequence[Run], split: str) -> list[tuple[Path, PairRecords]]:
-    """Reads the pairs of several runs, each with the name of its file."""
-    return [(run.evaluation(split).pairs, run.pairs(split)) for run in runs]
-
-
-def average(counts: np.ndarray) -> np.ndarray:
-    """Averages the counts of repeats, pair by pair.
-
-    The score of averaged counts is that of all repeats' cells pooled. What then varies in a
-    bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
-
-    Args:
-        counts: [M, N, 3, K], of M repeats.
-
-    Returns:
-        [N, 3, K] float64.
-    """
-    return counts.mean(axis=0)
 
 
 def find_order(found: Collection, data: str) -> Order | None:
@@ -194,7 +128,8 @@ def find_order(found: Collection, data: str) -> Order | None:
     neighbours = list(itertools.pairwise(paper_ranking))
     differences, notes = _differences(found, data, split, [*ours], {*against, *neighbours})
     compared = lambda pairs: tuple(
-        Comparison(a, b, paper[a].mean - paper[b].mean, differences.get((a, b))) for a, b in pairs
+        ExperimentDifference(a, b, paper[a].mean - paper[b].mean, differences.get((a, b)))
+        for a, b in pairs
     )
     return Order(
         data, split, paper_data, places, sum(agreeing), len(agreeing),
@@ -214,15 +149,15 @@ def _differences(
     for name in names:
         runs = [r for r in found.chosen[data, name].runs if r.evaluation(split).scores.exists()]
         try:
-            held = read_pairs(runs, split)
+            held = [(run.evaluation(split).pairs, run.pairs(split)) for run in runs]
             first = first or held[0]
-            stacked, slides = same_pairs([first, *held])
+            stacked, slides = comparing.same_pairs([first, *held])
         except FileNotFoundError as error:
             notes.append(f'{name} is not compared: {error.filename} is not there.')
-        except ValueError as error:
+        except InputError as error:
             notes.append(f'{name} is not compared: {error}.')
         else:
-            counts[name] = average(stacked[1:])
+            counts[name] = comparing.average(stacked[1:])
     if len(counts) < 2:
         return {}, notes
     together = np.stack([*counts.values()], axis=1)
