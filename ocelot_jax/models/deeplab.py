@@ -105,4 +105,4 @@ class DeepLabV3Plus(seams.Branch):
         high = yield 'encoder', high
         context = yield 'aspp', self.aspp(high, train)
         joined = yield 'decoder', self.decoder(context, low, train)
-        return layers.resize(self.head(joined), size)
+        return self.classify(joined, size)

@@ -17,6 +17,8 @@ from typing import TypeVar
 import flax.linen as nn
 import jax
 
+from ocelot_jax.models import layers
+
 T = TypeVar('T')
 Stages = Generator[tuple[str, T], T, T]
 Exchange = Callable[[str, dict[str, T]], Mapping[str, T]]
@@ -55,8 +57,8 @@ def run(branches: Mapping[str, Stages[T]], exchange: Exchange[T] = keep) -> dict
 class Branch(nn.Module):
     """A network from an image to logits, with seams.
 
-    Submodules are made in `setup`. `stages` needs `nn.nowrap`: what Flax wraps around a method
-    would end before the generator begins.
+    Submodules, `head` among them, are made in `setup`. `stages` needs `nn.nowrap`: what Flax wraps
+    around a method would end before the generator begins.
 
     Attributes:
         SEAMS: names of its seams, in the order of the forward pass.
@@ -81,3 +83,12 @@ class Branch(nn.Module):
     def stages(self, x: jax.Array, train: bool) -> Stages[jax.Array]:
         """The forward pass, for `run`."""
         raise NotImplementedError
+
+    def classify(self, features: jax.Array, size: tuple[int, int]) -> jax.Array:
+        """Logits [B,*size,num_classes] of the decoder's features.
+
+        It is the method by which the branch gets its row in Flax's table (`card.describe`), which
+        would count the branch's parameters twice without one.
+        """
+        logits = self.head(features)
+        return logits if logits.shape[1:3] == size else layers.resize(logits, size)

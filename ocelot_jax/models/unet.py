@@ -72,8 +72,9 @@ class UNet(seams.Branch):
     @nn.nowrap
     def stages(self, x: Array, train: bool) -> seams.Stages[Array]:
         """The forward pass of [B,H,W,C] images, for `seams.run`."""
+        size = x.shape[1:3]
         x = yield 'input', x
         *skips, high = self.encoder(x, train)
         high = yield 'encoder', high
         joined = yield 'decoder', self.decoder(high, tuple(skips), train)
-        return self.head(joined)
+        return self.classify(joined, size)
