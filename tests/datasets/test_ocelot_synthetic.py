@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 from ocelot_jax.datasets.ocelot_synthetic import draw, noise, stain, tissue
+from ocelot_jax.datasets.ocelot_synthetic.ocelot_synthetic_dataset_builder_test import (
+    OcelotSyntheticTest as OcelotSyntheticTest,
+)
 from scipy import ndimage, spatial, stats
 from skimage import color, measure
 
