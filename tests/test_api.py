@@ -24,10 +24,12 @@ def test_every_name_is_there_and_told_of(name):
 
 
 def test_what_is_not_used_is_not_loaded():
-    done = subprocess.run([sys.executable, '-c', COUNT], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', COUNT], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines() == ['[]', 'False']
 
 
 def test_another_name_is_no_attribute():
     with pytest.raises(AttributeError, match="'ocelot_jax' has no attribute 'nope'"):
-        ocelot_jax.nope
+        _ = ocelot_jax.nope
