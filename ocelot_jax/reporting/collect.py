@@ -194,8 +194,9 @@ def collect(root: Path) -> Collection:
         else:
             repeats[run.seed] = run
     if not groups:
+        wanted = ' or '.join(str(RunDirectory(Path()).evaluation(split).path) for split in SPLITS)
         raise MissingFileError(
-            f'{root}: no run with evaluation/validation or evaluation/test below it '
+            f'{root}: no run with {wanted} below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
     settings = tuple(

@@ -1,7 +1,6 @@
-"""The latest and the best state of a run, kept by Orbax.
+"""The latest and the best state of a run, saved by Orbax once an epoch.
 
-One directory, one save an epoch: Orbax writes to a temporary name and renames, so a
-killed save leaves nothing, and what outlives its epoch is the latest and the best.
+Orbax writes to a temporary name and renames, so that a killed save leaves no checkpoint.
 """
 
 from pathlib import Path
