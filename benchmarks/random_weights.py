@@ -6,14 +6,16 @@ import jax
 import numpy as np
 
 
-def draw(shapes: Any, seed: int = 0) -> Any:
-    """Draws weights that keep the scale of features and make the outputs depend on the inputs.
+def draw(shapes: Any, seed: int = 0, gain: float = 1.0) -> Any:
+    """Draws weights with which the outputs depend on all inputs.
 
     No value is zero or one, and no two are the same, so that an exchange of two shows.
 
     Args:
         shapes: of a network's variables, as `factory.abstract_variables` gives them.
         seed: of the weights.
+        gain: variance of a layer's outputs over that of its inputs; He's is 2, for half of them
+            do not pass ReLU, but residual blocks add up.
 
     Returns:
         NumPy arrays in the same tree, float32.
@@ -27,8 +29,7 @@ def draw(shapes: Any, seed: int = 0) -> Any:
             return 1 + 0.2 * np.abs(noise)
         if names[-1] != 'kernel':
             return 0.2 * noise
-        depthwise = names[-2] == 'depthwise'  # [3,3,C]: each output sums nine inputs
-        noise *= np.sqrt(2 / np.prod(leaf.shape[: 2 if depthwise else -1]))
+        noise *= np.sqrt(gain / np.prod(leaf.shape[:-1]))
         # so that the probabilities are not all near 0 or 1, which would hide differences
         return 0.1 * noise if names[-2] in ('head', 'classify') else noise
 

@@ -41,7 +41,7 @@ def create_config(kind, **changes):
 
 def random_variables(model, seed=0):
     """Weights that are all different, with which all inputs matter."""
-    variables = random_weights.draw(factory.abstract_variables(model), seed)
+    variables = random_weights.draw(factory.abstract_variables(model), seed, gain=2)
     if getattr(model, 'context', 'none') in ('label', 'prediction'):
         _amplify_context(model, variables)
     return variables

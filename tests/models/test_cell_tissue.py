@@ -2,13 +2,12 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import narrow
 import numpy as np
 import pytest
+from random_networks import random_variables
 
 from ocelot_jax.models import CellTissue
-from ocelot_jax.models.resnet import ResNetEncoder
 
 SIZE = 32
 TISSUE_CLASSES = 4
@@ -72,21 +71,6 @@ def flatten(tree):
     return {jax.tree_util.keystr(p, simple=True, separator='/'): leaf for p, leaf in leaves}
 
 
-def random_variables(shapes):
-    """Weights that keep the variance, made by NumPy: initialising compiles as long as applying."""
-    rng = np.random.default_rng(4)
-
-    def draw(path, shape):
-        name = path[-1].key
-        if name in ('scale', 'var'):
-            return np.ones(shape.shape, np.float32)
-        noise = rng.standard_normal(shape.shape, np.float32)
-        fan_in = np.prod(shape.shape[: 2 if path[-2].key == 'depthwise' else -1])
-        return noise / np.float32(np.sqrt(fan_in) if name == 'kernel' else 10)
-
-    return jax.tree_util.tree_map_with_path(draw, shapes)
-
-
 @pytest.fixture(scope='module')
 def compiled():
     """Name of a model -> (variables, compiled model), each compiled once and without care."""
@@ -99,7 +83,7 @@ def compiled():
                 lambda variables, batch: model.apply(variables, batch, train=False),
                 compiler_options=narrow.COMPILER_OPTIONS,
             )
-            variables = jax.device_put(random_variables(shapes_of_variables(model)))
+            variables = jax.device_put(random_variables(model))
             made[name] = variables, apply
         return made[name]
 
@@ -296,43 +280,3 @@ def test_each_branch_has_its_dropout_and_the_shared_axis():
         wanted += [(f'{branch}/encoder', rate, (1, 2))] * 4
         wanted += [(f'{branch}/aspp', 0.4, ())]
     assert dropouts == wanted
-
-
-@pytest.fixture(scope='module')
-def encoders():
-    """Encoders with dropout and the same without, on the same input."""
-    x = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)
-    shapes = jax.eval_shape(
-        lambda: ResNetEncoder(narrow.ENCODER).init(jax.random.key(0), x, train=False)
-    )
-    variables = random_variables(shapes)
-
-    def low(dropout, train, rngs):
-        """Only the first stage: the compiler drops the rest."""
-        model = ResNetEncoder(narrow.ENCODER, dropout=dropout)
-        call = lambda rngs: model.apply(
-            variables, x, train=train, rngs=rngs, mutable=['batch_stats']
-        )
-        return np.asarray(jax.jit(lambda rngs: call(rngs)[0][1])(rngs))
-
-    return low
-
-
-def test_dropout_takes_whole_channels_in_training(encoders):
-    plain = encoders(0.0, True, {})
-    dropped = encoders(0.5, True, {'dropout': jax.random.key(3)})
-    lost = (dropped == 0).all((1, 2)) & (plain != 0).any((1, 2))
-    # 128 channels by chance 1/2 each: outside this once in a million
-    assert 35 < lost.sum() < 93
-    # which ones differs from example to example
-    assert (lost[0] != lost[1]).any()
-    wanted = np.where(lost[:, None, None], 0, 2 * plain)
-    np.testing.assert_allclose(dropped, wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_no_dropout_in_evaluation(encoders):
-    # without a key, that training could not do without
-    plain = encoders(0.0, False, {})
-    np.testing.assert_allclose(encoders(0.5, False, {}), plain, rtol=1e-5, atol=1e-6)
-    assert jnp.isfinite(plain).all()
-    assert (plain != 0).any((1, 2)).all()

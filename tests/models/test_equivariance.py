@@ -6,6 +6,7 @@ import jax
 import narrow
 import numpy as np
 import pytest
+from random_networks import random_variables
 
 from ocelot_jax.models import CellTissue
 
@@ -14,7 +15,6 @@ from ocelot_jax.models import CellTissue
 SIZE = 65
 ORIENTATIONS = list(itertools.product([False, True], range(4)))
 MODELS = {
-    'pred_inter2': {'context': 'prediction', 'seam': 'aspp'},
     'pred_input': {'context': 'prediction', 'seam': 'input'},
     'feature_sharing': {
         'context': 'features',
@@ -50,31 +50,23 @@ def make_batch():
     }
 
 
-def symmetric_variables(model, batch):
-    """Weights that keep the variance, the same in all eight directions."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, train=False))
-    rng = np.random.default_rng(1)
+def symmetric_variables(model):
+    """Random weights, each kernel the mean of itself in all eight directions."""
 
-    def draw(path, leaf):
-        if path[-1].key == 'var':
-            return np.ones(leaf.shape, np.float32)
+    def symmetrise(path, leaf):
         if path[-1].key == 'scale':  # below 1, lest the residual blocks add up
-            return np.full(leaf.shape, 0.5, np.float32)
-        values = rng.standard_normal(leaf.shape).astype(np.float32)
-        if path[-1].key != 'kernel':
-            return 0.1 * values
-        if leaf.shape[:1] == leaf.shape[1:2] and leaf.shape[0] in (3, 7):
-            spatial = [np.rot90(v, k, (0, 1)) for v in (values, values[::-1]) for k in range(4)]
-            values = np.mean(spatial, 0) * np.sqrt(8)
-        fan_in = np.prod(leaf.shape[: 2 if leaf.ndim == 3 else -1])
-        return values / np.float32(np.sqrt(fan_in))
+            return 0.5 * leaf
+        if path[-1].key != 'kernel' or leaf.shape[0] not in (3, 7):
+            return leaf
+        spatial = [np.rot90(k, turns, (0, 1)) for k in (leaf, leaf[::-1]) for turns in range(4)]
+        return np.mean(spatial, 0) * np.float32(np.sqrt(8))
 
-    return jax.tree_util.tree_map_with_path(draw, shapes)
+    return jax.tree_util.tree_map_with_path(symmetrise, random_variables(model, seed=1))
 
 
 @pytest.mark.parametrize('name', MODELS)
 def test_turned_pairs_give_turned_maps(name):
-    model = CellTissue(2, 2, encoder_name='resnet18', **MODELS[name])
+    model = CellTissue(2, 2, encoder_name=narrow.ENCODER, **MODELS[name])
     batch = make_batch()
     views = []
     for flip, turns in ORIENTATIONS:
@@ -87,7 +79,7 @@ def test_turned_pairs_give_turned_maps(name):
         lambda variables, batch: model.apply(variables, batch, train=False),
         compiler_options=narrow.COMPILER_OPTIONS,
     )
-    outputs = apply(symmetric_variables(model, batch), stacked)
+    outputs = apply(symmetric_variables(model), stacked)
     for output in ('cell_logits', 'tissue_logits'):
         maps = np.asarray(outputs[output])
         tolerance = 1e-4 * np.abs(maps).max()
