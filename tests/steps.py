@@ -1,12 +1,12 @@
-"""Takes a training step and a prediction with every configuration, and prints what came out.
+"""Takes a training step with some configurations, and prints what came out.
 
-Run by `test_configs.py` in processes with different numbers of devices.
+Run by `test_configs.py` in a process that sees two devices: `steps.py PAIRS CONFIG...`. Of the
+first configuration the losses are computed by one device, too.
 """
 
 import json
 import sys
 
-import flax.jax_utils
 import jax
 import narrow
 import numpy as np
@@ -14,80 +14,79 @@ import numpy as np
 from benchmarks import random_weights
 from ocelot_jax.data.batches import eval_batches, shard
 from ocelot_jax.data.sources import open_source
-from ocelot_jax.inference import loop
 from ocelot_jax.models import factory
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training.step import create_optimizer, create_train_step
+from ocelot_jax.training.optimizer import create_optimizer
+from ocelot_jax.training.step import create_loss, create_train_step
 
-# what the network does not depend on; configurations that are then equal take one step together
-SAME = {
-    'data.cell_classes': ('BC', 'TC'),
-    'data.tissue_classes': ('BG', 'CA'),
+SETTINGS = {
     'data.batch_size': 2,
     'data.max_cells': 16,
-    'num_epochs': 2,
-    'target.disk_radius_um': 1.0,
-    'optimizer.average_decay': 0.0,
-    'optimizer.learning_rate': 1e-3,
     'optimizer.warmup_epochs': 0.0,
-    'detection.sigma_um': 0.4,
-    'detection.min_distance_um': 0.6,
-    'detection.threshold': 0.1,
-    'detection.max_cells': 8,
     'model.cell_dropout': 0.0,
     'model.tissue_dropout': 0.0,
     'model.aspp_dropout': 0.0,
-    'test_time_augmentation': False,
 }
 
 
 def read_config(name, source):
+    """A configuration on a small encoder, without augmentation and dropout."""
     config = narrow.get_config(name)
-    config.update_from_flattened_dict(SAME | {'data.source': source})
+    config.update_from_flattened_dict(SETTINGS | {'data.source': source})
     for value in config.augment:
         config.augment[value] = 0.0
     return config
 
 
+def losses_of_one_device(config):
+    """The losses of a step that two devices take, computed by one."""
+    model, variables, batch, mpp = prepare(config)
+    compute = create_loss(config, model, mpp)
+    losses = jax.pmap(
+        lambda variables, batch: compute(*variables, batch, jax.random.key(0))[1][0],
+        train_state.AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+    )((variables['params'], variables['batch_stats']), shard(batch, 1))
+    return {name: float(value) for name, value in losses.items()}
+
+
 def take_step(config):
-    pairs = open_source(config.data, 'train')
-    mpp = float(pairs[0]['cell_mpp'])
-    model = factory.create_model(config, train_state.AXIS)
+    """The losses on two devices, and how far the step moved each branch's weights."""
+    model, variables, batch, mpp = prepare(config)
     tx = create_optimizer(config, 1)
-    state = train_state.create(
-        random_weights.draw(factory.abstract_variables(model)), tx=tx, averaged=False
-    )
-    before = jax.device_get(state.variables['params'])
-    [batch] = eval_batches(pairs, batch_size=2, max_cells=16)
-    step = create_train_step(config, model, tx, mpp)
-    sharded = shard(batch, jax.local_device_count())
-    state, losses = step(flax.jax_utils.replicate(state), sharded)
-    after = jax.device_get(flax.jax_utils.unreplicate(state).variables['params'])
+    state = train_state.replicate(train_state.create(variables, tx=tx, averaged=False), 2)
+    state, losses = create_train_step(config, model, tx, mpp)(state, shard(batch, 2))
+    after = jax.tree.map(lambda x: np.asarray(x[0]), state.variables['params'])
     moved = {
         branch: max(
             float(np.abs(a - b).max())
-            for a, b in zip(*map(jax.tree.leaves, (before[branch], after[branch])), strict=True)
+            for a, b in zip(
+                *map(jax.tree.leaves, (variables['params'][branch], after[branch])), strict=True
+            )
         )
-        for branch in before
+        for branch in after
     }
-    predict = loop.create_predictor(config, mpp)
-    cells, tissue = predict(state.variables, batch)
-    return {
-        'losses': {key: float(value[0]) for key, value in losses.items()},
-        'moved': moved,
-        'cells': list(cells.points.shape),
-        'tissue': None if tissue is None else list(tissue.shape),
-    }
+    return {'losses': {name: float(value) for name, value in losses.items()}, 'moved': moved}
+
+
+def prepare(config):
+    """Model, random variables, a batch of two pairs, and micrometres per pixel of their cells."""
+    pairs = open_source(config.data, 'train')
+    [batch] = eval_batches(pairs, batch_size=2, max_cells=16)
+    batch = {name: array for name, array in batch.items() if array.dtype.kind in 'biuf'}
+    model = factory.create_model(config, train_state.AXIS)
+    variables = random_weights.draw(factory.abstract_variables(model))
+    return model, variables, batch, float(pairs[0]['cell_mpp'])
 
 
 def main(source, *names):
-    known = {}
-    for name in names:
+    for number, name in enumerate(names):
         config = read_config(name, source)
-        key = config.to_json()
-        if key not in known:
-            known[key] = take_step(config)
-        print(json.dumps({name: known[key]}), flush=True)
+        outcome = take_step(config)
+        if number == 0:
+            outcome['alone'] = losses_of_one_device(config)
+        print(json.dumps({name: outcome}), flush=True)
 
 
 if __name__ == '__main__':
