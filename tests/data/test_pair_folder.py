@@ -170,6 +170,7 @@ def test_read_by_threads_and_processes_at_once(release_folder, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='the system cannot fork')
+@pytest.mark.filterwarnings('ignore:os.fork')  # JAX warns; the child does not use it
 def test_forked_process_leaves_the_parent_s_zip_alone(release_folder, tmp_path):
     source = PairFolder(pack(release_folder, tmp_path / 'a.zip')).as_data_source('train')
     wanted = read_all(source)

@@ -51,12 +51,15 @@ def succeed(code, cwd, **environment):
 
 
 @pytest.fixture(scope='module')
-def prepared(tmp_path_factory):
-    """A data directory in which the small release is prepared."""
+def prepared(tmp_path_factory, commands):
+    """A data directory in which the command prepared the small release."""
     path = tmp_path_factory.mktemp('prepared')
     make_release(path / 'manual/ocelot2023')
-    directory = preparation.prepare('ocelot', path / 'data', path / 'manual')
-    assert directory == path / 'data/ocelot/1.0.0'
+    directories = ['--data_dir=data', '--manual_dir=manual']
+    done = commands.run('ocelot_jax.prepare', 'ocelot', *directories, cwd=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f'ocelot is prepared in {path}/data/ocelot/1.0.0\n')
+    assert 'oneDNN' not in done.stderr
     return path / 'data'
 
 
@@ -230,18 +233,3 @@ def test_errors_are_one_line(name, manual_dir, fragments, tmp_path, monkeypatch)
     for fragment in fragments:
         assert fragment in message
     assert not list((tmp_path / 'data').rglob('*record*'))
-
-
-def test_command_line(tmp_path):
-    make_release(tmp_path / 'manual/ocelot2023')
-    directories = ['--data_dir=data', '--manual_dir=manual']
-    done = subprocess.run(
-        [sys.executable, '-m', 'ocelot_jax.prepare', 'ocelot', *directories],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / 'data/ocelot/1.0.0') in done.stdout
-    assert 'oneDNN' not in done.stderr
-    assert_whole(tmp_path / 'data')

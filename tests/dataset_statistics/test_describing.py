@@ -5,8 +5,6 @@ import csv
 import fractions
 import json
 import shutil
-import subprocess
-import sys
 import types
 
 import numpy as np
@@ -270,21 +268,12 @@ def test_what_cannot_be_read_is_named_and_nothing_written(
     assert not (tmp_path / 'out').exists()
 
 
-def run(cwd, *arguments):
-    return subprocess.run(
-        [sys.executable, '-m', 'ocelot_jax.statistics', *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_command_writes_beside_the_caller_and_ends_well_on_alarms(release_folder, tmp_path):
+def test_command_writes_beside_the_caller_and_ends_well_on_alarms(
+    release_folder, tmp_path, commands
+):
     edit(release_folder, '005', slide_name='slide-001')
-    done = run(
-        tmp_path, f'--dataset={release_folder}', '--cell_classes=a,b', '--tissue_classes=c,d'
-    )
+    arguments = [f'--dataset={release_folder}', '--cell_classes=a,b', '--tissue_classes=c,d']
+    done = commands.run('ocelot_jax.statistics', *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert 'cells a, b; tissue c, d' in done.stdout
     assert 'ALARM  slides in more than one split: 1' in done.stdout
@@ -301,9 +290,9 @@ def test_missing_path_is_named(tmp_path):
         described(tmp_path / 'nowhere.zip', tmp_path)
 
 
-def test_command_ends_with_one_line_and_status_one_on_bad_data(release_folder, tmp_path):
+def test_command_ends_with_one_line_and_status_one_on_bad_data(release_folder, tmp_path, commands):
     truncate(release_folder)
-    done = run(tmp_path, f'--dataset={release_folder}')
+    done = commands.run('ocelot_jax.statistics', f'--dataset={release_folder}', cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, '')
     (line,) = done.stderr.splitlines()
     assert 'images/val/tissue/003.jpg: cannot be decoded' in line

@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -19,7 +17,7 @@ def predictions(release_folder, shift=0, relabel=False):
     """The ground truth of the validation split as predictions, moved or relabelled."""
     points = []
     for rank, path in enumerate(sorted((release_folder / ANNOTATIONS).iterdir())):
-        for x, y, label in csv.reader(path.open()):
+        for x, y, label in csv.reader(path.read_text().splitlines()):
             label = 3 - int(label) if relabel else int(label)
             name = f'image_{rank}'
             points.append({'name': name, 'point': [int(x) + shift, int(y), label]})
@@ -99,25 +97,24 @@ def test_cutoff_without_meaning_is_refused(folder, cutoff):
         scored(folder, predictions(folder), match_distance_um=cutoff)
 
 
-def run(*arguments):
-    command = [sys.executable, '-m', 'ocelot_jax.score', *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_command_prints_one_json_object(folder):
+def test_command_prints_one_json_object(folder, commands):
     scored(folder, predictions(folder))
     path = folder.parent / 'predictions.json'
-    done = run(f'--predictions={path}', f'--data={folder}', '--split=val')
+    done = commands.run(
+        'ocelot_jax.score', f'--predictions={path}', f'--data={folder}', '--split=val'
+    )
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1), done.stderr
     assert list(json.loads(done.stdout)) == KEYS
 
 
-def test_command_ends_with_one_line_and_status_one_on_bad_input(folder):
+def test_command_ends_with_one_line_and_status_one_on_bad_input(folder, commands):
     document = predictions(folder)
     document['points'][1]['name'] = 'image_2'
     path = folder.parent / 'predictions.json'
     path.write_text(json.dumps(document))
-    done = run(f'--predictions={path}', f'--data={folder}', '--split=val')
+    done = commands.run(
+        'ocelot_jax.score', f'--predictions={path}', f'--data={folder}', '--split=val'
+    )
     assert (done.returncode, done.stdout) == (1, '')
     (line,) = done.stderr.splitlines()
     assert f'{path}: points[1]: "name" is "image_2"; want image_0 to image_1' in line
