@@ -25,10 +25,12 @@ from ocelot_jax.configs import pred_inter2
 from scipy.spatial import cKDTree
 
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import detection, loop
+from ocelot_jax.inference import detection, engines
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.inference.engine import Maps
 from ocelot_jax.models import factory
 from ocelot_jax.slides import pipeline
-from ocelot_jax.slides.reader import Slide
+from ocelot_jax.slides.slide import Slide
 
 MPP = 0.25
 PATCHES = Patches(128, 0.5, 128, 2.0)
@@ -84,40 +86,40 @@ def make_method(with_network: bool) -> pipeline.Method:
     config.detection.threshold = 0.3
     engine = by_color
     if with_network:
-        variables = factory.empty_variables(factory.create_model(config))
-        compute = loop.create_engine(config, variables, ensemble=False)
+        model = factory.create_model(config)
+        compute = engines.create('xla', model, [factory.empty_variables(model)])
 
         def engine(batch):
-            compute(batch)[0].block_until_ready()
+            compute(batch).cell.block_until_ready()
             return by_color(batch)
 
-    detect = loop.Detector(config, PATCHES.cell_mpp)
+    detect = Detector(config.detection, PATCHES.cell_mpp)
     return pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'), batch_size=4)
 
 
-def by_color(batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def by_color(batch: dict[str, np.ndarray]) -> Maps:
     """Probabilities of what each pixel's color is."""
     red, green = (batch['cell_image'][..., i].astype(np.float32) for i in (0, 1))
     cell = np.clip((130 - green) / 130, 0, 1)
     second = np.clip((red - 60) / 60, 0, 1)
     pink = (batch['tissue_image'][..., 1] < 200).astype(np.float32)
     cells = np.stack([1 - cell, cell * (1 - second), cell * second], -1)
-    return cells, np.stack([1 - pink, pink], -1)
+    return Maps(cells, np.stack([1 - pink, pink], -1))
 
 
 def check(result, side: int) -> dict[str, int]:
     """Counts cells that were found, found twice, lost, and found where none is."""
     points, labels = draw_cells(side)
-    distance, nearest = cKDTree(points).query((result.points + 0.5) * MPP)
+    distance, nearest = cKDTree(points).query(result.micrometres)
     near = distance < 2.0
     times = np.bincount(nearest[near], minlength=len(points))
     return {
         'drawn': len(points),
-        'found': len(result.points),
+        'found': len(result.cells),
         'twice': int((times > 1).sum()),
         'lost': int((times == 0).sum()),
         'elsewhere': int((~near).sum()),
-        'wrong_class': int((result.labels[near] != labels[nearest[near]]).sum()),
+        'wrong_class': int((result.cells.labels[near] != labels[nearest[near]]).sum()),
     }
 
 
@@ -130,19 +132,13 @@ def compare(slide: Slide, method: pipeline.Method, plan: pipeline.Plan, result) 
         for window in group.windows:
             x, y = layout.origin(window)
             image = slide.read(x, y, p.cell_size, p.cell_size, p.cell_mpp)[None]
-            probs, _ = by_color_alone(image)
-            cells = detection.detect(probs, **settings)
-            points = np.asarray(cells.points[0, : int(cells.count[0])]).astype(int)
+            probs = by_color({'cell_image': image, 'tissue_image': image}).cell
+            points = detection.detect(probs, **settings).of_patch(0).points.astype(int)
             points += np.array([x, y])
             own = layout.owners(points) == window
             expected |= set(map(tuple, points[own].tolist()))
-    points = np.rint((result.points + 0.5) * MPP / p.cell_mpp - 0.5).astype(int)
+    points = np.rint(result.micrometres / p.cell_mpp - 0.5).astype(int)
     return len(expected ^ set(map(tuple, points.tolist())))
-
-
-def by_color_alone(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The stand-in for a cell window alone."""
-    return by_color({'cell_image': image, 'tissue_image': image})
 
 
 def draw_cells(side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ What X may be, and what is written to DIR:
 
 | `--input` | output |
 |---|---|
-| a cell patch, with `--tissue=IMAGE --center=x,y` | see `prediction.pairs.write_pairs` |
+| a cell patch, with `--tissue=IMAGE --center=x,y` | see `prediction.pair_files.write` |
 | a directory or zip in OCELOT's layout, annotated or not | the same, in a folder per split |
 | the challenge's stacks (`images/cell_patches/*.tif`, ...) | `cell_classification.json` |
 | a slide (OpenSlide's formats) or a large image | a folder, see `slides.outputs` |
@@ -17,6 +17,7 @@ of its own.
 """
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,14 @@ def main() -> None:
     options['tissue'] = Path(values.tissue) if values.tissue else None
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
     options['patches'] = parsing.parse_patches(values.patches)
-    predictor.predict(
+    outcomes = predictor.predict(
         [Path(workdir) for workdir in values.workdir],
         Path(values.input),
         Path(values.output),
         predictor.Options(**options),
     )
+    for outcome in outcomes:
+        print(outcome.text, file=sys.stderr if outcome.failed else sys.stdout)
 
 
 if __name__ == '__main__':

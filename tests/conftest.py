@@ -143,6 +143,4 @@ def slide():
 @pytest.fixture(scope='session')
 def base(slide):
     """The slide with 500 cells."""
-    return dataclasses.replace(
-        slide, points=slide.points[:500], labels=slide.labels[:500], scores=slide.scores[:500]
-    )
+    return dataclasses.replace(slide, cells=slide.cells[:500])

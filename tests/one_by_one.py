@@ -18,11 +18,9 @@ def predict_window(slide, layout, group, window, engine, settings):
         'tissue_mpp': np.float32(p.tissue_mpp),
     }
     probs, tissue = engine({name: value[None] for name, value in batch.items()})
-    cells = detection.detect(np.asarray(probs), **settings)
-    count = int(cells.count[0])
-    points = np.asarray(cells.points[0, :count]).astype(int) + layout.origin(window)
-    labels, scores = (np.asarray(x[0, :count]) for x in (cells.labels, cells.scores))
-    return points, labels, scores, np.asarray(tissue)[0]
+    cells = detection.detect(np.asarray(probs), **settings).of_patch(0)
+    points = cells.points.astype(int) + layout.origin(window)
+    return points, cells.labels, cells.scores, np.asarray(tissue)[0]
 
 
 def predict_all(slide, plan, engine, settings):
@@ -45,8 +43,8 @@ def predict_all(slide, plan, engine, settings):
 
 def grid_rows(result, patches):
     """A result's cells as `predict_all` gives them."""
-    points = (result.points + 0.5) * result.mpp / patches.cell_mpp - 0.5
+    points = (result.cells.points + 0.5) * result.mpp / patches.cell_mpp - 0.5
     np.testing.assert_allclose(points, np.rint(points), atol=1e-6)
-    rows = np.column_stack([np.rint(points), result.labels]).astype(int)
+    rows = np.column_stack([np.rint(points), result.cells.labels]).astype(int)
     order = np.lexsort(rows.T[::-1])
-    return rows[order], result.scores[order]
+    return rows[order], result.cells.scores[order]

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.ndimage
 import skimage.draw
 
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides.result import Sample, SlideResult
 
 MPP = 0.25
@@ -45,9 +46,11 @@ def make(seed=0, count=6000, name='synthetic slide'):
         mpp=MPP,
         cell_classes=('BC', 'TC'),
         tissue_classes=('BG', 'CA'),
-        points=places * (FOREGROUND_MPP / MPP) - 0.5,
-        labels=labels.astype(np.int32),
-        scores=rng.uniform(0.3, 1, count).astype(np.float32),
+        cells=Cells(
+            places * (FOREGROUND_MPP / MPP) - 0.5,
+            labels.astype(np.int32),
+            rng.uniform(0.3, 1, count).astype(np.float32),
+        ),
         tissue=_tissue_map(foreground, cancer),
         tissue_mpp=TISSUE_MPP,
         foreground=foreground,
@@ -77,8 +80,8 @@ def _thumbnail(rng, foreground, cancer):
 def _sample(rng, result, left, top, side=1024, mpp=0.2):
     noise = 8 * smooth(rng, side, 2)[..., None]
     image = np.clip(COLORS[0] + noise, 0, 255).astype(np.uint8)
-    places = (result.points + 0.5 - (left, top)) * result.mpp / mpp - 0.5
-    for (x, y), label in zip(places, result.labels, strict=True):
+    places = (result.cells.points + 0.5 - (left, top)) * result.mpp / mpp - 0.5
+    for (x, y), label in zip(places, result.cells.labels, strict=True):
         radii = (18, 13) if label == 1 else (28, 22)
         rows, columns = skimage.draw.ellipse(
             y, x, *radii, shape=(side, side), rotation=rng.uniform(0, np.pi)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import filters, morphology
 
-from ocelot_jax.slides.reader import Slide
+from ocelot_jax.slides.slide import Slide
 
 _MPP = 8.0
 _SIDE = 2000

@@ -44,12 +44,13 @@ def write(result: SlideResult, path: str | os.PathLike):
 
 def _chunks(result: SlideResult) -> Iterator[list[str]]:
     templates = [_template(name, label) for label, name in enumerate(result.cell_classes, start=1)]
-    for start in range(0, len(result.points), _CHUNK):
+    for start in range(0, len(result.cells), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        corner = result.points[rows] + 0.5
-        columns = (result.labels[rows], corner[:, 0], corner[:, 1], result.scores[rows])
-        cells = zip(*(column.tolist() for column in columns), strict=True)
-        yield [templates[label - 1] % (x, y, score) for label, x, y, score in cells]
+        cells = result.cells[rows]
+        corner = cells.points + 0.5
+        columns = (cells.labels, corner[:, 0], corner[:, 1], cells.scores)
+        values = zip(*(column.tolist() for column in columns), strict=True)
+        yield [templates[label - 1] % (x, y, score) for label, x, y, score in values]
 
 
 def _template(name: str, label: int) -> str:

@@ -94,7 +94,7 @@ def _count_in_squares(result: SlideResult, side_mm: float) -> Grid:
 
     places = square(*result.micrometres.T)
     cells = [
-        np.bincount(places[result.labels == label], minlength=rows * columns)
+        np.bincount(places[result.cells.labels == label], minlength=rows * columns)
         for label in range(1, len(result.cell_classes) + 1)
     ]
     y, x = ((place + 0.5) * result.foreground_mpp for place in np.nonzero(result.foreground))

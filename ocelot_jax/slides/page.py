@@ -15,10 +15,11 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from ocelot_jax.io import atomic
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import maps
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.summary import Summary
-from ocelot_jax.viz import overlay, palette
+from ocelot_jax.viz import palette
 
 # What the classes of OCELOT are called in full.
 _IN_FULL = {
@@ -205,11 +206,8 @@ def _draw_purity(result: SlideResult, tumor: int, other: int) -> tuple[str, Pict
 
 def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray) -> dict:
     """Gathers what the page says of a sample."""
-    labels = cells_of(result, sample).labels
-    counts = {
-        name: int(np.sum(labels == label))
-        for label, name in enumerate(result.cell_classes, start=1)
-    }
+    inside = cells_of(result, sample)
+    counts = {name: inside.count(n) for n, name in enumerate(result.cell_classes, start=1)}
     height, width = sample.image.shape[:2]
     scale = min(1, _SAMPLE / max(drawn.shape[:2]))
     small = Image.fromarray(drawn).resize(
@@ -226,13 +224,13 @@ def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarra
     }
 
 
-def cells_of(result: SlideResult, sample: Sample) -> overlay.Marks:
+def cells_of(result: SlideResult, sample: Sample) -> Cells:
     """Selects the cells inside a sample, in pixels of its image with centers at integers."""
     corner = np.array([sample.x, sample.y])
-    points = (result.points + 0.5 - corner) * (result.mpp / sample.mpp) - 0.5
+    points = (result.cells.points + 0.5 - corner) * (result.mpp / sample.mpp) - 0.5
     height, width = sample.image.shape[:2]
     inside = ((points >= -0.5) & (points < np.array([width, height]) - 0.5)).all(axis=1)
-    return overlay.Marks(points[inside], result.labels[inside])
+    return dataclasses.replace(result.cells, points=points)[inside]
 
 
 def letters(result: SlideResult) -> list[str]:

@@ -1,6 +1,6 @@
-"""From a slide to its cells and tissue: threads read ahead while the device computes."""
+"""From a slide to its cells and tissue: threads read windows while the device computes."""
 
-import collections
+import contextlib
 import dataclasses
 import functools
 import math
@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import tqdm
-from absl import logging
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import loop, prefetch
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.inference.engine import Engine
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import foreground, seams, windows
-from ocelot_jax.slides.reader import Slide
 from ocelot_jax.slides.result import Sample, SlideResult
+from ocelot_jax.slides.slide import Slide
 from ocelot_jax.slides.store import Store
 
 _SAVE_SECONDS = 30.0
@@ -37,13 +37,13 @@ class Method:
         patches: sizes of the windows.
         cell_classes: names of the labels 1..K.
         tissue_classes: names of the tissue classes 0..T-1.
-        reads_tissue: whether the engine looks at tissue windows.
-        maps_tissue: whether what it says of them means something.
+        reads_tissue: whether the network takes tissue windows.
+        maps_tissue: whether it predicts their tissue classes.
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
     """
 
-    engine: loop.Engine
-    detect: loop.Detector
+    engine: Engine
+    detect: Detector
     patches: Patches
     cell_classes: tuple[str, ...]
     tissue_classes: tuple[str, ...]
@@ -53,7 +53,10 @@ class Method:
 
     @property
     def margin(self) -> int:
-        """Least distance of a seam from a window's border: there the network sees too little."""
+        """Least distance of a seam from a window's border, pixels of the cell grid.
+
+        Near the border the network sees too little around a cell.
+        """
         p = self.patches
         return max(p.cell_size // 16, self.detect.reach, math.ceil(p.tissue_mpp / p.cell_mpp))
 
@@ -78,6 +81,7 @@ class Plan:
 
     @property
     def num_windows(self) -> int:
+        """Number of the cell windows with tissue."""
         return sum(len(group.windows) for group in self.groups)
 
 
@@ -87,7 +91,7 @@ def make_plan(slide: Slide, method: Method, everywhere: bool = False) -> Plan:
     Args:
         slide: the slide.
         method: how cells are found.
-        everywhere: whether to take all of the slide for tissue.
+        everywhere: whether to treat all of the slide as tissue.
     """
     thumbnail, mpp = foreground.overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
@@ -112,7 +116,7 @@ def predict_slide(
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
-        ValueError: the slide cannot be read.
+        InputError: the slide is damaged.
     """
     layout = plan.layout
     identity = identity | {
@@ -134,79 +138,75 @@ def predict_slide(
         total=plan.num_windows,
         initial=done,
         unit='window',
-        # a log file needs no line twice a second
+        # a log file gets a line twice a minute
         mininterval=0.5 if sys.stderr.isatty() else 30,
         dynamic_ncols=True,
     ) as bar:
-        kept, pending, saved = [], 0, time.monotonic()
-        for batch, cells, tissue in find(slide, method, layout, groups):
+        unsaved, saved = [], time.monotonic()
+        for found in find(slide, method, layout, groups):
             if store.tissue is not None:
-                for group, classes in zip(batch, tissue, strict=True):
+                for group, classes in zip(found.groups, found.tissue, strict=True):
                     _write_tissue(store.tissue, layout, group, classes)
-            kept.append(cells)
-            pending += len(batch)
-            bar.update(sum(len(group.windows) for group in batch))
+            unsaved.append(found)
+            bar.update(sum(len(group.windows) for group in found.groups))
             if time.monotonic() - saved > _SAVE_SECONDS:
-                store.add(seams.Cells.concatenate(kept), pending)
-                kept, pending, saved = [], 0, time.monotonic()
-        if pending:
-            store.add(seams.Cells.concatenate(kept), pending)
+                _save(unsaved, store)
+                unsaved, saved = [], time.monotonic()
+        if unsaved:
+            _save(unsaved, store)
     return _result(slide, method, plan, store)
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found in a batch of groups.
+
+    Attributes:
+        groups: the batch's groups.
+        cells: their cells, up to `min_distance` out of each window's core; points [n,2] int32 in
+            pixels of the cell grid.
+        windows: [n] int32, the number of the window that saw each cell.
+        tissue: [len(groups),h,w] uint8, classes of their tissue windows; None where the network
+            predicts none.
+    """
+
+    groups: list[windows.Group]
+    cells: Cells
+    windows: np.ndarray
+    tissue: np.ndarray | None
 
 
 def find(
     slide: Slide, method: Method, layout: windows.Layout, groups: Sequence[windows.Group]
-) -> Iterator[tuple[list[windows.Group], seams.Cells, np.ndarray | None]]:
-    """Finds cells and tissue in groups of windows, batch by batch.
-
-    Yields:
-        The batch's groups; their cells, up to `min_distance` out of each window's core; and the
-        classes [len(groups),h,w] uint8 of their tissue windows, None where they mean nothing.
-    """
-    device_results: collections.deque = collections.deque()
+) -> Iterator[Found]:
+    """Finds cells and tissue in groups of windows, batch by batch."""
     read = functools.partial(read_group, slide, method, layout)
-    for batch, arrays in prefetch.read_ahead(groups, read, method.batch_size):
-        probs, tissue = method.engine(arrays)
-        if method.maps_tissue:
-            tissue = jnp.argmax(tissue, -1).astype(jnp.uint8)
-        device_results.append((batch, method.detect(probs), tissue))
-        # reading the previous batch's results keeps the device busy with this one
-        if len(device_results) > 1:
-            yield _to_host(device_results.popleft(), method, layout)
-    while device_results:
-        yield _to_host(device_results.popleft(), method, layout)
+    # closed here whatever fails, lest its threads read from a slide that is closed
+    with contextlib.closing(prefetch.read_ahead(groups, read, method.batch_size)) as batches:
+        for batch, patches, tissue in loop.find(
+            method.engine, method.detect, batches, maps_tissue=method.maps_tissue
+        ):
+            yield _collect(batch['items'], patches, tissue, method, layout)
 
 
-def _to_host(
-    result: tuple, method: Method, layout: windows.Layout
-) -> tuple[list[windows.Group], seams.Cells, np.ndarray | None]:
-    batch, found, tissue = result
-    found = jax.tree.map(np.asarray, found)
-    parts = []
-    for place, group in enumerate(batch):
+def _collect(
+    groups: list[windows.Group],
+    patches: Sequence[Cells],
+    tissue: np.ndarray | None,
+    method: Method,
+    layout: windows.Layout,
+) -> Found:
+    """Moves the cells of a batch's windows, `layout.max_group` rows a group, to the cell grid."""
+    parts, numbers = [], [np.zeros(0, np.int32)]
+    for place, group in enumerate(groups):
         for row, window in enumerate(group.windows, place * layout.max_group):
-            count = found.count[row]
-            if found.num_peaks[row] > count:
-                logging.log_first_n(
-                    logging.WARNING,
-                    'a window has %d peaks, more than config.detection.max_cells = %d; the lowest '
-                    'were left out, there and in other such windows',
-                    1,
-                    found.num_peaks[row],
-                    count,
-                )
-            points = found.points[row, :count].astype(np.int32)
-            cells = seams.Cells(
-                points + np.array(layout.origin(window), np.int32),
-                found.labels[row, :count],
-                found.scores[row, :count],
-                np.full(count, window, np.int32),
-            )
-            parts.append(
-                cells[layout.is_near_core(cells.points, window, method.detect.min_distance)]
-            )
-    tissue = np.asarray(tissue)[: len(batch)] if method.maps_tissue else None
-    return batch, seams.Cells.concatenate(parts), tissue
+            points = patches[row].points.astype(np.int32)
+            points += np.array(layout.origin(window), np.int32)
+            near = layout.is_near_core(points, window, method.detect.min_distance)
+            parts.append(dataclasses.replace(patches[row], points=points)[near])
+            numbers.append(np.full(len(parts[-1]), window, np.int32))
+    classes = None if tissue is None else tissue[: len(groups)]
+    return Found(groups, Cells.concatenate(parts), np.concatenate(numbers), classes)
 
 
 def read_group(
@@ -228,6 +228,7 @@ def read_group(
     else:
         tissue = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
     return {
+        'valid': np.arange(len(numbers)) < len(group.windows),
         'cell_image': np.stack([images[window] for window in numbers]),
         'tissue_image': tissue[None],
         'center': np.stack([layout.center(group, window) for window in numbers]),
@@ -236,10 +237,19 @@ def read_group(
     }
 
 
+def _save(found: Sequence[Found], store: Store) -> None:
+    """Keeps the cells of some batches in one file."""
+    store.add(
+        Cells.concatenate([some.cells for some in found]),
+        np.concatenate([some.windows for some in found]),
+        sum(len(some.groups) for some in found),
+    )
+
+
 def _write_tissue(
     target: np.ndarray, layout: windows.Layout, group: windows.Group, classes: np.ndarray
 ) -> None:
-    """Writes what a tissue window owns of the tissue map."""
+    """Writes the part of the tissue map that a tissue window owns."""
     rows, columns = layout.tissue_core(group)
     x, y = layout.tissue_origin(group)
     target[rows, columns] = classes[
@@ -248,8 +258,11 @@ def _write_tissue(
 
 
 def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResult:
-    cells = seams.resolve(store.cells(), plan.layout, method.detect.min_distance)
+    cells, seen_by = store.load()
+    stays = seams.resolve(cells, seen_by, plan.layout, method.detect.min_distance)
+    cells, seen_by = cells[stays], seen_by[stays]
     scale = method.patches.cell_mpp / slide.mpp
+    points = (cells.points.astype(np.float64) + 0.5) * scale - 0.5
     return SlideResult(
         name=slide.name,
         width=slide.width,
@@ -257,25 +270,33 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         mpp=slide.mpp,
         cell_classes=method.cell_classes,
         tissue_classes=method.tissue_classes,
-        points=(cells.points + 0.5) * scale - 0.5,
-        labels=cells.labels,
-        scores=cells.scores,
+        cells=dataclasses.replace(cells, points=points),
         tissue=store.tissue,
         tissue_mpp=method.patches.tissue_mpp,
         foreground=plan.foreground,
         foreground_mpp=plan.foreground_mpp,
         thumbnail=plan.thumbnail,
-        samples=_samples(slide, method, plan, cells),
+        samples=_samples(slide, method, plan, cells.labels, seen_by),
     )
 
 
-def _samples(slide: Slide, method: Method, plan: Plan, cells: seams.Cells) -> tuple[Sample, ...]:
-    """The windows with most cells of each class in turn, those of no cells at last."""
+def _samples(
+    slide: Slide, method: Method, plan: Plan, labels: np.ndarray, seen_by: np.ndarray
+) -> tuple[Sample, ...]:
+    """The windows with most cells of each class in turn, those without cells last.
+
+    Args:
+        slide: the slide.
+        method: how cells are found.
+        plan: from `make_plan`.
+        labels: [n], of the cells found.
+        seen_by: [n], the number of the window that saw each.
+    """
     numbers = np.array([w for group in plan.groups for w in group.windows], int)
     counts = np.zeros(
         (len(method.cell_classes), len(plan.layout.x.origins) * len(plan.layout.y.origins)), int
     )
-    np.add.at(counts, (cells.labels - 1, cells.windows), 1)
+    np.add.at(counts, (labels - 1, seen_by), 1)
     ranks = [numbers[np.argsort(-row[numbers], kind='stable')] for row in counts]
     chosen = list(dict.fromkeys(int(w) for turn in zip(*ranks, strict=True) for w in turn))
     p = method.patches
@@ -294,7 +315,10 @@ def _samples(slide: Slide, method: Method, plan: Plan, cells: seams.Cells) -> tu
 
 
 def measure(slide: Slide, method: Method, plan: Plan, batches: int = 3) -> float:
-    """Seconds that a batch of groups takes, reading included, compilation not."""
+    """Seconds that a batch of groups takes, with reading and without compilation.
+
+    NaN where there are too few batches to tell.
+    """
     groups = plan.groups[: method.batch_size * (batches + 1)]
     clock = [time.monotonic() for _ in find(slide, method, plan.layout, groups)]
     return float('nan') if len(clock) < 2 else (clock[-1] - clock[0]) / (len(clock) - 1)

@@ -1,4 +1,4 @@
-"""What was found on a slide: the one value that the loop over windows hands to the writers.
+"""What was found on a slide: what prediction returns and every writer of outputs takes.
 
 Points are in pixels of level 0 with pixel centers at integers, as everywhere in this project:
 point `p` lies `(p + 0.5) * mpp` micrometres from the slide's top left corner. Every picture has
@@ -8,6 +8,8 @@ that corner too: its pixel `i` at `m` um/px covers `i * m` to `(i + 1) * m` micr
 import dataclasses
 
 import numpy as np
+
+from ocelot_jax.metrics.cells import Cells
 
 UNPREDICTED = 255
 
@@ -40,9 +42,7 @@ class SlideResult:
         mpp: micrometres per level-0 pixel.
         cell_classes: names of the labels 1..K.
         tissue_classes: names of the tissue values 0..T-1.
-        points: [n, 2] float64, (x, y) in level-0 pixels, pixel centers at integers.
-        labels: [n] int32, 1..K.
-        scores: [n] float32, 0..1.
+        cells: points [n, 2] float64 in level-0 pixels, labels [n] int32, scores [n] float32.
         tissue: [h, w] uint8, 0..T-1 and 255 where nothing was predicted; may be a memmap, far
             larger than memory should hold. None without a tissue branch.
         tissue_mpp: micrometres per pixel of `tissue`.
@@ -61,9 +61,7 @@ class SlideResult:
     mpp: float
     cell_classes: tuple[str, ...]
     tissue_classes: tuple[str, ...]
-    points: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
+    cells: Cells
     tissue: np.ndarray | None
     tissue_mpp: float
     foreground: np.ndarray
@@ -74,23 +72,23 @@ class SlideResult:
     @property
     def micrometres(self) -> np.ndarray:
         """[n, 2] float64, the cells' places from the slide's top left corner."""
-        return (self.points + 0.5) * self.mpp
+        return (self.cells.points + 0.5) * self.mpp
 
     def __post_init__(self):
-        count = len(self.points)
-        self._want('points', self.points, np.float64, (count, 2))
-        self._want('labels', self.labels, np.int32, (count,))
-        self._want('scores', self.scores, np.float32, (count,))
+        count = len(self.cells.points)
+        self._want('cells.points', self.cells.points, np.float64, (count, 2))
+        self._want('cells.labels', self.cells.labels, np.int32, (count,))
+        self._want('cells.scores', self.cells.scores, np.float32, (count,))
         self._want('foreground', self.foreground, np.bool_, (None, None))
         self._want('thumbnail', self.thumbnail, np.uint8, (None, None, 3))
         if self.tissue is not None:
             self._want('tissue', self.tissue, np.uint8, (None, None))
         for index, sample in enumerate(self.samples):
             self._want(f'samples[{index}].image', sample.image, np.uint8, (None, None, 3))
-        if not np.isfinite(self.points).all():
+        if not np.isfinite(self.cells.points).all():
             raise ValueError(f'{self.name}: a point is NaN or infinite; want pixels')
-        self._want_between('labels', self.labels, 1, len(self.cell_classes))
-        self._want_between('scores', self.scores, 0, 1)
+        self._want_between('cells.labels', self.cells.labels, 1, len(self.cell_classes))
+        self._want_between('cells.scores', self.cells.scores, 0, 1)
 
     def _want(self, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]):
         fits = len(array.shape) == len(shape) and all(

@@ -1,15 +1,14 @@
 """What is found on a slide, kept on disk piece by piece, so that a killed run goes on."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ocelot_jax.io import atomic
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides.result import UNPREDICTED
-from ocelot_jax.slides.seams import Cells
 
 _PLAN = 'plan.json'
 _TISSUE = 'tissue.u8'
@@ -57,27 +56,30 @@ class Store:
             self._parts.append(max(found))
             self.done = int(self._parts[-1].stem.split('-')[2])
 
-    def add(self, cells: Cells, groups: int) -> None:
-        """Keeps the cells of the next so many groups, whose tissue has been written."""
+    def add(self, cells: Cells, windows: np.ndarray, groups: int) -> None:
+        """Keeps the cells of the next so many groups, whose tissue has been written.
+
+        Args:
+            cells: n cells.
+            windows: [n] int32, the number of the window that saw each.
+            groups: how many groups of windows they are of.
+        """
         if self.tissue is not None:
             self.tissue.flush()
         path = self._folder / f'cells-{self.done:08d}-{self.done + groups:08d}.npz'
         with atomic.replacing(path) as temporary:
-            np.savez(temporary, **vars(cells))
+            np.savez(temporary, **vars(cells), windows=windows)
         self._parts.append(path)
         self.done += groups
 
-    def cells(self) -> Cells:
-        """All cells that are kept."""
-        parts = []
+    def load(self) -> tuple[Cells, np.ndarray]:
+        """All n cells that are kept, and [n] int32 the number of the window that saw each."""
+        cells, windows = [], [np.zeros(0, np.int32)]
         for path in self._parts:
             with np.load(path) as arrays:
-                parts.append(Cells(**arrays))
-        return Cells.concatenate(parts)
-
-    def remove(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self._folder)
+                cells.append(Cells(arrays['points'], arrays['labels'], arrays['scores']))
+                windows.append(arrays['windows'])
+        return Cells.concatenate(cells), np.concatenate(windows)
 
     def _read_plan(self) -> Any:
         try:

@@ -5,7 +5,6 @@ known where the cell classes have these names and there is such a cell. Areas of
 counted within the foreground: glass is no tissue of any class.
 """
 
-import csv
 import dataclasses
 import json
 import os
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ocelot_jax.io import atomic
+from ocelot_jax.io import atomic, csv_files
 from ocelot_jax.slides import regions as regions_lib
 from ocelot_jax.slides.regions import Regions
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult
@@ -85,7 +84,7 @@ def summarise(result: SlideResult) -> Summary:
     regions = regions_lib.find_regions(result.foreground, result.foreground_mpp)
     number = regions.of(result.micrometres)
     num_classes = len(result.cell_classes)
-    cells = _histogram(number, result.labels - 1, regions.count + 1, num_classes)
+    cells = _histogram(number, result.cells.labels - 1, regions.count + 1, num_classes)
     foreground = np.bincount(regions.inside.ravel(), minlength=regions.count + 1)[1:]
     tissue = None if result.tissue is None else _tissue_pixels(result, regions)[1:]
 
@@ -143,13 +142,7 @@ def write_csv(result: SlideResult, summary: Summary, path: str | os.PathLike):
         {'slide': result.name, 'region': number, **_flat(_entry(part))}
         for number, part in enumerate((summary.slide, *summary.parts))
     ]
-    with (
-        atomic.replacing(path) as temporary,
-        open(temporary, 'w', newline='', encoding='utf-8') as file,
-    ):
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    csv_files.write_rows(path, list(rows[0]), rows)
 
 
 def _entry(part: Part) -> dict[str, Any]:

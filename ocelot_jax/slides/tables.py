@@ -62,11 +62,12 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 def _batches(result: SlideResult, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     names = pa.array(result.cell_classes, pa.string())
-    for start in range(0, len(result.points), _BATCH):
+    for start in range(0, len(result.cells), _BATCH):
         rows = slice(start, start + _BATCH)
         # A hundredth of a pixel is less than anyone can see, and shortens the CSV by half.
-        pixels = np.round(result.points[rows], 2)
-        micrometres = np.round((result.points[rows] + 0.5) * result.mpp, 3)
-        classes = pa.DictionaryArray.from_arrays(pa.array(result.labels[rows] - 1), names)
-        columns = [*pixels.T, *micrometres.T, classes, result.scores[rows]]
+        cells = result.cells[rows]
+        pixels = np.round(cells.points, 2)
+        micrometres = np.round((cells.points + 0.5) * result.mpp, 3)
+        classes = pa.DictionaryArray.from_arrays(pa.array(cells.labels - 1), names)
+        columns = [*pixels.T, *micrometres.T, classes, cells.scores]
         yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from ocelot_jax.slides import foreground
-from ocelot_jax.slides.reader import Slide
+from ocelot_jax.slides.slide import Slide
 
 INKS = {'blue': (30, 50, 190), 'green': (20, 140, 70), 'black': (35, 33, 36), 'red': (225, 25, 35)}
 STAINS = {

@@ -10,6 +10,7 @@ import skimage.measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import geojson
 from ocelot_jax.viz import palette
 
@@ -78,9 +79,11 @@ SCHEMA = {
 def with_cells(result, points, labels, scores, **changes):
     return dataclasses.replace(
         result,
-        points=np.reshape(points, (-1, 2)).astype(np.float64),
-        labels=np.array(labels, np.int32),
-        scores=np.array(scores, np.float32),
+        cells=Cells(
+            np.reshape(points, (-1, 2)).astype(np.float64),
+            np.array(labels, np.int32),
+            np.array(scores, np.float32),
+        ),
         **changes,
     )
 
@@ -106,13 +109,13 @@ def test_every_cell_is_there_in_order_whatever_the_chunks(base, tmp_path, monkey
     monkeypatch.setattr(geojson, '_CHUNK', chunk)
     features = written(base, tmp_path / 'cells.geojson')
     places = [feature['geometry']['coordinates'] for feature in features]
-    np.testing.assert_allclose(places, base.points + 0.5, atol=0.005001)
+    np.testing.assert_allclose(places, base.cells.points + 0.5, atol=0.005001)
     properties = [feature['properties'] for feature in features]
     names = [entry['classification']['name'] for entry in properties]
-    assert names == [base.cell_classes[label - 1] for label in base.labels]
+    assert names == [base.cell_classes[label - 1] for label in base.cells.labels]
     scores = [entry['measurements']['Detection probability'] for entry in properties]
-    np.testing.assert_allclose(scores, base.scores, atol=0.00005001)
-    for entry, label in zip(properties, base.labels, strict=True):
+    np.testing.assert_allclose(scores, base.cells.scores, atol=0.00005001)
+    for entry, label in zip(properties, base.cells.labels, strict=True):
         color = '#' + ''.join(f'{value:02x}' for value in entry['classification']['color'])
         assert color == palette.cell_color(label)
 
@@ -147,7 +150,7 @@ def test_any_names_and_numbers_survive(base, tmp_path_factory, names, cells):
     found = [feature['properties']['classification']['name'] for feature in features]
     assert found == [names[label - 1] for label in labels]
     places = np.reshape([f['geometry']['coordinates'] for f in features], (-1, 2))
-    np.testing.assert_allclose(places, result.points + 0.5, atol=0.005001)
+    np.testing.assert_allclose(places, result.cells.points + 0.5, atol=0.005001)
 
 
 def test_points_drawn_back_on_the_picture_land_on_their_nuclei(base, tmp_path):

@@ -15,7 +15,7 @@ def test_each_cell_is_counted_in_its_square(slide):
     assert grid.cells.shape == (2, 60, 60)
     edges = [np.arange(61) * 0.1] * 2
     for label in (1, 2):
-        mm = slide.micrometres[slide.labels == label, ::-1] / 1000
+        mm = slide.micrometres[slide.cells.labels == label, ::-1] / 1000
         expected, _, _ = np.histogram2d(*mm.T, bins=edges)
         np.testing.assert_array_equal(grid.cells[label - 1], expected)
     assert grid.foreground_mm2.sum() == pytest.approx(slide.foreground.sum() * 0.008**2)
@@ -92,12 +92,12 @@ def test_slides_of_any_shape_are_drawn(base, width, height):
         thumbnail=np.zeros((*size, 3), np.uint8),
         tissue=np.ones(size, np.uint8),
         tissue_mpp=25.0,
-        points=base.points % (width, height),
+        cells=dataclasses.replace(base.cells, points=base.cells.points % (width, height)),
         samples=(),
     )
     shape = (*maps.canvas_shape(odd), 3)
     assert max(shape) == 1000
     grid = maps.count_on_grid(odd)
-    assert grid.cells.sum() == len(base.points)
+    assert grid.cells.sum() == len(base.cells.points)
     drawn = maps.draw_values(odd, grid.density(1), grid.side_mm, maps.DENSITY_COLORS, 1.0)
     assert maps.draw_outline(odd).shape == maps.draw_tissue(odd).shape == drawn.shape == shape

@@ -31,9 +31,7 @@ def pages(slide, tmp_path_factory):
     folder = tmp_path_factory.mktemp('pages')
     empty = dataclasses.replace(
         slide,
-        points=slide.points[:0],
-        labels=slide.labels[:0],
-        scores=slide.scores[:0],
+        cells=slide.cells[:0],
         foreground=np.zeros_like(slide.foreground),
         samples=(),
     )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import slide_results as results
 
+from ocelot_jax.metrics.cells import Cells
+
 
 @pytest.mark.parametrize(
     ('field', 'value', 'message'),
@@ -19,16 +21,14 @@ import slide_results as results
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(base, field, value, message):
+    if field != 'tissue':
+        field, value = 'cells', dataclasses.replace(base.cells, **{field: value})
     with pytest.raises(ValueError, match=message) as caught:
         dataclasses.replace(base, **{field: value})
     assert '\n' not in str(caught.value)
 
 
 def test_the_first_pixels_center_lies_half_a_pixel_from_the_corner(base):
-    one = dataclasses.replace(
-        base,
-        points=np.array([[0.0, 9.0]]),
-        labels=np.ones(1, np.int32),
-        scores=np.ones(1, np.float32),
-    )
+    cells = Cells.annotated(np.array([[0.0, 9.0]]), np.ones(1, np.int32))
+    one = dataclasses.replace(base, cells=cells)
     np.testing.assert_allclose(one.micrometres, [[0.5 * results.MPP, 9.5 * results.MPP]])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import regions, summary
 
 
@@ -26,9 +27,9 @@ def small(base, foreground, tissue, points, labels, **changes):
         'foreground_mpp': 1.0,
         'tissue': tissue,
         'tissue_mpp': 1.0,
-        'points': np.reshape(points, (-1, 2)).astype(np.float64),
-        'labels': np.array(labels, np.int32),
-        'scores': np.ones(len(labels), np.float32),
+        'cells': Cells.annotated(
+            np.reshape(points, (-1, 2)).astype(np.float64), np.array(labels, np.int32)
+        ),
         'samples': (),
     }
     return dataclasses.replace(base, **(fields | changes))
@@ -139,7 +140,7 @@ def written(result, folder):
 
 def test_files_hold_the_slide_and_each_region(slide, tmp_path):
     document, rows = written(slide, tmp_path)
-    counts = {name: int((slide.labels == n).sum()) for n, name in enumerate(('BC', 'TC'), 1)}
+    counts = {name: int((slide.cells.labels == n).sum()) for n, name in enumerate(('BC', 'TC'), 1)}
     assert document['cells'] == counts
     assert document['tumor_purity'] == pytest.approx(counts['TC'] / 6000, abs=1e-6)
     assert sum(document['cell_share'].values()) == pytest.approx(1, abs=1e-5)

@@ -25,12 +25,12 @@ def test_both_hold_every_cell_in_order(base, tmp_path, monkeypatch, batch):
     csv, parquet = write(base, tmp_path)
     for frame in (csv, parquet.to_pandas()):
         assert list(frame.columns) == COLUMNS
-        np.testing.assert_allclose(frame[['x_px', 'y_px']], base.points, atol=0.005001)
+        np.testing.assert_allclose(frame[['x_px', 'y_px']], base.cells.points, atol=0.005001)
         np.testing.assert_allclose(
-            frame[['x_um', 'y_um']], (base.points + 0.5) * results.MPP, atol=0.0005001
+            frame[['x_um', 'y_um']], (base.cells.points + 0.5) * results.MPP, atol=0.0005001
         )
-        np.testing.assert_array_equal(frame['score'].astype(np.float32), base.scores)
-        names = [base.cell_classes[label - 1] for label in base.labels]
+        np.testing.assert_array_equal(frame['score'].astype(np.float32), base.cells.scores)
+        names = [base.cell_classes[label - 1] for label in base.cells.labels]
         assert frame['class'].tolist() == names
 
 
@@ -45,14 +45,12 @@ def test_parquet_knows_its_slide(base, tmp_path):
 def test_names_that_csv_must_quote(base, tmp_path):
     odd = dataclasses.replace(base, cell_classes=('a,"b"', 'NA'))
     csv, parquet = write(odd, tmp_path)
-    want = [odd.cell_classes[label - 1] for label in odd.labels]
+    want = [odd.cell_classes[label - 1] for label in odd.cells.labels]
     assert csv['class'].tolist() == parquet['class'].to_pylist() == want
 
 
 def test_no_cell_makes_a_header_alone(base, tmp_path):
-    nothing = dataclasses.replace(
-        base, points=base.points[:0], labels=base.labels[:0], scores=base.scores[:0]
-    )
+    nothing = dataclasses.replace(base, cells=base.cells[:0])
     csv, parquet = write(nothing, tmp_path)
     assert list(csv.columns) == parquet.column_names == COLUMNS
     assert len(csv) == len(parquet) == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.transform import rescale
 
-from ocelot_jax.slides.reader import Slide
+from ocelot_jax.slides.slide import Slide
 
 
 @pytest.fixture(scope='module')
@@ -89,7 +89,7 @@ def test_shrinking_leaves_no_moire(tmp_path):
 
 @pytest.mark.parametrize('name', ['plain.png', 'odd.tif'])
 def test_overview_is_the_whole_slide(paths, name, monkeypatch):
-    monkeypatch.setattr('ocelot_jax.slides.reader._OVERVIEW_BLOCK', 100)
+    monkeypatch.setattr('ocelot_jax.slides.slide._OVERVIEW_BLOCK', 100)
     with Slide(paths[name], mpp=0.5) as slide:
         picture = slide.overview(2.0)
         assert picture.shape == (75, 105, 3)
@@ -120,8 +120,8 @@ def write_tiff(path, shape, dtype, **options):
 
 
 BAD = {
-    'none.png': (save, {}, 'says no um/px; give it as --mpp'),
-    'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px are of no microscope'),
+    'none.png': (save, {}, 'has no um/px; give it as --mpp'),
+    'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px is not plausible'),
     'gray.png': (save, {'mode': 'L'}, 'color mode is L; want 8-bit RGB'),
     'deep.png': (save, {'mode': 'I;16'}, 'has channels of 16 bits; want 8-bit color'),
     'deep.tif': (

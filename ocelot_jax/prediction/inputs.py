@@ -1,0 +1,163 @@
+"""Pairs to predict: two images, data in OCELOT's layout, or the challenge's stacks."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ocelot_jax.data import images, metadata, pair_folder
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.io.errors import InputError, MissingFileError
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Pairs to predict, read one at a time.
+
+    Attributes:
+        names: of each pair.
+        read: from a pair's number to its `cell_image` [H,W,3] and `tissue_image` [h,w,3] uint8,
+            `center` [2] float32, `cell_mpp` and `tissue_mpp`.
+    """
+
+    names: tuple[str, ...]
+    read: Callable[[int], Record]
+
+
+def one_pair(
+    cell: Path, tissue: Path, center: Sequence[float], mpps: tuple[float, float]
+) -> Pairs:
+    """A pair of two images.
+
+    Args:
+        cell: image of the cell patch, 8-bit RGB.
+        tissue: image of the tissue patch.
+        center: relative center (c_x, c_y) of the cell patch in the tissue patch.
+        mpps: um per pixel of the cell patch and of the tissue patch.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: a file is no 8-bit RGB image, or the center is wrong.
+    """
+    record = _record(images.read_rgb(cell), images.read_rgb(tissue), center, *mpps)
+    _check_inside(record, f'{tissue}: center {center[0]:g},{center[1]:g}')
+    return Pairs((cell.stem,), lambda index: record)
+
+
+def is_pair_folder(source: Path) -> bool:
+    """Whether a directory or zip is in OCELOT's layout, by its name and `metadata.json`."""
+    if source.suffix == '.zip':
+        return True
+    if not source.is_dir():
+        return False
+    return (source / 'metadata.json').exists() or any(source.glob('*/metadata.json'))
+
+
+def folder_pairs(path: Path, split: str) -> Pairs:
+    """The pairs of a split of a directory or zip in OCELOT's layout; annotations are not read."""
+    source = pair_folder.PairFolder(path, annotated=False).as_data_source(split)
+    return Pairs(source.pair_ids, source.__getitem__)
+
+
+def is_challenge(source: Path) -> bool:
+    """Whether a directory holds the challenge's stacks."""
+    return (source / 'images/cell_patches').is_dir()
+
+
+def challenge_pairs(folder: Path) -> Pairs:
+    """The challenge's stacks: two TIFFs of patches on top of each other, and their metadata.
+
+    Args:
+        folder: holds `images/cell_patches/*.tif`, `images/tissue_patches/*.tif`, one file each,
+            and `metadata.json`, a list.
+
+    Raises:
+        MissingFileError: there are no metadata.
+        InputError: a file is missing or bad, or they do not fit together.
+    """
+    paths = {kind: _only_tiff(folder / f'images/{kind}_patches') for kind in ('cell', 'tissue')}
+    stacks = {kind: _unstack(images.read_rgb(path), path) for kind, path in paths.items()}
+    path = folder / 'metadata.json'
+    entries = _read_metadata(path)
+    counts = {kind: len(stack) for kind, stack in stacks.items()}
+    if not counts['cell'] == counts['tissue'] == len(entries):
+        raise InputError(
+            f'{folder}: {counts["cell"]} cell patches in {paths["cell"].name}, {counts["tissue"]} '
+            f'tissue patches in {paths["tissue"].name} and {len(entries)} records in '
+            f'{path.name}; want as many of each'
+        )
+    records = []
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise InputError(f'{path}: record {index} is a {type(entry).__name__}; want an object')
+        # slide and organ may be missing, for no prediction needs them
+        known = {'slide_name': '', 'organ': '', **entry, 'subset': 'test'}
+        pair = metadata.parse_pair(str(index), known, str(path))
+        patches = stacks['cell'][index], stacks['tissue'][index]
+        record = _record(*patches, pair.center, pair.cell_mpp, pair.tissue_mpp)
+        _check_inside(record, f'{path}: record {index}')
+        records.append(record)
+    return Pairs(tuple(f'image_{i}' for i in range(len(records))), records.__getitem__)
+
+
+def _record(
+    cell: np.ndarray,
+    tissue: np.ndarray,
+    center: Sequence[float],
+    cell_mpp: float,
+    tissue_mpp: float,
+) -> Record:
+    return {
+        'cell_image': cell,
+        'tissue_image': tissue,
+        'center': np.array(center, np.float32),
+        'cell_mpp': np.float32(cell_mpp),
+        'tissue_mpp': np.float32(tissue_mpp),
+    }
+
+
+def _read_metadata(path: Path) -> list:
+    try:
+        entries = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise MissingFileError(f'{path}: not there; want a list with a record per pair') from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: not JSON ({error})') from None
+    if not isinstance(entries, list):
+        raise InputError(f'{path}: holds a {type(entries).__name__}; want a list')
+    return entries
+
+
+def _only_tiff(folder: Path) -> Path:
+    found = sorted(p for p in folder.glob('*') if p.suffix.lower() in ('.tif', '.tiff'))
+    if len(found) != 1:
+        raise InputError(f'{folder}: holds {len(found)} TIFF files; want one, a stack of patches')
+    return found[0]
+
+
+def _unstack(stack: np.ndarray, path: Path) -> np.ndarray:
+    """[N*W,W,3] to [N,W,W,3]."""
+    height, width = stack.shape[:2]
+    if height % width:
+        raise InputError(
+            f'{path}: is {width} x {height} px; want square patches on top of each other, '
+            f'so {width} px wide and a multiple of that high'
+        )
+    return stack.reshape(-1, width, width, 3)
+
+
+def _check_inside(record: Record, where: str) -> None:
+    patches = Patches.of(record)
+    share = patches.cell_size * patches.cell_mpp / (patches.tissue_size * patches.tissue_mpp)
+    slack = 1 / patches.tissue_size  # the release rounds its offsets to about a pixel
+    for axis, middle in zip('xy', record['center'], strict=True):
+        if not share / 2 - slack <= middle <= 1 - share / 2 + slack:
+            raise InputError(
+                f'{where}: the cell patch would reach out of the tissue patch along {axis}; want '
+                f'a relative center in {share / 2:.4g}..{1 - share / 2:.4g}'
+            )

@@ -1,0 +1,41 @@
+"""What a reader of slides offers, and what readers share."""
+
+from typing import Protocol
+
+from PIL import Image
+
+_WHITE = (255, 255, 255)
+
+
+class Reader(Protocol):
+    """An open slide or image; may be read by many threads at once.
+
+    Attributes:
+        levels: (width, height) of each level in pixels, the full resolution first.
+    """
+
+    levels: tuple[tuple[int, int], ...]
+
+    def mpp(self) -> tuple[float, float] | None:
+        """Micrometres per pixel of the full level along x and y; None where the file has none."""
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        """Reads pixels of a level as RGB; the region lies within the level.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+
+    def close(self) -> None:
+        """Closes the file."""
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Puts an RGB or RGBA image on white: RGB, a copy."""
+    if image.mode == 'RGB':
+        return image.copy()
+    if image.getextrema()[3][0] == 255:
+        return image.convert('RGB')
+    result = Image.new('RGB', image.size, _WHITE)
+    result.paste(image, mask=image.getchannel('A'))
+    return result

@@ -1,0 +1,68 @@
+"""Slides that OpenSlide reads, region by region."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides.readers.base import on_white
+
+try:
+    import openslide
+except ImportError:  # of the `[slides]` extra
+    openslide = None
+
+SUFFIXES = ('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif', '.czi', '.dcm')
+INSTALLED = openslide is not None
+
+_UNITS_UM = {'inch': 25400.0, 'centimeter': 10000.0}
+
+
+def can_read(path: Path) -> bool:
+    """Whether OpenSlide is installed and knows the file's format, tiled TIFFs included."""
+    return INSTALLED and openslide.OpenSlide.detect_format(path) is not None
+
+
+class Reader:
+    """A slide opened by OpenSlide; see `base.Reader`.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        with self._errors():
+            self._slide = openslide.OpenSlide(path)
+        self.levels = self._slide.level_dimensions
+
+    def mpp(self) -> tuple[float, float] | None:
+        properties = self._slide.properties
+        stated = [properties.get(f'openslide.mpp-{axis}') for axis in 'xy']
+        if not all(stated):
+            unit = _UNITS_UM.get(properties.get('tiff.ResolutionUnit', ''))
+            densities = [float(properties.get(f'tiff.{axis}Resolution', 0)) for axis in 'XY']
+            if unit is None or not all(densities):
+                return None
+            stated = [unit / density for density in densities]
+        return float(stated[0]), float(stated[1])
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
+        full, size = self.levels[0], self.levels[level]
+        # OpenSlide wants the corner in pixels of the full level
+        corner = (round(x * full[0] / size[0]), round(y * full[1] / size[1]))
+        with self._errors():
+            image = self._slide.read_region(corner, level, (width, height))
+        return on_white(image)
+
+    def close(self) -> None:
+        self._slide.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except openslide.OpenSlideError as error:
+            raise InputError(f'{self._path}: OpenSlide cannot read it ({error})') from None

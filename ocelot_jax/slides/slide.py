@@ -1,0 +1,149 @@
+"""A slide or large image, read at any um/px."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides import readers, windows
+
+_MPP_RANGE = (0.05, 20.0)
+_OVERVIEW_BLOCK = 4096
+
+
+class Slide:
+    """A slide or large image; may be read by many threads at once.
+
+    Args:
+        path: the file.
+        mpp: micrometres per pixel at full resolution; where None, what the file states.
+
+    Attributes:
+        path: as given.
+        name: the file's stem.
+        width: pixels at full resolution.
+        height: the same.
+        mpp: micrometres per pixel at full resolution.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is no image in 8-bit color, or its um/px is neither given nor stated.
+    """
+
+    def __init__(self, path: str | os.PathLike, mpp: float | None = None):
+        self.path = Path(path)
+        self.name = self.path.stem
+        self._reader = readers.open_reader(self.path)
+        self.width, self.height = self._reader.levels[0]
+        try:
+            self.mpp = _check_mpp(mpp, '--mpp') if mpp else _stated_mpp(self.path, self._reader)
+        except InputError:
+            self.close()
+            raise
+
+    def read(self, x: int, y: int, width: int, height: int, mpp: float) -> np.ndarray:
+        """Reads a region of the slide as if the whole had been resampled to `mpp`.
+
+        Resampled from the next finer level (bicubic, with anti-aliasing).
+
+        Args:
+            x: first column, in pixels of `mpp` from the slide's left border.
+            y: first row, from the top.
+            width: pixels of `mpp`.
+            height: the same.
+            mpp: micrometres per pixel.
+
+        Returns:
+            [height,width,3] uint8, white beyond the slide.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+        result = np.full((height, width, 3), 255, np.uint8)
+        grid = [windows.grid_length(size, self.mpp, mpp) for size in (self.width, self.height)]
+        left, top = max(x, 0), max(y, 0)
+        right, bottom = min(x + width, grid[0]), min(y + height, grid[1])
+        if left < right and top < bottom:
+            result[top - y : bottom - y, left - x : right - x] = self._resample(
+                (left, top, right, bottom), mpp
+            )
+        return result
+
+    def overview(self, mpp: float) -> np.ndarray:
+        """Reads the whole slide at a low resolution, [h,w,3] uint8, in little memory."""
+        width, height = (windows.grid_length(n, self.mpp, mpp) for n in (self.width, self.height))
+        # whatever the levels are, a block reads at most this many pixels of level 0 a side
+        block = max(1, int(_OVERVIEW_BLOCK * self.mpp / mpp))
+        result = np.empty((height, width, 3), np.uint8)
+        for y in range(0, height, block):
+            for x in range(0, width, block):
+                w, h = min(block, width - x), min(block, height - y)
+                result[y : y + h, x : x + w] = self.read(x, y, w, h, mpp)
+        return result
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies this slide, as JSON values."""
+        return {
+            'file': self.path.name,
+            'bytes': self.path.stat().st_size,
+            'width': self.width,
+            'height': self.height,
+            'mpp': self.mpp,
+        }
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _resample(self, box: tuple[int, int, int, int], mpp: float) -> np.ndarray:
+        """Reads the box (left, top, right, bottom) of the grid of `mpp`, within the slide."""
+        scale = mpp / self.mpp
+        levels = self._reader.levels
+        level = max(
+            i for i, (w, _) in enumerate(levels) if i == 0 or self.width / w <= scale * 1.001
+        )
+        starts, boxes, sizes = [], [], []
+        for axis, full in enumerate((self.width, self.height)):
+            length = levels[level][axis]
+            step = scale * length / full
+            first, last = box[axis] * step, min(box[axis + 2] * step, length)
+            reach = math.ceil(2 * max(1.0, step)) + 1  # of the bicubic filter
+            start = max(0, math.floor(first) - reach)
+            starts.append(start)
+            sizes.append(min(length, math.ceil(last) + reach) - start)
+            boxes.append((first - start, last - start))
+        image = self._reader.region(level, *starts, *sizes)
+        (left, right), (top, bottom) = boxes
+        shape = (box[2] - box[0], box[3] - box[1])
+        return np.asarray(
+            image.resize(shape, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        )
+
+
+def _stated_mpp(path: Path, reader: readers.Reader) -> float:
+    stated = reader.mpp()
+    if stated is None:
+        raise InputError(f'{path}: has no um/px; give it as --mpp')
+    x, y = (_check_mpp(value, str(path)) for value in stated)
+    if max(x, y) > 1.1 * min(x, y):
+        raise InputError(f'{path}: has {x:g} um/px along x and {y:g} along y; want square pixels')
+    return (x + y) / 2
+
+
+def _check_mpp(mpp: float, where: str) -> float:
+    low, high = _MPP_RANGE
+    if not low <= mpp <= high:
+        raise InputError(
+            f'{where}: {mpp:g} um/px is not plausible; want {low:g} to {high:g}, given as --mpp'
+        )
+    return mpp

@@ -1,0 +1,50 @@
+"""The files that are written of pairs."""
+
+import csv
+
+import numpy as np
+from PIL import Image
+
+from ocelot_jax.evaluation import challenge
+from ocelot_jax.metrics.cells import Cells
+from ocelot_jax.prediction import pair_files
+from ocelot_jax.prediction.pairs import Found
+
+
+def make_found(name, points, tissue, image):
+    count = len(points)
+    cells = Cells(
+        np.array(points, np.float32).reshape(-1, 2),
+        np.arange(count, dtype=np.int32) % 2 + 1,
+        np.linspace(0.25, 0.75, count, dtype=np.float32),
+    )
+    return Found(name=name, mpp=0.2, cells=cells, tissue=tissue, image=image)
+
+
+def test_cells_tissue_and_overlays(tmp_path):
+    tissue = np.eye(8, dtype=np.uint8)
+    found = [
+        make_found('one', [(20, 30), (50.5, 10)], tissue, np.zeros((64, 64, 3), np.uint8)),
+        make_found('two', [], tissue, None),
+    ]
+    pair_files.write(found, tmp_path / 'new', ('BC', 'TC'))
+    written = {path.relative_to(tmp_path / 'new').as_posix() for path in tmp_path.rglob('*.*')}
+    assert written == {
+        'cells.csv', 'predictions.json', 'tissue/one.png', 'tissue/two.png', 'overlays/one.png',
+    }  # fmt: skip
+    with (tmp_path / 'new/cells.csv').open(newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ['pair', 'x', 'y', 'x_um', 'y_um', 'label', 'class', 'score'],
+        ['one', '20', '30', '4.10', '6.10', '1', 'BC', '0.2500'],
+        ['one', '50.5', '10', '10.20', '2.10', '2', 'TC', '0.7500'],
+    ]
+    # as in OCELOT's annotations
+    np.testing.assert_array_equal(Image.open(tmp_path / 'new/tissue/one.png'), tissue + 1)
+    read = challenge.read(tmp_path / 'new/predictions.json', num_images=2, num_classes=2)
+    assert [len(cells) for cells in read] == [2, 0]
+
+
+def test_without_a_tissue_branch_there_is_no_folder_for_it(tmp_path):
+    pair_files.write([make_found('one', [], None, None)], tmp_path, ('BC', 'TC'))
+    assert not (tmp_path / 'tissue').exists()

@@ -1,0 +1,235 @@
+"""Whatever the input is, it is predicted as what it is, by runs that fit."""
+
+import csv
+import errno
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_release
+from drawn_pairs import draw_patch, write_stacks
+from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
+from fake_runs import make_run, small_config
+from PIL import Image
+
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import engines
+from ocelot_jax.inference.engine import Maps
+from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
+from ocelot_jax.prediction import predictor
+from ocelot_jax.prediction.predictor import Options
+from ocelot_jax.runs import loading
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A run on patches of 64 px at 0.5 and 2 um/px."""
+    return make_run(tmp_path_factory.mktemp('runs') / 'run', small_config())
+
+
+@pytest.fixture(scope='module')
+def loaded(run):
+    return loading.load_runs([run])
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch, run, loaded):
+    """What the network is replaced by; the run is read once."""
+    load = loading.load_runs
+
+    def load_runs(workdirs, test_time_augmentation=False):
+        return loaded if workdirs == [run] else load(workdirs, test_time_augmentation)
+
+    monkeypatch.setattr(loading, 'load_runs', load_runs)
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, name: darkness)
+
+
+def predict(*arguments):
+    return [outcome.text for outcome in predictor.predict(*arguments)]
+
+
+def check_challenge_file(path, count):
+    """The organisers' rules."""
+    document = json.loads(path.read_text())
+    assert document['type'] == 'Multiple points'
+    assert document['version'] == {'major': 1, 'minor': 0}
+    for entry in document['points']:
+        found = re.fullmatch('image_([0-9]+)', entry['name'])
+        assert int(found[1]) < count
+        assert [type(value) for value in entry['point']] == [int, int, int]
+        x, y, label = entry['point']
+        assert 0 <= x <= 1023
+        assert 0 <= y <= 1023
+        assert label in (1, 2)
+        assert type(entry['probability']) is float
+        assert 0 <= entry['probability'] <= 1
+    return document['points']
+
+
+def test_a_pair(run, tmp_path):
+    Image.fromarray(draw_patch([(20, 30), (50, 10)])).save(tmp_path / 'cell.png')
+    Image.fromarray(draw_patch([])).save(tmp_path / 'tissue.png')
+    options = Options(tissue=tmp_path / 'tissue.png', center=(0.5, 0.5), mpp=0.2, tissue_mpp=0.8)
+    told = predict([run], tmp_path / 'cell.png', tmp_path / 'out', options)
+    assert told == [f'{tmp_path / "out"}: 2 cells in 1 pairs']
+    with (tmp_path / 'out/cells.csv').open(newline='') as file:
+        cells = list(csv.DictReader(file))
+    assert {(c['pair'], c['x'], c['y'], c['class']) for c in cells} == {
+        ('cell', '20', '30', 'TC'),
+        ('cell', '50', '10', 'TC'),
+    }
+    assert {(c['x'], c['x_um']) for c in cells} == {('20', '4.10'), ('50', '10.10')}
+    mask = np.asarray(Image.open(tmp_path / 'out/tissue/cell.png'))
+    assert mask[32, 32] == 2  # CA, as in OCELOT's annotations
+    assert mask[0, 0] == 1
+    assert len(check_challenge_file(tmp_path / 'out/predictions.json', 1)) == 2
+
+
+def test_a_pair_whose_place_is_not_told(run, tmp_path):
+    for name in ('cell.png', 'tissue.png'):
+        Image.fromarray(draw_patch([])).save(tmp_path / name)
+    with pytest.raises(InputError, match='--tissue: wants --center=x,y'):
+        predict([run], tmp_path / 'cell.png', tmp_path, Options(tissue=tmp_path / 'tissue.png'))
+    # um/px are the run's where they are not told
+    options = Options(tissue=tmp_path / 'tissue.png', center=(0.5, 0.5))
+    assert predict([run], tmp_path / 'cell.png', tmp_path, options)
+
+
+@pytest.mark.parametrize('zipped', [False, True])
+def test_a_directory_or_zip_in_the_releases_layout(run, tmp_path, zipped):
+    """Annotations may be there, and are not read."""
+    source = make_release(tmp_path / 'data')
+    if zipped:
+        shutil.rmtree(source / 'annotations')
+        source = Path(shutil.make_archive(tmp_path / 'data', 'zip', source))
+    predict([run], source, tmp_path / 'out')
+    assert sorted(os.listdir(tmp_path / 'out')) == ['test', 'train', 'validation']
+    for split, ids in (('train', ['001', '002']), ('test', ['005'])):
+        assert sorted(p.stem for p in (tmp_path / 'out' / split / 'tissue').iterdir()) == ids
+        check_challenge_file(tmp_path / 'out' / split / 'predictions.json', len(ids))
+
+
+def test_one_split_alone(run, release_folder, tmp_path):
+    predict([run], release_folder, tmp_path / 'out', Options(split='val'))
+    assert os.listdir(tmp_path / 'out') == ['validation']
+
+
+@pytest.mark.parametrize(('count', 'batch_size'), [(1, 2), (5, 1), (5, 2)])
+def test_challenge_stacks(run, tmp_path, count, batch_size):
+    source = write_stacks(tmp_path / 'input', count)
+    predict([run], source, tmp_path / 'output', Options(batch_size=batch_size))
+    assert os.listdir(tmp_path / 'output') == ['cell_classification.json']
+    points = check_challenge_file(tmp_path / 'output/cell_classification.json', count)
+    assert [(p['name'], p['point']) for p in points] == [
+        (f'image_{i}', [20 + i, 30, 2]) for i in range(count)
+    ]
+
+
+def test_challenge_stacks_without_a_cell(run, tmp_path, monkeypatch):
+    def blind(batch):
+        cells, tissue = darkness(batch)
+        return Maps(np.broadcast_to(np.float32([1, 0, 0]), cells.shape), tissue)
+
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, name: blind)
+    predict([run], write_stacks(tmp_path / 'input', 2), tmp_path / 'output')
+    assert check_challenge_file(tmp_path / 'output/cell_classification.json', 2) == []
+
+
+def test_bad_stacks_leave_nothing(run, tmp_path):
+    source = write_stacks(tmp_path / 'input', 2, records=5)
+    with pytest.raises(InputError, match='and 5 records in metadata'):
+        predict([run], source, tmp_path / 'output')
+    assert os.listdir(tmp_path / 'output') == []
+
+
+def test_the_organisers_sample(run, shared, tmp_path):
+    predict([run], shared / 'data/gc_sample/input', tmp_path)
+    assert check_challenge_file(tmp_path / 'cell_classification.json', 1)
+
+
+@pytest.fixture
+def slide_path(tmp_path):
+    points, labels = spread_cells(100, 100, 12.0, np.random.default_rng(0))
+    return write_pyramid(tmp_path / 'a.tif', draw_slide(200, 200, 0.5, points, labels), 0.5)
+
+
+@pytest.mark.parametrize('dry_run', [False, True])
+def test_a_slide(run, slide_path, tmp_path, dry_run):
+    told = predict([run], slide_path, tmp_path / 'out', Options(dry_run=dry_run))
+    if dry_run:
+        assert told[0].startswith('a.tif: 200 x 200 px at 0.5 um/px, ')
+        assert 'nothing was written' in told[-1]
+        assert not (tmp_path / 'out').exists()
+    else:
+        record = json.loads((tmp_path / 'out/a/prediction.json').read_text())
+        assert (record['runs'], record['engine']) == (['run'], 'xla')
+        assert (record['test_time_augmentation'], record['everywhere']) == (False, False)
+
+
+def test_a_dry_run_of_pairs(run, release_folder, tmp_path):
+    options = Options(dry_run=True, split='train')
+    [told] = predict([run], release_folder, tmp_path / 'out', options)
+    assert re.fullmatch(r'train: 2 pairs, \d+\.\d\d s each', told)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_pairs_at_another_resolution_than_the_runs_are_warned_of(
+    run, release_folder, tmp_path, caplog
+):
+    predict([run], release_folder, tmp_path, Options(split='test', dry_run=True))
+    assert 'have 0.2 um/px, but the run was trained at 0.5' in caplog.text
+    caplog.clear()
+    patches = Patches(64, 0.2, 64, 0.8)
+    predict([run], release_folder, tmp_path, Options(split='test', dry_run=True, patches=patches))
+    assert not caplog.text
+
+
+def test_a_folder_that_cannot_be_written(run, release_folder, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr('tempfile.TemporaryFile', refuse)
+    with pytest.raises(OutputError, match=r'out: cannot be written \(Permission denied\)'):
+        predict([run], release_folder, tmp_path / 'out')
+    assert os.listdir(tmp_path / 'out') == []
+
+
+def test_a_disk_that_is_full_of_pairs(run, release_folder, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(predictor.pair_files, 'write', fail)
+    with pytest.raises(OutputError, match=r'out: the disk is full \(No space left on device\)'):
+        predict([run], release_folder, tmp_path / 'out')
+
+
+def test_what_is_missing_is_named(run, tmp_path):
+    with pytest.raises(MissingFileError, match=r'nowhere\.svs: no such file or directory'):
+        predict([run], tmp_path / 'nowhere.svs', tmp_path)
+    with pytest.raises(MissingFileError, match='is no run; --workdir'):
+        predict([tmp_path], tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'model__context': 'label', 'model__seam': 'input'}, 'takes the true tissue as input'),
+        ({'data__cell_classes': ('A', 'B', 'C')}, 'knows 3 classes of cells; the challenge wants'),
+    ],
+)
+def test_runs_that_do_not_suit_the_input(run, tmp_path, monkeypatch, loaded, changes, message):
+    config = small_config(**changes)
+    other = loading.LoadedRuns((run,), config, (), (1,), ('',))
+    monkeypatch.setattr(loading, 'load_runs', lambda *arguments: other)
+    with pytest.raises(InputError, match=message):
+        predict([run], write_stacks(tmp_path / 'input', 1), tmp_path / 'out')
+
+
+def test_batches_that_do_not_divide_by_the_devices(run, release_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr('jax.local_device_count', lambda: 4)
+    with pytest.raises(InputError, match='--batch_size: 6; want a multiple of the 4 devices'):
+        predict([run], release_folder, tmp_path / 'out', Options(batch_size=6))
