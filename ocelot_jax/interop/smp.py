@@ -1,4 +1,4 @@
-"""Our layers and their namesakes in segmentation_models.pytorch (smp), array by array."""
+"""Our layers under the names of segmentation_models.pytorch (smp), array by array."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import flax.traverse_util
 import numpy as np
 
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.models.deeplab import ASPP
 from ocelot_jax.models.resnet import VARIANTS, Variant
 
 Path = tuple[str, ...]
@@ -48,7 +49,7 @@ def from_smp(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def to_smp(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The way back of `from_smp`; of weights that it made, exactly.
+    """The exact inverse of `from_smp`.
 
     Args:
         variables: of `deeplab.DeepLabV3Plus`. Layers that a seam widened keep their width.
@@ -77,7 +78,7 @@ def convert(
     """Flat variables, float32, from exactly the `wanted` tensors.
 
     Raises:
-        InputError: one is missing, or there is another.
+        InputError: one is missing, or there is a further one.
     """
     for tensor in wanted:
         if tensor.name not in state_dict:
@@ -122,7 +123,7 @@ def _layers(variant: Variant) -> Iterator[tuple[str, str]]:
                 yield from _conv_bn(f'{ours}/shortcut', f'{shortcut}.0', f'{shortcut}.1')
     aspp = 'decoder.aspp.0'
     yield from _conv_bn('aspp/pointwise', f'{aspp}.convs.0.0', f'{aspp}.convs.0.1')
-    for i, rate in enumerate((12, 24, 36), start=1):
+    for i, rate in enumerate(ASPP.rates, start=1):
         yield from _separable(f'aspp/atrous{rate}', f'{aspp}.convs.{i}.0', f'{aspp}.convs.{i}.1')
     yield from _conv_bn('aspp/pool', f'{aspp}.convs.4.1', f'{aspp}.convs.4.2')
     yield from _conv_bn('aspp/project', f'{aspp}.project.0', f'{aspp}.project.1')

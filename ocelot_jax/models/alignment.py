@@ -45,8 +45,8 @@ def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int
 def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
     """Brings a map of the cell patch into the tissue patch's frame (Fig. 5b).
 
-    The way back of `crop_upsample`: what lies at a physical place in the one map lies there in
-    the other, interpolated or averaged as there. Where the cell patch does not reach is zero.
+    The inverse of `crop_upsample`: values stay at their physical place, interpolated or averaged
+    as there. Outside the cell patch the result is zero.
 
     Args:
         features: [B,h,w,C] map that covers the cell patch, at any stride.

@@ -120,7 +120,7 @@ class AggregationHead(nn.Module):
 
 
 class ContextEncoding(nn.Module):
-    """Gates a map's channels by what whole fields of view hold."""
+    """Scales a map's channels by gates, made of the means over both fields of view."""
 
     @nn.compact
     def __call__(self, x: Array, views: list[Array]) -> Array:

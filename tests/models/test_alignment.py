@@ -1,11 +1,8 @@
 """Alignment of the fields of view against physical coordinates and SciPy."""
 
-import functools
-
 import hypothesis
 import jax
 import jax.numpy as jnp
-import jax.test_util
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -125,16 +122,22 @@ def test_batch_is_one_by_one():
         np.testing.assert_allclose(whole[i], one[0], atol=1e-6)
 
 
+@pytest.mark.parametrize('align', [alignment.crop_upsample, alignment.downsample_pad])
 @pytest.mark.parametrize('shape', [(24, 36), (5, 7)])
-def test_gradient_is_the_adjoint(shape):
-    """The map is linear: <A x, y> = <x, A^T y>, A^T y being the gradient."""
+def test_gradient_is_the_adjoint(align, shape):
+    """The maps are linear: <A x, y> = <x, A^T y>, A^T y being the gradient."""
     x, center = random_map(), inner_centers(0.4)
-    forward = functools.partial(crop_upsample, center=center, ratio=ratios(0.4), shape=shape)
     y = np.random.default_rng(5).standard_normal((BATCH, *shape, 2)).astype(np.float32)
-    back = jax.jit(jax.grad(lambda x: jnp.vdot(forward(x), y)))(random_map(seed=6))
+
+    @jax.jit
+    def product_and_gradient(x):
+        return jax.value_and_grad(lambda x: jnp.vdot(align(x, center, ratios(0.4), shape), y))(x)
+
+    left, _ = product_and_gradient(x)
+    _, back = product_and_gradient(random_map(seed=6))
     assert np.abs(back).sum() > 1
-    left = np.vdot(np.asarray(forward(x), float), y)
-    np.testing.assert_allclose(left, np.vdot(x.astype(float), back), rtol=1e-4, atol=1e-3)
+    right = np.vdot(x.astype(float), back)
+    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -221,12 +224,3 @@ def test_padding_then_cropping_gives_a_smooth_map_back():
     # two pixels of the tissue map in from the border, where zeros are mixed in
     inner = np.s_[:, 4:-4, 4:-4]
     np.testing.assert_allclose(back[inner], x[inner], atol=0.03)
-
-
-@pytest.mark.parametrize('align', [alignment.crop_upsample, alignment.downsample_pad])
-@pytest.mark.parametrize('shape', [(12, 12), (3, 3)])
-def test_gradients_are_those_of_differences(align, shape):
-    x = np.random.default_rng(7).standard_normal((2, 6, 6, 2)).astype(np.float32)
-    center, ratio = np.float32([[0.3, 0.6], [0.25, 0.75]]), np.full(2, 0.5, np.float32)
-    function = lambda x: align(x, center, ratio, shape)
-    jax.test_util.check_grads(function, (x,), order=1, modes=['fwd', 'rev'], eps=1e-2)

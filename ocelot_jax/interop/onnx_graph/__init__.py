@@ -1,7 +1,7 @@
 """The networks as ONNX graphs, written from our own variables (needs the `[export]` extra).
 
-What `ocelot_jax.models` says in Flax is said here in ONNX: same names, same order, maps as
-[B,C,H,W]. Nothing but inference: no dropout, batch normalisation is part of the convolution
+The modules mirror `ocelot_jax.models`: same names, same order, but maps are [B,C,H,W]. The graphs
+are for inference: dropout is left out, and batch normalisation is folded into the convolution
 before it.
 """
 

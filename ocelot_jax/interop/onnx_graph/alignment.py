@@ -1,4 +1,4 @@
-"""`models.alignment` on [B,C,H,W] maps: two matrices of weights, made of place and ratio."""
+"""`models.alignment` on [B,C,H,W] maps, as products with two matrices of weights."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from ocelot_jax.interop.onnx_graph.graph import Value
 
 WEIGHTS = 'alignment/weights'
-"""How the names of the matrices of weights begin."""
+"""Prefix of the names of the matrices of weights."""
 
 
 class Place(NamedTuple):
@@ -74,7 +74,7 @@ def _weights(step: Value, start: Value, old: int, new: int) -> Value:
     distance = graph.add('Abs', sample - np.arange(old, dtype=np.float32))
     reach = graph.add('Max', step, 1.0)
     weights = graph.add('Relu', 1.0 - distance / reach)
-    # one of the pixels that a place between them lies next to weighs no less than a half
+    # a place between two pixels has a weight of at least one half for one of them
     total = graph.add('ReduceSum', weights, np.array([-1]), keepdims=1)
     weights = weights / graph.add('Max', total, 0.5)
     inside = graph.add(

@@ -1,4 +1,4 @@
-"""A graph that grows node by node, and its values, with which one can calculate."""
+"""An ONNX graph built node by node; its values have arithmetic operators."""
 
 import collections
 import dataclasses
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-# what ONNX Runtime of 2023 and OpenVINO of 2023 read
+# readable for ONNX Runtime and OpenVINO since 2023
 _OPSET, _IR_VERSION = 18, 9
 
 Operand = Union['Value', np.ndarray, float, int]
@@ -17,12 +17,12 @@ Operand = Union['Value', np.ndarray, float, int]
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """What a node computes.
+    """The result of a node.
 
     Attributes:
-        graph: the graph it is of.
-        name: its name there.
-        size: (height, width), if it is a map.
+        graph: that of the node.
+        name: of the value in the graph.
+        size: (height, width) of a map; None if it is no map.
     """
 
     graph: 'Graph'
@@ -50,7 +50,7 @@ class Value:
     def __matmul__(self, other: Operand) -> 'Value':
         return self.graph.add('MatMul', self, other)
 
-    # NumPy leaves these operators to us
+    # so that NumPy arrays leave their operators to this class
     __array_ufunc__ = None
     __radd__, __rmul__ = __add__, __mul__
 
@@ -59,7 +59,7 @@ class Value:
 
 
 class Graph:
-    """Collects nodes, in the order in which they are computed."""
+    """Collects nodes in the order of computation."""
 
     def __init__(self):
         self._nodes: list[onnx.NodeProto] = []
@@ -99,9 +99,9 @@ class Graph:
 
         Args:
             op: ONNX's name of the operation.
-            operands: values, or what is to become constants.
+            operands: values, or numbers and arrays, which become constants.
             name: of the node and its result; by default that of the operation.
-            size: of the resulting map, by default the one that the operands have.
+            size: of the resulting map; that of the first operand with one by default.
             attributes: of the operation.
         """
         values = [x if isinstance(x, Value) else self.constant(x) for x in operands]

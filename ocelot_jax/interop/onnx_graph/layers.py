@@ -102,7 +102,7 @@ def spread(x: Value, like: Value) -> Value:
 
 
 def double(x: Value) -> Value:
-    """Every pixel four times."""
+    """Doubles the resolution by repeating each pixel."""
     return x.graph.add(
         'Resize',
         x,
@@ -144,7 +144,7 @@ def _conv(
 
 
 def _batch_norm(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
-    """What batch normalisation multiplies by, and what it adds then, [C] each."""
+    """Factor and summand of batch normalisation, [C] each."""
     deviation = np.sqrt(scope.variable('var', 'batch_stats') + _EPSILON)
     scale = scope.variable('scale') / deviation
     return scale, scope.variable('bias') - scope.variable('mean', 'batch_stats') * scale

@@ -1,4 +1,4 @@
-"""`models.cell_tissue` and `models.mfovce`: from the pictures of a pair to probabilities."""
+"""`models.cell_tissue` and `models.mfovce`: from the images of a pair to probabilities."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,20 +26,20 @@ def to_onnx(
     tissue_size: Size,
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """Writes a network as a graph that takes pictures and gives probabilities.
+    """Writes a network as a graph from images to probabilities.
 
-    Its inputs are those fields of a batch of `input_pipeline` that the network reads, of any
-    batch size: `cell_image` [B,H,W,3] and `tissue_image` [T,h,w,3] uint8, `tissue_mask` [B,h,w]
-    uint8, `center` [B,2], `cell_mpp` [B] and `tissue_mpp` [B] float32. T is B, or, where
-    `network.shares_tissue`, divides it. Its outputs are `cell_probabilities` [B,H,W,1+K] and,
+    Its inputs are those fields of a batch of `data.batches` that the network reads, of any batch
+    size: `cell_image` [B,H,W,3] and `tissue_image` [T,h,w,3] uint8, `tissue_mask` [B,h,w] uint8,
+    `center` [B,2], `cell_mpp` [B] and `tissue_mpp` [B] float32. T is B, or, where
+    `factory.shares_tissue`, divides it. Its outputs are `cell_probabilities` [B,H,W,1+K] and,
     with a tissue branch, `tissue_probabilities` [T,h,w,T'], float32.
 
     Args:
-        model: from `network.create_model`.
+        model: from `factory.create_model`.
         variables: the model's.
         cell_size: (H, W) of the cell patches.
         tissue_size: (h, w) of the tissue patches.
-        metadata: what the file shall tell of itself.
+        metadata: of the file.
 
     Raises:
         ValueError: the network cannot take patches of these sizes.
@@ -58,7 +58,7 @@ def to_onnx(
 
 
 class _Batch:
-    """The inputs, which become the graph's where they are read."""
+    """The inputs of the graph; each is added when it is first read."""
 
     def __init__(self, graph: Graph, cell_size: Size, tissue_size: Size, shared: bool):
         self._graph, self._cell_size, self._tissue_size = graph, cell_size, tissue_size
@@ -72,7 +72,7 @@ class _Batch:
         return self._image('tissue_image', self.tissues, self._tissue_size, stride)
 
     def tissue_mask(self, num_classes: int) -> Value:
-        """One map a class; unknown tissue is of none."""
+        """One map for each class; where tissue is unknown, all are zero."""
         shape = (self.cells, *self._tissue_size)
         mask = self._graph.input('tissue_mask', np.uint8, shape)
         mask = self._graph.add('Unsqueeze', mask, np.array([1]))
@@ -90,7 +90,7 @@ class _Batch:
         return Place.of(center, ratio)
 
     def _image(self, name: str, count: str, size: Size, stride: int) -> Value:
-        """A picture, [B,3,H,W] standardised as `augment.normalize` does."""
+        """An image, [B,3,H,W], standardised as by `augmentation.normalize`."""
         height, width = size
         if height % stride or width % stride:
             raise ValueError(
@@ -134,7 +134,7 @@ def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value,
 
 
 def _share(tissue: Value, cells: Value) -> Value:
-    """Repeats maps [T,C,h,w] of tissue patches for the cell patches in a row that share one."""
+    """Repeats maps [T,C,h,w] of tissue patches for consecutive cell patches that share one."""
     graph = tissue.graph
     count, wanted = (graph.add('Shape', x, start=0, end=1) for x in (tissue, cells))
     scalar = np.zeros(0, np.int64)
@@ -194,7 +194,7 @@ def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
 
 
 def _encode_context(scope: Scope, x: Value, views: list[Value]) -> Value:
-    """Gates a map's channels by what whole fields of view hold."""
+    """Scales a map's channels by gates, made of the means over both fields of view."""
     graph = x.graph
     means = graph.concat([layers.mean(view) for view in views])
     hidden = graph.add('Relu', layers.dense(scope / 'squeeze', means))
@@ -206,7 +206,7 @@ def _softmax(logits: Value) -> Value:
 
 
 def _output(probabilities: Value, name: str, count: str, num_classes: int) -> None:
-    """Gives [B,C,H,W] out as [B,H,W,C]."""
+    """Makes [B,C,H,W] probabilities an output [B,H,W,C]."""
     graph = probabilities.graph
     last = graph.add('Transpose', probabilities, perm=[0, 2, 3, 1])
     graph.output(last, name, (count, *probabilities.size, num_classes))

@@ -1,12 +1,19 @@
 """Convolutions against XLA's own, forward and backward, whichever way they are computed."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import narrow
 import numpy as np
 import pytest
 from jax import lax
 
 from ocelot_jax.models.ops import convolution, winograd
+
+# of the outputs and of the gradients by input and kernel
+TOLERANCES = (2e-5, 5e-5, 5e-5)
+compile = functools.partial(jax.jit, compiler_options=narrow.COMPILER_OPTIONS)
 
 
 def reference(x, kernel, stride=1, dilation=1):
@@ -37,10 +44,15 @@ def assert_near(actual, wanted, tolerance):
 def test_winograd_computes_the_convolution_and_its_gradients(tile, shape):
     *size, channels = shape
     x, kernel, grad = draw(shape, (3, 3, channels, 7), (*size, 7))
-    wanted, vjp = jax.vjp(reference, x, kernel)
-    assert_near(winograd.conv(x, kernel, tile), wanted, 2e-5)
-    for actual, wanted in zip(winograd.conv_vjp(x, kernel, grad, tile), vjp(grad), strict=True):
-        assert_near(actual, wanted, 5e-5)
+
+    @compile
+    def both(x, kernel, grad):
+        wanted, vjp = jax.vjp(reference, x, kernel)
+        actual = winograd.conv(x, kernel, tile), *winograd.conv_vjp(x, kernel, grad, tile)
+        return actual, (wanted, *vjp(grad))
+
+    for actual, wanted, tolerance in zip(*both(x, kernel, grad), TOLERANCES, strict=True):
+        assert_near(actual, wanted, tolerance)
 
 
 @pytest.mark.parametrize('pixels', [1, 10**9], ids=['tile4', 'tile2'])
@@ -62,14 +74,20 @@ def test_conv_equals_the_plain_formulation(
 ):
     monkeypatch.setattr(convolution, '_MANY_PIXELS', pixels)
     conv = lambda x, kernel: convolution.conv(x, kernel, stride, dilation)
+    plain = lambda x, kernel: reference(x, kernel, stride, dilation)
     x, kernel = draw(shape, (kernel_size, kernel_size, shape[-1], features))
-    wanted, vjp = jax.vjp(lambda x, k: reference(x, k, stride, dilation), x, kernel)
-    assert_near(jax.jit(conv)(x, kernel), wanted, 2e-5)
-    actual, own_vjp = jax.vjp(conv, x, kernel)
-    assert_near(actual, wanted, 2e-5)
-    [grad] = draw(wanted.shape, seed=1)
-    for actual, wanted in zip(own_vjp(grad), vjp(grad), strict=True):
-        assert_near(actual, wanted, 5e-5)
+    [grad] = draw(jax.eval_shape(plain, x, kernel).shape, seed=1)
+
+    @compile
+    def both(x, kernel, grad):
+        results = []
+        for function in (conv, plain):
+            y, vjp = jax.vjp(function, x, kernel)
+            results.append((y, *vjp(grad)))
+        return results
+
+    for actual, wanted, tolerance in zip(*both(x, kernel, grad), TOLERANCES, strict=True):
+        assert_near(actual, wanted, tolerance)
 
 
 @pytest.mark.parametrize(('platform', 'native'), [('cpu', False), ('cuda', True), ('tpu', True)])
