@@ -46,6 +46,8 @@ class TfdsSource:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
+        if index >= len(self):
+            raise IndexError(index)  # which ends an iteration; TFDS would raise ValueError
         return as_record(self._source[index])
 
 

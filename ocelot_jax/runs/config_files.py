@@ -73,5 +73,5 @@ def call(name: str, function: str) -> Any:
         raise InputError(f'{name}: {function} {told} behind a colon') from error
     try:
         return wanted(*arguments)
-    except ModuleNotFoundError as error:  # an argument is the name of another configuration
+    except InputError as error:  # an argument is the name of another configuration
         raise InputError(f'{name}: {error}') from error

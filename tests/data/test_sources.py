@@ -175,7 +175,7 @@ def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
     monkeypatch.setattr(sources, '_prepared_builder', lambda name: next(builders))
     source = open_source(data_config('tiny'), 'train')
     assert prepared == ['tiny']
-    assert sorted(source[i]['pair_id'] for i in range(len(source))) == ['000', '001', '002']
+    assert sorted(record['pair_id'] for record in source) == ['000', '001', '002']
     assert source.cell_classes == ('BC', 'TC')
 
 

@@ -23,10 +23,11 @@ def evaluation(tmp_path_factory):
 
 def change(path, folder, row, column, value):
     """A copy with one field changed; row 0 is the header, None all of the file."""
-    rows = list(csv.reader(path.open()))
+    rows = list(csv.reader(path.read_text().splitlines()))
     rows[row][rows[0].index(column)] = value
     copy = folder / path.name
-    csv.writer(copy.open('w', newline='')).writerows(rows)
+    with copy.open('w', newline='') as file:
+        csv.writer(file).writerows(rows)
     return copy
 
 
