@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import tempfile
 
 import browser
 import numpy as np
 import pytest
+import quick_xla
 import slide_results
 from commands import Commands
 from hypothesis import settings
@@ -21,6 +24,13 @@ DEAREST = (
     *('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance'),
     'test_notebooks',
 )
+
+# JAX reads them at its first use. The workers of one run, and the processes that tests start,
+# find each other's programs.
+os.environ.setdefault('XLA_FLAGS', quick_xla.XLA_FLAGS)
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    _compilations = tempfile.TemporaryDirectory(prefix='compilations-')
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = _compilations.name
 
 # The same examples each time, so that one change's tests do not fail by another's bad luck;
 # `pytest --hypothesis-profile=default` draws new ones.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quick_xla
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,7 +16,10 @@ from ocelot_jax.data import targets
 SHAPE = (13, 17)
 MAX_RADIUS = 4
 
-draw = jax.jit(functools.partial(targets.cell_target, shape=SHAPE, max_radius=MAX_RADIUS))
+draw = jax.jit(
+    functools.partial(targets.cell_target, shape=SHAPE, max_radius=MAX_RADIUS),
+    compiler_options=quick_xla.THOROUGH,
+)
 
 # Quarters of a pixel make squared distances exact, so that ties are ties in any arithmetic.
 coordinates = hnp.arrays(np.int32, (2, 6, 2), elements=st.integers(-8, 72)).map(

@@ -36,8 +36,6 @@ from ocelot_jax.prediction import predictor
 from ocelot_jax.runs import loading
 
 OPEN = {'onnxruntime': onnxruntime.open_graph, 'openvino': openvino.open_graph}
-# compiles in half the time
-QUICK = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -57,7 +55,7 @@ class Reference:
         self.variables = random_variables(self.model)
         self.batch = random_batch()
         compute = jax.jit(functools.partial(network.probabilities, self.model))
-        self.compute = compute.lower(self.variables, self.batch).compile(QUICK)
+        self.compute = compute.lower(self.variables, self.batch).compile()
         self.probabilities = self.compute(self.variables, self.batch)
 
     def graph(self):

@@ -81,7 +81,6 @@ def compiled():
             model = make_model(name)
             apply = jax.jit(
                 lambda variables, batch: model.apply(variables, batch, train=False),
-                compiler_options=narrow.COMPILER_OPTIONS,
             )
             variables = jax.device_put(random_variables(model))
             made[name] = variables, apply

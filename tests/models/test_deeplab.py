@@ -1,7 +1,6 @@
 """The network against the golden file of segmentation_models_pytorch."""
 
 import jax
-import narrow
 import numpy as np
 import pytest
 from smp_weights import smp_weights
@@ -66,7 +65,7 @@ def test_rematerialisation_changes_memory_alone(monkeypatch):
             return (logits**2).mean(), updates
 
         grad = jax.value_and_grad(loss, has_aux=True)
-        return jax.jit(grad, compiler_options=narrow.COMPILER_OPTIONS)(variables['params'])
+        return jax.jit(grad)(variables['params'])
 
     for a, b in zip(
         *(jax.tree.leaves(differentiate(model)) for model in (plain, remat)), strict=True

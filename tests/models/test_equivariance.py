@@ -3,7 +3,6 @@
 import itertools
 
 import jax
-import narrow
 import numpy as np
 import pytest
 from random_networks import random_variables
@@ -77,7 +76,6 @@ def test_turned_pairs_give_turned_maps(name):
     stacked['center'][-1] = batch['center']
     apply = jax.jit(
         lambda variables, batch: model.apply(variables, batch, train=False),
-        compiler_options=narrow.COMPILER_OPTIONS,
     )
     outputs = apply(symmetric_variables(model), stacked)
     for output in ('cell_logits', 'tissue_logits'):

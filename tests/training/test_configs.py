@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import narrow
 import pytest
+import quick_xla
 import random_networks
 from conftest import ROOT, make_release
 
@@ -49,7 +50,7 @@ def outcomes(tmp_path_factory):
     folder = make_release(tmp_path_factory.mktemp('pairs'), {'train': 2}, size=32)
     environment = os.environ | {
         'PYTHONPATH': os.pathsep.join((str(ROOT), str(ROOT / 'tests'))),
-        'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {narrow.XLA_FLAGS}',
+        'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
     }
     done = subprocess.run(
         [sys.executable, str(ROOT / 'tests' / 'steps.py'), str(folder), *COMPILED],

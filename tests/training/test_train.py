@@ -12,10 +12,10 @@ import time
 import types
 
 import jax
-import narrow
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import quick_xla
 import tiny
 from conftest import ROOT, make_release
 from PIL import Image
@@ -46,7 +46,7 @@ def train(folder, tmp_path_factory):
     environment = os.environ | {
         'JAX_COMPILATION_CACHE_DIR': str(cache),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-        'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {narrow.XLA_FLAGS}',
+        'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
     }
 
     def start(workdir):
