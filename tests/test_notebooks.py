@@ -20,7 +20,6 @@ import narrow
 import nbformat
 import numpy as np
 import pytest
-import quick_xla
 from conftest import ROOT, make_release
 from matplotlib.colors import to_rgb
 from PIL import Image
@@ -103,7 +102,6 @@ def run(name, folder, **values):
     env = os.environ | {
         'IPYTHONDIR': str(folder / 'ipython'),
         'PYTHONPATH': str(ROOT / 'tests'),
-        'XLA_FLAGS': quick_xla.XLA_FLAGS,
     }
     runpy.run_path(str(FOLDER / 'run.py'))['execute'](notebook, FOLDER, env)
     return notebook

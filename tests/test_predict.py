@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import narrow
 import numpy as np
 from conftest import ROOT
 from drawn_slides import draw_slide, spread_cells, write_pyramid
@@ -37,8 +36,7 @@ def test_hosts_each_take_slides_of_their_own_and_say_what_became_of_them(tmp_pat
             | slurm
             | {'SLURM_STEP_NODELIST': 'localhost'}
             | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
-            | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}'}
-            | {'XLA_FLAGS': narrow.XLA_FLAGS},
+            | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}'},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

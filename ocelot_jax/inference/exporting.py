@@ -41,8 +41,6 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
         InputError: its best epoch is not there, what it was trained on is not known, a package
             is not installed, or graph and JAX differ.
     """
-    if file.suffix != '.onnx':
-        raise InputError(f'{file}: want a name that ends in .onnx')
     if not file.parent.is_dir():
         raise MissingFileError(f'{file}: the folder {file.parent} is not there; make it first')
     onnx = exported.require('onnx', 'the export')

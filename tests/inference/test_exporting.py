@@ -1,7 +1,6 @@
 """Files that hold a trained network, for other programs."""
 
 import json
-import re
 import sys
 
 import numpy as np
@@ -15,6 +14,7 @@ from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import exporting
 from ocelot_jax.inference.engines import network
 from ocelot_jax.interop.onnx_graph import to_onnx
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 
 
@@ -37,13 +37,9 @@ def run(tmp_path_factory, variables):
     return make_run(tmp_path_factory.mktemp('runs') / 'run', config, variables=variables)
 
 
-def test_a_run_becomes_a_file_that_tells_of_itself(run, tmp_path, capsys):
+def test_a_run_becomes_a_file_that_tells_of_itself(run, tmp_path):
     file = tmp_path / 'network.onnx'
-    assert exporting.main([f'--workdir={run}', '--format=onnx', str(file)]) == 0
-    printed = re.fullmatch(
-        rf'{file}: probabilities within (\S+) of those of JAX\n', capsys.readouterr().out
-    )
-    assert 0 < float(printed[1]) < 1e-4
+    assert 0 < exporting.export(run, file) < 1e-4
     onnx.checker.check_model(onnx.load(file), full_check=True)
     session = onnxruntime.InferenceSession(file)
     told = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
@@ -65,7 +61,7 @@ def test_a_run_becomes_a_file_that_tells_of_itself(run, tmp_path, capsys):
 def test_other_patches_than_the_runs_can_be_chosen(run, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'compare', lambda *_: 0.0)  # spares a compilation
     file = tmp_path / 'network.onnx'
-    assert exporting.main([f'--workdir={run}', '--patches=32,0.25,96,1', str(file)]) == 0
+    exporting.export(run, file, Patches(32, 0.25, 96, 1.0))
     [image] = onnxruntime.InferenceSession(file).get_inputs()
     assert image.shape == ['batch', 32, 32, 3]
 
@@ -91,17 +87,15 @@ def test_differences_are_seen(variables, tmp_path, monkeypatch, fault):
     np.testing.assert_allclose(found, fault, atol=1e-5)
 
 
-def test_bad_input_is_told_in_one_line(run, tmp_path, capsys):
+def test_bad_input_is_told_in_one_line(run, tmp_path):
     cases = {
-        (run, tmp_path / 'network.pb'): 'want a name that ends in .onnx',
         (run, tmp_path / 'nowhere' / 'network.onnx'): 'nowhere is not there; make it first',
         (tmp_path / 'no-run', tmp_path / 'network.onnx'): 'is no run',
     }
     for (workdir, file), message in cases.items():
-        assert exporting.main([f'--workdir={workdir}', str(file)]) == 1
-        error = capsys.readouterr().err
-        assert error.count('\n') == 1
-        assert message in error
+        with pytest.raises(InputError, match=message) as caught:
+            exporting.export(workdir, file)
+        assert '\n' not in str(caught.value)
 
 
 def test_patches_must_fit_the_networks_stride(run, tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import narrow
 import numpy as np
 import pytest
 from random_networks import random_variables

@@ -28,7 +28,7 @@ def first_stages():
         # the compiler drops the other stages
         return {name: stages[1] for name, stages in maps.items()}
 
-    compiled = jax.jit(apply, compiler_options=narrow.COMPILER_OPTIONS)
+    compiled = jax.jit(apply)
     return jax.device_get(compiled(jax.random.key(3)))
 
 

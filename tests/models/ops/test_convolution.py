@@ -1,10 +1,7 @@
 """Convolutions against XLA's own, forward and backward, whichever way they are computed."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
-import narrow
 import numpy as np
 import pytest
 from jax import lax
@@ -13,7 +10,6 @@ from ocelot_jax.models.ops import convolution, winograd
 
 # of the outputs and of the gradients by input and kernel
 TOLERANCES = (2e-5, 5e-5, 5e-5)
-compile = functools.partial(jax.jit, compiler_options=narrow.COMPILER_OPTIONS)
 
 
 def reference(x, kernel, stride=1, dilation=1):
@@ -45,7 +41,7 @@ def test_winograd_computes_the_convolution_and_its_gradients(tile, shape):
     *size, channels = shape
     x, kernel, grad = draw(shape, (3, 3, channels, 7), (*size, 7))
 
-    @compile
+    @jax.jit
     def both(x, kernel, grad):
         wanted, vjp = jax.vjp(reference, x, kernel)
         actual = winograd.conv(x, kernel, tile), *winograd.conv_vjp(x, kernel, grad, tile)
@@ -78,7 +74,7 @@ def test_conv_equals_the_plain_formulation(
     x, kernel = draw(shape, (kernel_size, kernel_size, shape[-1], features))
     [grad] = draw(jax.eval_shape(plain, x, kernel).shape, seed=1)
 
-    @compile
+    @jax.jit
     def both(x, kernel, grad):
         results = []
         for function in (conv, plain):
