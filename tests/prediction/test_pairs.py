@@ -28,8 +28,14 @@ def make_pairs(*sizes):
     return Pairs(tuple(f'pair {i}' for i in range(len(sizes))), records.__getitem__)
 
 
+def make_detector(**changes):
+    """On the host, where nothing is compiled."""
+    config = small_config(detection__backend='skimage', **changes)
+    return Detector(config.detection, 0.2)
+
+
 def find(source, engine=darkness, **options):
-    detect = Detector(small_config().detection, 0.2)
+    detect = make_detector()
     return list(pairs.predict_pairs(source, engine, detect, **{'batch_size': 2} | options))
 
 
@@ -72,7 +78,7 @@ def test_patches_of_several_sizes_are_refused():
 
 def test_cells_beyond_the_most_are_told_of(caplog):
     record = make_pairs(64).read(0) | {'cell_image': draw_patch([(10, 10), (30, 30), (50, 50)])}
-    detect = Detector(small_config(detection__max_cells=2).detection, 0.2)
+    detect = make_detector(detection__max_cells=2)
     several = Pairs(('a',), lambda index: record)
     [found] = pairs.predict_pairs(several, darkness, detect, batch_size=2)
     assert len(found.cells) == 2

@@ -28,7 +28,8 @@ from ocelot_jax.runs import loading
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     """A run on patches of 64 px at 0.5 and 2 um/px."""
-    return make_run(tmp_path_factory.mktemp('runs') / 'run', small_config())
+    config = small_config(detection__backend='skimage')
+    return make_run(tmp_path_factory.mktemp('runs') / 'run', config)
 
 
 @pytest.fixture(scope='module')

@@ -32,10 +32,13 @@ class Counted:
         return self.engine(batch)
 
 
-def make_method(engine=darkness, **changes):
+def make_method(engine=darkness, backend='skimage', max_cells=256, **changes):
+    """Finds cells on the host, where nothing is compiled, or by `backend`."""
+    config = small_config(detection__threshold=0.3)
+    config.detection.update(backend=backend, max_cells=max_cells)
     values = {
         'engine': engine,
-        'detect': Detector(small_config(detection__threshold=0.3).detection, PATCHES.cell_mpp),
+        'detect': Detector(config.detection, PATCHES.cell_mpp),
         'patches': PATCHES,
         'cell_classes': ('BC', 'TC'),
         'tissue_classes': ('BG', 'CA'),
@@ -77,7 +80,7 @@ def assert_known_cells(result, points, labels):
 @pytest.mark.parametrize(('mpp', 'ratios'), [(0.25, (2, 4)), (0.5, ()), (0.37, (2.5,))])
 def test_cells_and_tissue_are_those_of_single_windows(cells, tmp_path, mpp, ratios):
     path = write_scene(tmp_path, cells, mpp, ratios)
-    plan, result = run(path, make_method(), tmp_path / 'work')
+    plan, result = run(path, make_method(backend='jax'), tmp_path / 'work')
     assert plan.layout.max_group == 4
     assert_known_cells(result, *cells)
     with Slide(path) as slide:
@@ -257,8 +260,6 @@ def test_samples_are_the_windows_with_most_cells_of_each_class(path, tmp_path):
 
 
 def test_too_many_cells_for_the_settings_leave_the_lowest_out(path, tmp_path, caplog):
-    config = small_config(detection__threshold=0.3, detection__max_cells=2)
-    method = make_method(detect=Detector(config.detection, PATCHES.cell_mpp))
-    plan, result = run(path, method, tmp_path)
+    plan, result = run(path, make_method(max_cells=2), tmp_path)
     assert len(result.cells) <= 2 * plan.num_windows
     assert 'more peaks than config.detection.max_cells = 2' in caplog.text
