@@ -13,6 +13,8 @@ CODE = """
 import narrow
 from ocelot_jax import predict
 from ocelot_jax.cli import app
+from ocelot_jax.slides import outputs
+outputs.write = lambda result, folder: None
 predict.define_flags()
 app.run(predict.main)
 """
@@ -20,7 +22,8 @@ app.run(predict.main)
 
 def test_hosts_each_take_slides_of_their_own_and_say_what_became_of_them(tmp_path):
     """Two processes that know of each other as SLURM tells them; one gets a bad slide."""
-    workdir = make_run(tmp_path / 'run', small_config(model__context='none'))
+    config = small_config(model__context='none', detection__backend='skimage')
+    workdir = make_run(tmp_path / 'run', config)
     source, output = tmp_path / 'slides', tmp_path / 'output'
     source.mkdir()
     (source / '0bad.svs').write_text('no slide')

@@ -19,6 +19,7 @@ import math
 import numpy as np
 
 from ocelot_jax.data.patches import Patches
+from ocelot_jax.io.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,10 +174,13 @@ def lay_out(width: int, height: int, mpp: float, patches: Patches, margin: int) 
         patches: sizes and um/px of the windows.
         margin: least distance of a seam from the border of a window, pixels of the cell grid; a
             pixel of the tissue grid or more.
+
+    Raises:
+        InputError: the windows are too small for the margin.
     """
     p = patches
     if not p.tissue_mpp / p.cell_mpp <= margin < p.cell_size / 2:
-        raise ValueError(
+        raise InputError(
             f'margin is {margin} px; want at least a pixel of a tissue window, '
             f'{p.tissue_mpp / p.cell_mpp:.3g} px, and less than half a cell window of '
             f'{p.cell_size} px'
