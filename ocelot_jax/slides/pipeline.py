@@ -315,10 +315,12 @@ def _samples(
 
 
 def measure(slide: Slide, method: Method, plan: Plan, batches: int = 3) -> float:
-    """Seconds that a batch of groups takes, with reading and without compilation.
+    """Seconds that a group takes in batches, with reading and without compilation.
 
     NaN where there are too few batches to tell.
     """
     groups = plan.groups[: method.batch_size * (batches + 1)]
     clock = [time.monotonic() for _ in find(slide, method, plan.layout, groups)]
-    return float('nan') if len(clock) < 2 else (clock[-1] - clock[0]) / (len(clock) - 1)
+    if len(clock) < 2:
+        return float('nan')
+    return (clock[-1] - clock[0]) / (len(clock) - 1) / method.batch_size

@@ -1,5 +1,8 @@
 """Cells and tissue of whole slides: the same as of single windows, none twice, none lost."""
 
+import itertools
+import types
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -263,3 +266,13 @@ def test_too_many_cells_for_the_settings_leave_the_lowest_out(path, tmp_path, ca
     plan, result = run(path, make_method(max_cells=2), tmp_path)
     assert len(result.cells) <= 2 * plan.num_windows
     assert 'more peaks than config.detection.max_cells = 2' in caplog.text
+
+
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_what_a_group_takes_is_its_part_of_a_batch(path, monkeypatch, batch_size):
+    ticks = itertools.count()
+    monkeypatch.setattr(pipeline, 'time', types.SimpleNamespace(monotonic=ticks.__next__))
+    with Slide(path) as slide:
+        method = make_method(batch_size=batch_size)
+        plan = pipeline.make_plan(slide, method)
+        assert pipeline.measure(slide, method, plan) == 1 / batch_size
