@@ -64,21 +64,15 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
     stream = open_stream(config, pairs)
 
+    batches = map(functools.partial(shard, num_local_devices=jax.local_device_count()), stream)
+
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoints.open_manager(workdir))
         open_directory(workdir, config, manager, example)
         step, state = start(config, manager, stream, model, tx, example)
-        reporter = stack.enter_context(
-            progress.Reporter(
-                workdir,
-                step=step,
-                total_steps=total_steps,
-                batch_size=config.data.batch_size,
-                quiet=jax.process_index() > 0,
-            )
-        )
+        reporter = progress.Reporter(workdir, step, total_steps, config.data.batch_size)
+        stack.enter_context(reporter)
         interrupted = stack.enter_context(sigterm_flag())
-        batches = map(functools.partial(shard, num_local_devices=jax.local_device_count()), stream)
 
         while step < total_steps:
             epoch = step // epoch_steps + 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+import jax
 import tensorboardX
 import tqdm
 
@@ -49,19 +50,17 @@ def describe(metrics: Mapping[str, float]) -> str:
 
 
 class Reporter:
-    """Tells how a run is going: a bar, and a `MetricsLog`.
+    """Tells how a run is going: a bar, and a `MetricsLog`; of several hosts the first alone.
 
     Args:
         workdir: the run's directory.
         step: optimizer steps done, where the run goes on.
         total_steps: of the whole run.
         batch_size: pairs of a step.
-        quiet: whether to tell nothing, as all hosts but one should.
     """
 
-    def __init__(
-        self, workdir: Path, *, step: int, total_steps: int, batch_size: int, quiet: bool
-    ):
+    def __init__(self, workdir: Path, step: int, total_steps: int, batch_size: int):
+        quiet = jax.process_index() > 0
         self._batch_size = batch_size
         self._first = step + 1
         self._log = None if quiet else MetricsLog(workdir, step)

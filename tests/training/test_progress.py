@@ -3,6 +3,7 @@
 import contextlib
 import csv
 
+import jax
 import pytest
 from tensorboardX import proto
 
@@ -98,12 +99,12 @@ def test_describe():
     assert progress.describe({'loss': 0.12345, 'mF1': 1.0}) == 'loss 0.123  mF1 1.000'
 
 
-def reporter(workdir, quiet):
-    return progress.Reporter(workdir, step=25, total_steps=100, batch_size=8, quiet=quiet)
+def reporter(workdir):
+    return progress.Reporter(workdir, step=25, total_steps=100, batch_size=8)
 
 
 def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
-    with reporter(tmp_path, quiet=False) as told:
+    with reporter(tmp_path) as told:
         told.step(26, {'loss': 0.5})
         told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
     printed = capsys.readouterr()
@@ -113,8 +114,9 @@ def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
     assert rows(tmp_path) == [['epoch', 'step', 'loss', 'mF1'], ['2', '26', '0.5', '0.25']]
 
 
-def test_quiet_reporter_says_and_writes_nothing(tmp_path, capsys):
-    with reporter(tmp_path, quiet=True) as told:
+def test_other_hosts_say_and_write_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(jax, 'process_index', lambda: 1)
+    with reporter(tmp_path) as told:
         told.step(26, {'loss': 0.5})
         told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
     assert capsys.readouterr() == ('', '')

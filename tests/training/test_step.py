@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import narrow
 import numpy as np
 import pytest
 import stub_steps
@@ -22,10 +23,10 @@ CASES = [(devices, step) for devices in DEVICES for step in range(STEPS)]
 def found(tmp_path_factory):
     """(devices, step) -> path -> array, of the real training step."""
     path = tmp_path_factory.mktemp('steps') / 'found.npz'
-    flags = f'--xla_force_host_platform_device_count={max(DEVICES)}'
+    flags = f'--xla_force_host_platform_device_count={max(DEVICES)} {narrow.XLA_FLAGS}'
     paths = os.pathsep.join((str(ROOT), str(ROOT / 'tests')))
     done = subprocess.run(
-        [sys.executable, '-W', 'error:::ocelot_jax', str(ROOT / 'tests/stub_steps.py'), str(path)],
+        [sys.executable, '-W', 'error', str(ROOT / 'tests/stub_steps.py'), str(path)],
         env=os.environ | {'XLA_FLAGS': flags, 'PYTHONPATH': paths},
         capture_output=True,
         text=True,
