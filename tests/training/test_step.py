@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import jax
-import narrow
 import numpy as np
 import pytest
+import quick_xla
 import stub_steps
 from conftest import ROOT
 from stub_steps import CELL_SIZE, DEVICES, KEPT, MOMENTUM, PAIRS, SETTINGS, STEPS
@@ -23,7 +23,7 @@ CASES = [(devices, step) for devices in DEVICES for step in range(STEPS)]
 def found(tmp_path_factory):
     """(devices, step) -> path -> array, of the real training step."""
     path = tmp_path_factory.mktemp('steps') / 'found.npz'
-    flags = f'--xla_force_host_platform_device_count={max(DEVICES)} {narrow.XLA_FLAGS}'
+    flags = f'--xla_force_host_platform_device_count={max(DEVICES)} {quick_xla.XLA_FLAGS}'
     paths = os.pathsep.join((str(ROOT), str(ROOT / 'tests')))
     done = subprocess.run(
         [sys.executable, '-W', 'error', str(ROOT / 'tests/stub_steps.py'), str(path)],
