@@ -1,0 +1,88 @@
+"""What the readers of slides and images accept, and what they refuse in one line."""
+
+import numpy as np
+import pytest
+import tifffile
+from drawn_slides import write_pyramid
+from PIL import Image
+
+from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.slides import readers
+from ocelot_jax.slides.readers import openslide, pillow
+from ocelot_jax.slides.slide import Slide
+
+
+def test_the_first_format_that_can_read_a_file_reads_it(tmp_path):
+    image = np.full((150, 150, 3), 200, np.uint8)
+    write_pyramid(tmp_path / 'tiled.tif', image, 0.5, ratios=(2,))
+    tifffile.imwrite(tmp_path / 'stripes.tif', image, photometric='rgb')
+    Image.fromarray(image).save(tmp_path / 'a.PNG')
+    kinds = {'tiled.tif': openslide, 'stripes.tif': pillow, 'a.PNG': pillow}
+    for name, module in kinds.items():
+        reader = readers.open_reader(tmp_path / name)
+        assert isinstance(reader, module.Reader)
+        assert reader.levels[0] == (150, 150)
+        reader.close()
+
+
+def test_without_openslide_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(openslide, 'INSTALLED', False)
+    (tmp_path / 'a.svs').write_text('hello')
+    with pytest.raises(InputError, match=r'OpenSlide knows, which is not installed: pip install'):
+        readers.open_reader(tmp_path / 'a.svs')
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    image = np.zeros((40, 40, 4), np.uint8)
+    image[:, 20:, 3] = 255
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    with Slide(tmp_path / 'a.png', mpp=0.5) as slide:
+        region = slide.read(0, 0, 40, 40, 0.5)
+    assert (region[:, :20] == 255).all()
+    assert (region[:, 20:] == 0).all()
+
+
+def save(path, mode='RGB', **options):
+    Image.new(mode, (64, 64)).save(path, **options)
+
+
+def write_tiff(path, shape, dtype, **options):
+    tifffile.imwrite(path, np.zeros(shape, dtype), tile=(64, 64), **options)
+
+
+BAD = {
+    'none.png': (save, {}, 'has no um/px; give it as --mpp'),
+    'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px is not plausible'),
+    'gray.png': (save, {'mode': 'L'}, 'color mode is L; want 8-bit RGB'),
+    'deep.png': (save, {'mode': 'I;16'}, 'has channels of 16 bits; want 8-bit color'),
+    'deep.tif': (
+        write_tiff,
+        {'shape': (64, 64, 3), 'dtype': np.uint16, 'photometric': 'rgb'},
+        'has 3 channels of 16 bits; want 8-bit color',
+    ),
+    'gray.tif': (write_tiff, {'shape': (64, 64), 'dtype': np.uint8}, 'has 1 channels of 8 bits'),
+    'flat.tif': (
+        write_tiff,
+        {'shape': (64, 64, 3), 'dtype': np.uint8, 'photometric': 'rgb'},
+        'um/px',
+    ),
+    'stretched.png': (save, {'dpi': (50800, 25400)}, '0.5 um/px along x and 1 along y'),
+    'text.png': (lambda path: path.write_text('hello'), {}, 'cannot be read as an image'),
+    'text.svs': (lambda path: path.write_text('hello'), {}, 'no slide that OpenSlide knows'),
+    'text.tif': (lambda path: path.write_text('hello'), {}, 'is no whole TIFF'),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_files_end_with_one_line(tmp_path, name):
+    make, options, message = BAD[name]
+    make(tmp_path / name, **options)
+    with pytest.raises(ValueError, match=message.replace('*', r'\d*')) as error:
+        Slide(tmp_path / name)
+    assert str(error.value).startswith(str(tmp_path / name))
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(MissingFileError, match=r'a\.svs: no such file'):
+        Slide(tmp_path / 'a.svs')
