@@ -36,7 +36,7 @@ class Options:
     Attributes:
         tissue: image of the tissue patch, where the input is a cell patch.
         center: relative center (c_x, c_y) of the cell patch in the tissue patch.
-        mpp: um per pixel of slides, where they do not tell it, or of the cell patch.
+        mpp: um per pixel of slides, instead of what their files state, or of the cell patch.
         tissue_mpp: um per pixel of the tissue patch.
         split: the one split of a directory in OCELOT's layout to predict.
         everywhere: whether to look at all of a slide, not only where tissue seems to be.

@@ -75,7 +75,7 @@ def predict_slides(
         method: how cells are found.
         output: the folder to write to.
         identity: what the results depend on beside the slides.
-        mpp: um per pixel of the slides, where they do not tell it.
+        mpp: um per pixel of the slides, instead of what their files state.
         everywhere: see `pipeline.make_plan`.
 
     Yields:

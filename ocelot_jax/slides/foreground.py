@@ -1,4 +1,4 @@
-"""Where the tissue is on a slide: glass and pen marks left out, at low resolution."""
+"""Finds the tissue of a slide at low resolution, without glass and pen marks."""
 
 import numpy as np
 from scipy import ndimage

@@ -18,7 +18,7 @@ from ocelot_jax.viz import palette
 # Yellow where no cell is TC and blue where all are, as in the overlays; also to the color-blind.
 PURITY_COLORS = 'cividis_r'
 DENSITY_COLORS = 'YlOrRd'
-MIN_CELLS = 10  # In a square whose purity is told.
+MIN_CELLS = 10  # of a square whose purity is drawn
 
 _CANVAS = 1000  # Pixels of the longer side.
 _SIDES_MM = (0.1, 0.2, 0.5, 1.0, 2.0)

@@ -2,7 +2,7 @@
 
 A network sees a cell a little differently in two windows that overlap, so that its place may
 cross the seam: then both windows own it, or none. So every window also reports what it sees a
-little way beyond its core, and here is decided what stays.
+little way beyond its core, and `resolve` decides which cells stay.
 """
 
 import numpy as np

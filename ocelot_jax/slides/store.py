@@ -19,7 +19,7 @@ class Store:
     """Results of one slide in a folder of its own, which only one process uses at a time.
 
     Cells come in parts, each a file that appears whole, named by the groups of windows that it
-    covers; the tissue map is one file, written before the part that tells of it. A part covers
+    covers; the tissue map is one file, flushed before each part is written. A part covers
     the groups from where the last one ended: what a killed run did after its last part is
     done again.
 

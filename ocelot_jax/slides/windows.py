@@ -1,4 +1,4 @@
-"""Where a slide is looked at: cell windows, the tissue windows around them, who owns what.
+"""The windows of a slide: cell windows, the tissue windows around them, and what each owns.
 
 Two grids of pixels start at the slide's top left corner: the cell grid at the cell patches'
 um/px and the tissue grid at the tissue patches'. Windows have whole origins in their grid, so
@@ -137,7 +137,7 @@ class Layout:
         return near
 
     def groups(self, foreground: np.ndarray, mpp: float) -> list[Group]:
-        """The windows to look at: those whose core holds some foreground.
+        """The windows to predict: those whose core holds some foreground.
 
         Args:
             foreground: [h,w] bool.
