@@ -3,6 +3,7 @@
 Orbax writes to a temporary name and renames, so that a killed save leaves no checkpoint.
 """
 
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,19 @@ from orbax.checkpoint import checkpoint_managers
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs.directory import RunDirectory
 
-_METRIC = 'mF1'
+_score = operator.itemgetter('mF1')
 
 
 def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManager:
     """Opens the checkpoints of a run.
 
-    Args:
-        workdir: the run's directory.
-        read_only: leave alone what a trainer may just be writing there; otherwise the folder is
-            made, and what a killed save left is removed.
+    Read only, it leaves alone what a trainer may just be writing there; otherwise the folder is
+    made, and what a killed save left is removed.
     """
-    keep = [
-        checkpoint_managers.LatestN(n=1),
-        checkpoint_managers.BestN(
-            n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
-        ),
-    ]
+    best = checkpoint_managers.BestN(
+        n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
+    )
+    keep = [checkpoint_managers.LatestN(1), best]
     options = ocp.CheckpointManagerOptions(
         # without it Orbax writes no metrics
         best_fn=_score,
@@ -87,12 +84,9 @@ def restore_data(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
     """Restores the `variables` of a run's best epoch, while a trainer may be at work there.
 
-    Args:
-        workdir: the run's directory.
-        like: variables of the run's model.
-
     Returns:
-        The epoch's step, and its variables on the devices of `like`'s arrays.
+        The epoch's step, and its variables on the devices of the arrays of `like`, variables of
+        the run's model.
 
     Raises:
         InputError: no epoch is finished.
@@ -109,7 +103,3 @@ def best_step(manager: ocp.CheckpointManager) -> int | None:
     scored = [(step, manager.metrics(step)) for step in manager.all_steps()]
     scored = [(_score(metrics), step) for step, metrics in scored if metrics]
     return max(scored)[1] if scored else None
-
-
-def _score(metrics: dict[str, float]) -> float:
-    return metrics[_METRIC]

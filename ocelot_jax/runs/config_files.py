@@ -38,10 +38,7 @@ def locate(name: str) -> str:
 
 
 def read_config(name: str) -> ml_collections.ConfigDict:
-    """Reads a configuration.
-
-    Args:
-        name: as of `locate`.
+    """Reads a configuration by its name, see `locate`.
 
     Raises:
         MissingFileError: there is no such file.
@@ -51,11 +48,7 @@ def read_config(name: str) -> ml_collections.ConfigDict:
 
 
 def call(name: str, function: str) -> Any:
-    """Calls a function of a file, with what follows the colon of its name.
-
-    Args:
-        name: as of `locate`.
-        function: the function's name.
+    """Calls a function of a file, see `locate`, with what follows the colon of its name.
 
     Raises:
         MissingFileError: there is no such file.

@@ -34,129 +34,46 @@ PAIRS_COLUMNS = ('pair_id', 'slide', 'organ')  # then `count_columns`
 CELLS_COLUMNS = ('pair_id', 'x', 'y', 'class', 'score', 'matched', 'true')
 
 
+def _file(name: str) -> property:
+    return property(lambda self: self.path / name)
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluationDirectory:
-    """The files of a run's evaluation on a split.
-
-    Attributes:
-        path: the directory, `<run>/evaluation/<split><variant>`.
-    """
+    """The files of an evaluation, in `<run>/evaluation/<split><variant>`."""
 
     path: Path
 
-    @property
-    def scores(self) -> Path:
-        """Scores by row, as JSON; written last: where it is, the evaluation is whole."""
-        return self.path / 'scores.json'
-
-    @property
-    def scores_table(self) -> Path:
-        """The same scores as CSV."""
-        return self.path / 'scores.csv'
-
-    @property
-    def predictions(self) -> Path:
-        """The cells found, in the challenge's format."""
-        return self.path / 'predictions.json'
-
-    @property
-    def pairs(self) -> Path:
-        """The counts of each pair."""
-        return self.path / 'pairs.csv'
-
-    @property
-    def cells(self) -> Path:
-        """Every cell with its outcome."""
-        return self.path / 'cells.csv'
-
-    @property
-    def tissue(self) -> Path:
-        """The most likely tissue classes; only where a branch learns them."""
-        return self.path / 'tissue.npz'
-
-    @property
-    def overlays(self) -> Path:
-        """Some pairs with their cells."""
-        return self.path / 'overlays.png'
-
-    @property
-    def run(self) -> Path:
-        """The run's directory."""
-        return self.path.parents[1]
-
-    @property
-    def split(self) -> str:
-        """The split, with the variant."""
-        return self.path.name
+    scores = _file('scores.json')  # written last: where it is, the evaluation is whole
+    scores_table = _file('scores.csv')
+    predictions = _file('predictions.json')
+    pairs = _file('pairs.csv')
+    cells = _file('cells.csv')
+    tissue = _file('tissue.npz')  # only where a branch learns the classes
+    overlays = _file('overlays.png')
+    run = property(lambda self: self.path.parents[1])
+    split = property(lambda self: self.path.name)  # with the variant
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """The files of a run.
-
-    Attributes:
-        path: the directory.
-    """
+    """The files of a run; the last five are not in every one."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        """The configuration, as it was trained."""
-        return self.path / 'config.json'
-
-    @property
-    def patches(self) -> Path:
-        """Sizes of the patches it was trained on."""
-        return self.path / 'patches.json'
-
-    @property
-    def metrics(self) -> Path:
-        """Losses and validation scores of each epoch."""
-        return self.path / 'metrics.csv'
-
-    @property
-    def tensorboard(self) -> Path:
-        """Folder of TensorBoard's files."""
-        return self.path / 'tensorboard'
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.path / 'checkpoints'
-
-    @property
-    def detection(self) -> Path:
-        """The detection settings chosen on validation; missing where nobody tuned."""
-        return self.path / 'detection.json'
-
-    @property
-    def tuning(self) -> Path:
-        """Validation scores of all detection settings that were tried."""
-        return self.path / 'tuning.csv'
-
-    @property
-    def failure(self) -> Path:
-        """Why a sweep's run failed; missing where it did not."""
-        return self.path / 'failure.txt'
-
-    @property
-    def lock(self) -> Path:
-        """Locked by the process of a sweep that trains the run."""
-        return self.path / 'lock'
-
-    @property
-    def evaluations(self) -> Path:
-        """Folder of the evaluations."""
-        return self.path / 'evaluation'
+    config = _file('config.json')
+    patches = _file('patches.json')
+    metrics = _file('metrics.csv')
+    tensorboard = _file('tensorboard')
+    checkpoints = _file('checkpoints')
+    evaluations = _file('evaluation')
+    detection = _file('detection.json')
+    tuning = _file('tuning.csv')
+    failure = _file('failure.txt')
+    lock = _file('lock')
 
     def evaluation(self, split: str, variant: str = '') -> EvaluationDirectory:
-        """Names the files of an evaluation.
-
-        Args:
-            split: 'train', 'validation' or 'test'.
-            variant: how it differs from the plain one, such as '-tta'.
-        """
+        """Names the files of an evaluation; a variant such as '-tta' differs from the plain."""
         return EvaluationDirectory(self.evaluations / f'{split}{variant}')
 
     @property

@@ -69,12 +69,7 @@ class CellRecords:
 
 
 def write_scores(evaluation: EvaluationDirectory, table: Table) -> None:
-    """Writes the scores as CSV and, last, as JSON.
-
-    Args:
-        evaluation: where to write; the directory must exist.
-        table: scores by row; the columns are those of the row 'population'.
-    """
+    """Writes the scores as CSV, with the columns of 'population', and, last, as JSON."""
     names = list(table[POPULATION])
     rows = (
         {'row': row, **{name: scores.get(name) for name in names}} for row, scores in table.items()
@@ -101,15 +96,10 @@ def read_scores(path: Path) -> Table:
 
 
 def write_epoch(path: Path, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds an epoch to `metrics.csv`, in place of those at this step or later.
+    """Adds an epoch, 1.., after `step` optimizer steps to `metrics.csv`, made where missing.
 
-    A run that goes on from an earlier checkpoint so replaces what it had written after it.
-
-    Args:
-        path: the file, made where it is missing.
-        epoch: from 1 on.
-        step: optimizer steps done.
-        metrics: losses and scores by name.
+    It takes the place of those at this step or later: a run that goes on from an earlier
+    checkpoint replaces what it had written after it.
     """
     earlier = csv_files.read_rows(path) if path.exists() else []
     values = {name: f'{value:.6g}' for name, value in metrics.items()}
@@ -126,13 +116,7 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_tuning(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes `tuning.csv`.
-
-    Args:
-        path: the file.
-        rows: one of each grid point, the settings (`directory.DETECTION_FIELDS`) and the scores
-            by name; at least one.
-    """
+    """Writes `tuning.csv`: of each grid point its `DETECTION_FIELDS` and scores, by name."""
     csv_files.write_rows(path, list(rows[0]), rows)
 
 
@@ -142,29 +126,16 @@ def read_tuning(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_pairs(path: Path, records: PairRecords, cell_classes: Sequence[str]) -> None:
-    """Writes `pairs.csv`.
-
-    Args:
-        path: the file.
-        records: of N pairs.
-        cell_classes: names of the classes 1..K.
-    """
+    """Writes `pairs.csv`; `cell_classes` are the names of the classes 1..K."""
     names = count_columns(cell_classes)
     counts = records.counts.swapaxes(1, 2).reshape(-1, len(names))  # those of a class together
-    places = zip(records.ids, records.slides, records.organs, strict=True)
-    rows = (
-        dict(zip([*PAIRS_COLUMNS, *names], [*place, *values], strict=True))
-        for place, values in zip(places, counts, strict=True)
-    )
-    csv_files.write_rows(path, [*PAIRS_COLUMNS, *names], rows)
+    columns = [*PAIRS_COLUMNS, *names]
+    lines = zip(records.ids, records.slides, records.organs, *counts.T, strict=True)
+    csv_files.write_rows(path, columns, (dict(zip(columns, line, strict=True)) for line in lines))
 
 
 def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
-    """Reads `pairs.csv`.
-
-    Args:
-        path: the file.
-        cell_classes: names of the classes 1..K, as its columns have them.
+    """Reads `pairs.csv`; `cell_classes` are the names of the classes 1..K.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -183,37 +154,21 @@ def read_pairs(path: Path, cell_classes: Sequence[str]) -> PairRecords:
 
 
 def write_cells(path: Path, records: CellRecords, cell_classes: Sequence[str]) -> None:
-    """Writes `cells.csv`.
-
-    Args:
-        path: the file.
-        records: of n cells.
-        cell_classes: names of the classes 1..K.
-    """
+    """Writes `cells.csv`; `cell_classes` are the names of the classes 1..K."""
     names = (_NO_CELL, *cell_classes)
     rows = (
-        {
-            'pair_id': pair_id,
-            'x': f'{point[0]:g}',
-            'y': f'{point[1]:g}',
-            'class': names[found],
-            'score': f'{score:.6g}' if found else None,
-            'matched': int(matched),
-            'true': names[true],
-        }
-        for pair_id, point, found, score, matched, true in zip(
-            *(getattr(records, field.name) for field in dataclasses.fields(records)), strict=True
+        (pair_id, f'{x:g}', f'{y:g}', names[found], f'{score:.6g}' if found else None,
+         int(matched), names[true])
+        for pair_id, (x, y), found, score, matched, true in zip(
+            *vars(records).values(), strict=True
         )
-    )
-    csv_files.write_rows(path, CELLS_COLUMNS, rows)
+    )  # fmt: skip
+    lines = (dict(zip(CELLS_COLUMNS, row, strict=True)) for row in rows)
+    csv_files.write_rows(path, CELLS_COLUMNS, lines)
 
 
 def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
-    """Reads `cells.csv`.
-
-    Args:
-        path: the file.
-        cell_classes: names of the classes 1..K.
+    """Reads `cells.csv`; `cell_classes` are the names of the classes 1..K.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -240,25 +195,13 @@ def read_cells(path: Path, cell_classes: Sequence[str]) -> CellRecords:
 
 
 def write_tissue(path: Path, tissue: np.ndarray) -> None:
-    """Writes `tissue.npz`.
-
-    Args:
-        path: the file.
-        tissue: [N, h, w] uint8, the most likely tissue classes, in the order of `pairs.csv`.
-    """
+    """Writes `tissue.npz`: [N, h, w] uint8, the tissue classes, in the order of `pairs.csv`."""
     with atomic.replacing(path) as temporary:
         np.savez_compressed(temporary, tissue=tissue)
 
 
 def read_tissue(path: Path, pairs: int) -> np.ndarray:
-    """Reads `tissue.npz`.
-
-    Args:
-        path: the file.
-        pairs: N, of `pairs.csv`.
-
-    Returns:
-        [N, h, w] uint8, the most likely tissue classes.
+    """Reads `tissue.npz` of N pairs: [N, h, w] uint8, the most likely tissue classes.
 
     Raises:
         FileNotFoundError: it is not there.
