@@ -1,7 +1,8 @@
 """Records of a data source to sharded NumPy batches (Grain)."""
 
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import grain
 import numpy as np
@@ -16,14 +17,7 @@ _TEXTS = ('pair_id', 'slide_name', 'organ')
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
-    """Counts the whole global batches of an epoch of training.
-
-    Args:
-        source: the training split.
-        batch_size: examples of a batch, over all devices and processes.
-
-    Returns:
-        The number of steps; the examples that are left over wait for another epoch's shuffle.
+    """Counts the whole global batches of an epoch; what is left over waits for the next shuffle.
 
     Raises:
         InputError: if the split is smaller than one batch.
@@ -37,14 +31,7 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
 
 
 def train_batches(
-    source: Source,
-    *,
-    batch_size: int,
-    seed: int,
-    max_cells: int,
-    process_index: int = 0,
-    process_count: int = 1,
-    num_threads: int = 4,
+    source: Source, *, batch_size: int, seed: int, **settings: int
 ) -> grain.DatasetIterator[Batch]:
     """Iterates over shuffled training batches for ever.
 
@@ -56,10 +43,7 @@ def train_batches(
         source: the training split.
         batch_size: examples of a batch, over all devices and processes.
         seed: of the permutations.
-        max_cells: P, the most cells of a cell patch.
-        process_index: of this process.
-        process_count: the number of processes that train together.
-        num_threads: threads that read and decode, each one batch ahead.
+        **settings: the others of `eval_batches`.
 
     Returns:
         An iterator with `get_state()` and `set_state(state)`, over the local rows of each batch:
@@ -73,20 +57,10 @@ def train_batches(
     # Grain seeds epoch e by `seed + e`: by itself, seed 1 would be seed 0 one epoch later.
     [spread_seed] = np.random.SeedSequence(seed).generate_state(1)
     rows = grain.MapDataset.range(len(source)).shuffle(int(spread_seed))[:examples]
-    local_rows = _local_rows(rows, batch_size, process_index, process_count)
-    # Repeated last, because each epoch is shuffled and batched by itself.
-    return _read(local_rows.repeat().map(_reader(source, max_cells)).map(arrays), num_threads)
+    return _iterate(source, rows, batch_size, train=True, **settings)
 
 
-def eval_batches(
-    source: Source,
-    *,
-    batch_size: int,
-    max_cells: int,
-    process_index: int = 0,
-    process_count: int = 1,
-    num_threads: int = 4,
-) -> Iterator[Batch]:
+def eval_batches(source: Source, *, batch_size: int, **settings: int) -> Iterator[Batch]:
     """Iterates over every example of a split once, in order.
 
     The last batch is filled up with the last example under `valid=False`, so that all batches
@@ -95,10 +69,9 @@ def eval_batches(
     Args:
         source: the split.
         batch_size: examples of a batch, over all devices and processes.
-        max_cells: P, the most cells of a cell patch.
-        process_index: of this process.
-        process_count: the number of processes that evaluate together.
-        num_threads: threads that read and decode, each one batch ahead.
+        **settings: `max_cells`, P, the most cells of a cell patch; `process_index` of this
+            process and the `process_count` of those that read together; `num_threads` that read
+            and decode, each one batch ahead.
 
     Returns:
         An iterator over the local rows of each batch: the fields of `_example`, stacked.
@@ -108,8 +81,7 @@ def eval_batches(
     """
     examples = math.ceil(len(source) / batch_size) * batch_size
     rows = grain.MapDataset.range(examples)
-    local_rows = _local_rows(rows, batch_size, process_index, process_count)
-    return _read(local_rows.map(_reader(source, max_cells)), num_threads)
+    return _iterate(source, rows, batch_size, train=False, **settings)
 
 
 def arrays(batch: Batch) -> Batch:
@@ -118,14 +90,7 @@ def arrays(batch: Batch) -> Batch:
 
 
 def shard(batch: Batch, num_local_devices: int) -> Batch:
-    """Splits the rows of a local batch over this process's devices.
-
-    Args:
-        batch: arrays [B, ...].
-        num_local_devices: D.
-
-    Returns:
-        The batch's `arrays` as [D, B/D, ...], as `jax.pmap` takes them.
+    """Splits the `arrays` [B, ...] of a local batch over D devices: [D, B/D, ...].
 
     Raises:
         InputError: if D does not divide B.
@@ -142,20 +107,27 @@ def shard(batch: Batch, num_local_devices: int) -> Batch:
     }
 
 
-def _local_rows(
-    rows: grain.MapDataset[int], batch_size: int, process_index: int, process_count: int
-) -> grain.MapDataset[np.ndarray]:
-    """Cuts global batches of rows into one consecutive part for each process; gives this one's."""
+def _iterate(
+    source: Source,
+    rows: grain.MapDataset[int],
+    batch_size: int,
+    *,
+    train: bool,
+    max_cells: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 4,
+) -> grain.DatasetIterator[Batch]:
+    """Reads this process's part of each batch of rows; in training arrays alone, for ever."""
     if batch_size % process_count:
         raise InputError(
             f'config.data.batch_size: {batch_size} does not divide by {process_count} processes; '
             f'want a multiple of {process_count}'
         )
-    return rows.batch(batch_size // process_count)[process_index::process_count]
-
-
-def _read(batches: grain.MapDataset[Batch], num_threads: int) -> grain.DatasetIterator[Batch]:
-    """Reads batches ahead in threads."""
+    read = functools.partial(_read_batch, source, max_cells)
+    batches = rows.batch(batch_size // process_count)[process_index::process_count]
+    # Repeated last, because each epoch is shuffled and batched by itself.
+    batches = batches.repeat().map(read).map(arrays) if train else batches.map(read)
     # Threads, not Grain's worker processes: decoding releases the interpreter's lock. A pair of
     # 1024 x 1024 patches costs 15 ms of one core; on two cores four threads gave a pair every
     # 23 ms beside other work, two processes every 35 ms.
@@ -163,17 +135,27 @@ def _read(batches: grain.MapDataset[Batch], num_threads: int) -> grain.DatasetIt
     return iter(batches.to_iter_dataset(options))
 
 
-def _reader(source: Source, max_cells: int) -> Callable[[np.ndarray], Batch]:
-    """Makes the function that reads the batch of some rows; rows beyond the end are padding."""
+def _read_batch(source: Source, max_cells: int, rows: np.ndarray) -> Batch:
+    """Reads the batch of some rows; those beyond the end are padding.
+
+    Raises:
+        InputError: if the patches of two examples differ in size.
+    """
     last = len(source) - 1
-
-    def read_batch(rows: np.ndarray) -> Batch:
-        indices = np.minimum(rows, last)
-        read = {index: _example(source[index], max_cells) for index in np.unique(indices).tolist()}
-        batch = _collate([read[index] for index in indices.tolist()])
-        return batch | {'index': indices.astype(np.int32), 'valid': rows <= last}
-
-    return read_batch
+    indices = np.minimum(rows, last)
+    read = {index: _example(source[index], max_cells) for index in np.unique(indices).tolist()}
+    examples = [read[index] for index in indices.tolist()]
+    first = examples[0]
+    for example in examples:
+        for name in _IMAGES:
+            if example[name].shape != first[name].shape:
+                raise InputError(
+                    f'pair {example["pair_id"]}: {name} is {_size(example[name])}, but '
+                    f'{_size(first[name])} in pair {first["pair_id"]}; the patches of a data '
+                    f'set must all have one size'
+                )
+    batch = {name: np.stack([example[name] for example in examples]) for name in first}
+    return batch | {'index': indices.astype(np.int32), 'valid': rows <= last}
 
 
 def _example(record: Record, max_cells: int) -> Batch:
@@ -213,24 +195,6 @@ def _example(record: Record, max_cells: int) -> Batch:
         'cell_count': np.int32(count),
         **{name: record[name] for name in _TEXTS},
     }
-
-
-def _collate(examples: Sequence[Batch]) -> Batch:
-    """Stacks examples to a batch of arrays [B, ...].
-
-    Raises:
-        InputError: if the patches of two examples differ in size.
-    """
-    first = examples[0]
-    for example in examples:
-        for name in _IMAGES:
-            if example[name].shape != first[name].shape:
-                raise InputError(
-                    f'pair {example["pair_id"]}: {name} is {_size(example[name])}, but '
-                    f'{_size(first[name])} in pair {first["pair_id"]}; the patches of a data '
-                    f'set must all have one size'
-                )
-    return {name: np.stack([example[name] for example in examples]) for name in first}
 
 
 def _size(image: np.ndarray) -> str:

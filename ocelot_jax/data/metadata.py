@@ -54,12 +54,7 @@ def read_metadata(files: Files) -> Mapping[str, Mapping]:
 
 
 def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
-    """Reads one entry of `metadata.json`, checked field by field.
-
-    Args:
-        pair_id: the entry's key.
-        entry: its value.
-        label: the name of the file, for errors.
+    """Reads one entry of `metadata.json`, checked field by field; errors name the file `label`.
 
     Raises:
         InputError: naming the file, the pair and the field that is missing or wrong.
@@ -76,17 +71,9 @@ def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
     if 'mpp_x' in entry:
         _mpp(entry, '', where)
     patches = {name: _field(entry, name, dict, where) for name in ('cell', 'tissue')}
-    mpps = {n: _mpp(patch, 'resized_', f'{where}: {n}') for n, patch in patches.items()}
+    mpps = [_mpp(patch, 'resized_', f'{where}: {name}') for name, patch in patches.items()]
     center = tuple(_field(entry, f'patch_{axis}_offset', float, where) for axis in 'xy')
-    return Pair(
-        pair_id=pair_id,
-        split=split,
-        slide_name=entry['slide_name'],
-        organ=entry['organ'],
-        center=center,
-        cell_mpp=mpps['cell'],
-        tissue_mpp=mpps['tissue'],
-    )
+    return Pair(pair_id, split, entry['slide_name'], entry['organ'], center, *mpps)
 
 
 def _field(entry: Mapping, name: str, kind: type, where: str) -> Any:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,13 +44,12 @@ class PairFolder:
         self._annotated = annotated
         self.files = release.Files(path)
         self._metadata = metadata.read_metadata(self.files)
-        self._listed = {split: self._list(split) for split in release.SPLIT_FOLDERS}
+        folders = _FOLDERS if annotated else _FOLDERS[:2]
+        self._listed: dict[str, set[str]] = {
+            split: set().union(*(self.files.list(name.format(folder)) for name in folders))
+            for split, folder in release.SPLIT_FOLDERS.items()
+        }
         self._ids = {split: self._find_ids(split) for split in release.SPLIT_FOLDERS}
-
-    @property
-    def path(self) -> pathlib.Path:
-        """The directory or zip file."""
-        return self.files.path
 
     @property
     def splits(self) -> dict[str, int]:
@@ -59,25 +57,16 @@ class PairFolder:
         return {split: len(ids) for split, ids in self._ids.items() if ids}
 
     def as_data_source(self, split: str) -> 'PairSource':
-        """Gives random access to a split's records.
-
-        Args:
-            split: 'train', 'validation' (or 'val') or 'test'.
-
-        Returns:
-            A source with a length and items, fit for `grain.MapDataset.source`.
+        """Gives random access to the records of 'train', 'validation' (or 'val') or 'test'.
 
         Raises:
             InputError: if the split is empty, a pair lacks a file, or its metadata are wrong.
         """
         split = self._existing(split)
-        return PairSource(self, split, self._good_pairs(split))
+        return PairSource(self, split, tuple(self._good_pairs(split)))
 
     def validate(self, splits: str | Iterable[str] | None = None) -> None:
-        """Reads every file of the wanted splits.
-
-        Args:
-            splits: a split's name, or several; all that there are where None.
+        """Reads every file of a split or of several; of all that there are where None.
 
         Raises:
             InputError: with one line that names the first bad file (in sorted order), what was
@@ -93,22 +82,15 @@ class PairFolder:
         validation.raise_first(problems)
 
     def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yields a split's examples for a TFDS builder, images in their original bytes.
+        """Yields a split's examples for a TFDS builder: the pair's id, and its record.
 
-        Args:
-            split: 'train', 'validation' (or 'val') or 'test'.
-
-        Yields:
-            The pair's id, and its record with each color image as a file object, so that TFDS
-            keeps the bytes as they are. The mask is an array: its values differ from the file's.
+        Color images are file objects, so that TFDS keeps their bytes as they are. The mask is an
+        array: its values differ from the file's.
         """
         split = self._existing(split)
         for pair in self._good_pairs(split):
             names = release.pair_files(split, pair.pair_id)
-            images = {
-                kind: io.BytesIO(self.files.read(names[kind]))
-                for kind in ('cell_image', 'tissue_image')
-            }
+            images = {kind: io.BytesIO(self.files.read(names[kind])) for kind in _IMAGES}
             yield pair.pair_id, self.read(pair) | images
 
     def read(self, pair: metadata.Pair) -> dict[str, Any]:
@@ -133,23 +115,15 @@ class PairFolder:
         }
 
     def pairs(self, split: str) -> tuple[list[metadata.Pair], dict[str, str]]:
-        """Lists a split's pairs, and what is wrong with their files' names and metadata.
-
-        Args:
-            split: 'train', 'validation' or 'test'.
-
-        Returns:
-            The pairs whose metadata are good, and the problems by file or metadata entry.
-        """
+        """A split's pairs of good metadata, and the problems by file or metadata entry."""
         pairs, problems = [], {}
-        label = self.files.label(release.METADATA)
         for pair_id in self._ids[split]:
             for kind, name in release.pair_files(split, pair_id).items():
                 wanted = self._annotated or kind in _IMAGES
                 if wanted and name not in self._listed[split]:
                     problems[name] = f'{self.files.label(name)}: missing, for pair {pair_id}'
             try:
-                pairs.append(self._pair(split, pair_id, label))
+                pairs.append(self._pair(split, pair_id))
             except InputError as error:
                 problems[f'{release.METADATA}/{pair_id}'] = str(error)
         return pairs, problems
@@ -164,13 +138,10 @@ class PairFolder:
         """One file of a pair, decoded as it stands in the record.
 
         Args:
-            kind: 'cell_image', 'tissue_image', 'tissue_mask' or 'cells'.
+            kind: 'cell_image', 'tissue_image', 'tissue_mask' or 'cells', then arrays by name.
             split: 'train', 'validation' or 'test'.
             pair_id: the pair's id.
             size: (width, height) of the cell patch; wanted for 'cells' alone.
-
-        Returns:
-            The array, or for 'cells' the arrays by name.
 
         Raises:
             InputError: if the file is missing or bad.
@@ -182,11 +153,6 @@ class PairFolder:
         if kind == 'tissue_mask':
             return release.decode_mask(data, label, len(self.tissue_classes))
         return release.decode_image(data, label)
-
-    def _list(self, split: str) -> set[str]:
-        folder = release.SPLIT_FOLDERS[split]
-        folders = _FOLDERS if self._annotated else _FOLDERS[:2]
-        return set().union(*(self.files.list(name.format(folder)) for name in folders))
 
     def _find_ids(self, split: str) -> list[str]:
         """Ids that the split's folders or its entries in the metadata name, sorted."""
@@ -206,7 +172,9 @@ class PairFolder:
         split = release.split_name(split)
         if not self._ids[split]:
             held = ', '.join(f'{name} {count}' for name, count in self.splits.items())
-            raise InputError(f'{self.path}: split {split!r} is empty; pairs found: {held or 0}')
+            raise InputError(
+                f'{self.files.path}: split {split!r} is empty; pairs found: {held or 0}'
+            )
         return split
 
     def _good_pairs(self, split: str) -> list[metadata.Pair]:
@@ -214,7 +182,8 @@ class PairFolder:
         validation.raise_first(problems)
         return pairs
 
-    def _pair(self, split: str, pair_id: str, label: str) -> metadata.Pair:
+    def _pair(self, split: str, pair_id: str) -> metadata.Pair:
+        label = self.files.label(release.METADATA)
         if pair_id not in self._metadata:
             raise InputError(f'{label}: no entry for pair {pair_id}, whose files are in {split!r}')
         pair = metadata.parse_pair(pair_id, self._metadata[pair_id], label)
@@ -230,17 +199,10 @@ class PairSource(Sequence):
 
     May be pickled, and read from many threads and processes at once. Text fields are `str`,
     numbers NumPy float32.
-
-    Args:
-        folder: the data set.
-        split: 'train', 'validation' or 'test'.
-        pairs: the split's pairs, in order.
     """
 
-    def __init__(self, folder: PairFolder, split: str, pairs: Sequence[metadata.Pair]):
-        self._folder = folder
-        self._split = split
-        self._pairs = tuple(pairs)
+    def __init__(self, folder: PairFolder, split: str, pairs: tuple[metadata.Pair, ...]):
+        self._folder, self._split, self._pairs = folder, split, pairs
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -255,4 +217,4 @@ class PairSource(Sequence):
 
     def __repr__(self) -> str:
         # Grain keeps a source's repr in its checkpoints and compares it on resuming.
-        return f'PairSource({self._folder.path.name!r}, {self._split!r}, {len(self)} pairs)'
+        return f'PairSource({self._folder.files.path.name!r}, {self._split!r}, {len(self)} pairs)'

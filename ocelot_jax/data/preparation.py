@@ -25,7 +25,7 @@ from ocelot_jax.io.errors import InputError, MissingPackageError
 FORMATS = ('tfrecord', 'array_record')
 # where the builders are; found by name, because they import this room
 _DATASETS = 'ocelot_jax.datasets'
-_SUFFIX = '_dataset_builder'
+_MODULE = f'{_DATASETS}.{{0}}.{{0}}_dataset_builder'
 _INFO = 'dataset_info.json'
 
 
@@ -55,7 +55,12 @@ def prepare(
     builder = _builder(name, data_dir)
     if not (pathlib.Path(builder.data_dir) / _INFO).exists():
         _require_tensorflow()
-        _download_and_prepare(builder, manual_dir)
+        import tensorflow_datasets as tfds
+
+        config = tfds.download.DownloadConfig(
+            manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
+        )
+        builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
     for file_format in FORMATS:
         if not _has(builder, file_format):
             _require_tensorflow()
@@ -68,16 +73,8 @@ def builder_names() -> list[str]:
     return sorted(
         module.name
         for module in pkgutil.iter_modules(importlib.import_module(_DATASETS).__path__)
-        if module.ispkg and _has_builder(module.name)
+        if module.ispkg and importlib.util.find_spec(_MODULE.format(module.name))
     )
-
-
-def _has_builder(name: str) -> bool:
-    return importlib.util.find_spec(_module(name)) is not None
-
-
-def _module(name: str) -> str:
-    return f'{_DATASETS}.{name}.{name}{_SUFFIX}'
 
 
 def _builder(name: str, data_dir: str | os.PathLike | None):
@@ -89,7 +86,7 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
     import tensorflow_datasets as tfds
 
     # Not registered: by name, TFDS shall find the prepared files and both their formats.
-    builder_cls = tfds.core.community.builder_cls_from_module(_module(dataset))
+    builder_cls = tfds.core.community.builder_cls_from_module(_MODULE.format(dataset))
     configs = [known.name for known in builder_cls.BUILDER_CONFIGS]
     if config and config not in configs:
         known = ', '.join(f'{dataset}/{each}' for each in configs) or dataset
@@ -115,15 +112,6 @@ def _require_tensorflow() -> None:
         tf.config.set_visible_devices([], 'GPU')
 
 
-def _download_and_prepare(builder, manual_dir: str | os.PathLike | None) -> None:
-    import tensorflow_datasets as tfds
-
-    config = tfds.download.DownloadConfig(
-        manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
-    )
-    builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
-
-
 def _has(builder, file_format: str) -> bool:
     """Whether a format is announced in `dataset_info.json` and all its shards are there."""
     from tensorflow_datasets.core import dataset_info
@@ -138,13 +126,11 @@ def _has(builder, file_format: str) -> bool:
 def _shards(builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
     """Paths of all shards, in the format that the builder reads now and in another."""
     for split in builder.info.splits.values():
-        source = split.filename_template
-        target = source.replace(filetype_suffix=file_format)
-        count = split.num_shards
-        for old, new in zip(
-            source.sharded_filepaths(count), target.sharded_filepaths(count), strict=True
-        ):
-            yield pathlib.Path(old), pathlib.Path(new)
+        template, count = split.filename_template, split.num_shards
+        old = template.sharded_filepaths(count)
+        new = template.replace(filetype_suffix=file_format).sharded_filepaths(count)
+        for paths in zip(old, new, strict=True):
+            yield tuple(map(pathlib.Path, paths))
 
 
 def _add_format(builder, file_format: str) -> None:

@@ -27,13 +27,7 @@ METADATA = 'metadata.json'
 
 
 def split_name(name: str) -> str:
-    """Tells the name of a split from what people call it.
-
-    Args:
-        name: the same, or 'val', the release's own name for the second.
-
-    Returns:
-        One of the three names.
+    """The name of a split, which may be called 'val', the release's own name for the second.
 
     Raises:
         InputError: for any other name.
@@ -76,11 +70,8 @@ class Files:
         self._local = threading.local()
         if not self.path.exists():
             raise MissingFileError(f"{self.path} does not exist; want a folder in OCELOT's layout")
-        if self.path.is_dir():
-            self._is_zip = False
-        elif zipfile.is_zipfile(self.path):
-            self._is_zip = True
-        else:
+        self._is_zip = not self.path.is_dir()
+        if self._is_zip and not zipfile.is_zipfile(self.path):
             raise InputError(f'{self.path} is neither a directory nor a zip file')
         self._prefix = self._find_root()
 
@@ -218,22 +209,17 @@ def decode_cells(
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
-    x, y, labels = zip(*cells, strict=True) if cells else ((), (), ())
-    return {
-        'x': np.array(x, np.float32),
-        'y': np.array(y, np.float32),
-        'label': np.array(labels, np.int64),
-    }
+    columns = np.array(cells, np.float64).reshape(-1, 3).T
+    dtypes = {'x': np.float32, 'y': np.float32, 'label': np.int64}
+    return {name: x.astype(dtypes[name]) for name, x in zip(dtypes, columns, strict=True)}
 
 
-def _parse_cell(
-    line: str, where: str, classes: int, size: tuple[int, int]
-) -> tuple[float, float, int]:
+def _parse_cell(line: str, where: str, classes: int, size: tuple[int, int]) -> list[float]:
     columns = line.split(',')
     if len(columns) != 3:
         raise InputError(f'{where}: {len(columns)} columns in {line!r}; want 3, x,y,label')
     try:
-        x, y, kind = (float(column) for column in columns)
+        x, y, kind = cell = [float(column) for column in columns]
     except ValueError:
         raise InputError(f'{where}: {line!r} is not numeric; want x,y,label') from None
     for axis, value, length in zip('xy', (x, y), size, strict=True):
@@ -242,7 +228,7 @@ def _parse_cell(
             raise InputError(f'{where}: {axis} is {value:g}; want 0..{length - 1}, in the patch')
     if kind not in range(1, classes + 1):
         raise InputError(f'{where}: label is {kind:g}; want one of 1..{classes}')
-    return x, y, int(kind)
+    return cell
 
 
 def _opened(data: bytes, label: str, formats: tuple[str, ...]) -> Image.Image:

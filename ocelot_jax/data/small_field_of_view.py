@@ -10,11 +10,7 @@ import numpy as np
 
 
 class SmallFieldOfView:
-    """A data source whose tissue patches have the field of view of its cell patches.
-
-    Args:
-        source: random access to records of pairs.
-    """
+    """A data source whose tissue patches have the field of view of its cell patches."""
 
     def __init__(self, source: Any):
         self._source = source
@@ -29,12 +25,8 @@ class SmallFieldOfView:
 def narrow(record: Mapping[str, Any]) -> dict[str, Any]:
     """Replaces the tissue patch of a record by the cell patch.
 
-    Args:
-        record: one pair.
-
-    Returns:
-        The same, but `tissue_image` is `cell_image`, `tissue_mask` [H,W,1] the tissue class at the
-        middle of each of its pixels, `center` (0.5, 0.5) and `tissue_mpp` `cell_mpp`.
+    `tissue_image` becomes `cell_image`, `tissue_mask` [H,W,1] the tissue class at the middle of
+    each of its pixels, `center` (0.5, 0.5) and `tissue_mpp` `cell_mpp`.
     """
     cell, mask = record['cell_image'], record['tissue_mask']
     cell_um = float(record['cell_mpp']) * np.array(cell.shape[:2])

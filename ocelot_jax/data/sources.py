@@ -108,20 +108,13 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
         InputError: if the source is unknown, or its data are bad.
     """
     split = split_name(split)
-    source = _open_source(config, split)
+    if _is_path(config.source):
+        folder = pair_folder.PairFolder(config.source, config.cell_classes, config.tissue_classes)
+        folder.validate(split)
+        source = folder.as_data_source(split)
+    else:
+        source = _open_tfds(config.source, split)
     return source if config.large_fov else SmallFieldOfView(source)
-
-
-def _open_source(config: ml_collections.ConfigDict, split: str) -> Source:
-    if not _is_path(config.source):
-        return _open_tfds(config.source, split)
-    folder = pair_folder.PairFolder(
-        config.source,
-        cell_classes=tuple(config.cell_classes),
-        tissue_classes=tuple(config.tissue_classes),
-    )
-    folder.validate([split])
-    return folder.as_data_source(split)
 
 
 def _is_path(source: str) -> bool:

@@ -5,7 +5,7 @@ import concurrent.futures
 import functools
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocelot_jax.data import metadata, release
@@ -31,94 +31,85 @@ def raise_first(problems: Mapping[str, str]) -> None:
 def split_problems(
     folder: 'PairFolder', split: str, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]
 ) -> dict[str, str]:
-    """Reads every file of a split and tells what is wrong with them.
+    """Reads every file of a split: one line by the name of each bad file or metadata entry.
+
+    Files that are missing altogether are left to the listing.
 
     Args:
         folder: the data set.
         split: 'train', 'validation' or 'test'.
         pair_ids: ids of all the split's pairs, those without good metadata too.
         pairs: the pairs whose metadata are good.
-
-    Returns:
-        One line by the name of each bad file, or of its entry in the metadata. Files that are
-        missing altogether are left to the listing.
     """
     problems = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        measured = list(pool.map(functools.partial(_measure, folder, split), pair_ids))
-        usual = {kind: _most_common(size[kind] for _, size in measured) for kind in _IMAGES}
-        check = functools.partial(_check_annotations, folder, split, usual)
-        sizes = [size for _, size in measured]
-        for (found, _), others in zip(measured, pool.map(check, pair_ids, sizes), strict=True):
-            problems |= found | others
-    by_id = dict(zip(pair_ids, sizes, strict=True))
+        measure = functools.partial(_measure, folder, split, problems)
+        sizes = dict(zip(pair_ids, pool.map(measure, pair_ids), strict=True))
+        usual = {}
+        for kind in _IMAGES:
+            held = collections.Counter(size[kind] for size in sizes.values() if size[kind])
+            usual[kind] = held.most_common(1)[0][0] if held else None
+        check = functools.partial(_check_annotations, folder, split, problems, usual)
+        list(pool.map(check, pair_ids, sizes.values()))
     for pair in pairs:
-        if all(by_id[pair.pair_id].values()) and by_id[pair.pair_id] == usual:
+        if all(usual.values()) and sizes[pair.pair_id] == usual:
             problems |= _center_problem(folder, pair, usual)
     return problems
 
 
-def _most_common(sizes: Iterable[Size | None]) -> Size | None:
-    counted = collections.Counter(size for size in sizes if size).most_common(1)
-    return counted[0][0] if counted else None
-
-
 def _decode(
-    folder: 'PairFolder', kind: str, split: str, pair_id: str, size: Size | None = None
+    folder: 'PairFolder',
+    problems: dict[str, str],
+    kind: str,
+    split: str,
+    pair_id: str,
+    size: Size | None = None,
 ) -> Any:
-    """Decodes a file; None if it is missing, which the listing tells already."""
+    """Decodes a file; None if it is bad, or missing, which the listing tells already."""
     name = release.pair_files(split, pair_id)[kind]
-    return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
+    try:
+        return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
+    except InputError as error:
+        problems[name] = str(error)
 
 
 def _measure(
-    folder: 'PairFolder', split: str, pair_id: str
-) -> tuple[dict[str, str], dict[str, Size | None]]:
-    """Tells which color images of a pair are bad, and the sizes of the others."""
-    problems, sizes = {}, dict.fromkeys(_IMAGES)
-    for kind in _IMAGES:
-        try:
-            image = _decode(folder, kind, split, pair_id)
-            sizes[kind] = image if image is None else image.shape[1::-1]
-        except InputError as error:
-            problems[release.pair_files(split, pair_id)[kind]] = str(error)
-    return problems, sizes
+    folder: 'PairFolder', split: str, problems: dict[str, str], pair_id: str
+) -> dict[str, Size | None]:
+    """The sizes of a pair's color images; None of a bad one."""
+    images = {kind: _decode(folder, problems, kind, split, pair_id) for kind in _IMAGES}
+    return {k: None if image is None else image.shape[1::-1] for k, image in images.items()}
 
 
 def _check_annotations(
     folder: 'PairFolder',
     split: str,
+    problems: dict[str, str],
     usual: Mapping[str, Size | None],
     pair_id: str,
     sizes: Mapping[str, Size | None],
-) -> dict[str, str]:
-    """Tells what is wrong with a pair's sizes and annotations.
+) -> None:
+    """Adds what is wrong with a pair's sizes and annotations.
 
     An image of an unusual size is bad itself; its annotations are not blamed for it.
     """
-    names, problems = release.pair_files(split, pair_id), {}
 
     def blame(kind: str, found: Size, wanted: Size, whose: str) -> None:
-        label = folder.files.label(names[kind])
-        problems[names[kind]] = (
-            f'{label}: size is {_text(found)}; want {_text(wanted)}, as {whose}'
+        name = release.pair_files(split, pair_id)[kind]
+        sizes = [f'{width} x {height}' for width, height in (found, wanted)]
+        problems[name] = (
+            f'{folder.files.label(name)}: size is {sizes[0]}; want {sizes[1]}, as {whose}'
         )
 
     for kind in _IMAGES:
         if sizes[kind] not in (None, usual[kind]):
             blame(kind, sizes[kind], usual[kind], "the split's other patches")
-    try:
-        _decode(folder, 'cells', split, pair_id, usual['cell_image'] or (math.inf, math.inf))
-    except InputError as error:
-        problems[names['cells']] = str(error)
-    try:
-        mask = _decode(folder, 'tissue_mask', split, pair_id)
-        size, tissue = sizes['tissue_image'], usual['tissue_image']
-        if mask is not None and size and size == tissue != mask.shape[1::-1]:
-            blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
-    except InputError as error:
-        problems[names['tissue_mask']] = str(error)
-    return problems
+    size = usual['cell_image'] or (math.inf, math.inf)
+    _decode(folder, problems, 'cells', split, pair_id, size)
+    mask = _decode(folder, problems, 'tissue_mask', split, pair_id)
+    size, tissue = sizes['tissue_image'], usual['tissue_image']
+    if mask is not None and size and size == tissue != mask.shape[1::-1]:
+        blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
 
 
 def _center_problem(
@@ -139,7 +130,3 @@ def _center_problem(
                 )
             }
     return {}
-
-
-def _text(size: Size) -> str:
-    return f'{size[0]} x {size[1]}'
