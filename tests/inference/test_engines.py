@@ -225,7 +225,8 @@ def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
     release = make_release(tmp_path / 'release', {'val': 2})
     found = []
     for engine in ('xla', 'onnxruntime'):
-        predictor.predict([run], release, tmp_path / engine, predictor.Options(engine=engine))
+        options = predictor.Options(engine=engine)
+        list(predictor.predict([run], release, tmp_path / engine, options))
         file = tmp_path / engine / 'validation/predictions.json'
         points = json.loads(file.read_text())['points']
         found.append([(cell['name'], cell['point']) for cell in points])
