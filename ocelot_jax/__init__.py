@@ -36,6 +36,7 @@ _MODULES = {
     'load_runs': 'runs.loading',
     'match_cells': 'metrics.matching',
     'open_source': 'data.sources',
+    'predict_input': 'prediction.predictor',
     'read_config': 'runs.config_files',
     'score_file': 'evaluation.official',
     'train_and_evaluate': 'training.loop',

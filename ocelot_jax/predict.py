@@ -59,14 +59,15 @@ def main() -> None:
     options['tissue'] = Path(values.tissue) if values.tissue else None
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
     options['patches'] = parsing.parse_patches(values.patches)
-    outcomes = predictor.predict(
+    predictor.predict_input(
         [Path(workdir) for workdir in values.workdir],
         Path(values.input),
         Path(values.output),
         predictor.Options(**options),
+        report=lambda outcome: print(
+            outcome.text, file=sys.stderr if outcome.failed else sys.stdout
+        ),
     )
-    for outcome in outcomes:
-        print(outcome.text, file=sys.stderr if outcome.failed else sys.stdout)
 
 
 if __name__ == '__main__':

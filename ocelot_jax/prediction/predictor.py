@@ -5,7 +5,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -60,19 +60,24 @@ class Options:
     dry_run: bool = False
 
 
-def predict(
-    workdirs: Sequence[Path], source: Path, output: Path, options: Options = Options()
-) -> Iterator[Outcome]:
-    """Finds the cells, and the tissue, in whatever `source` is.
+def predict_input(
+    workdirs: Sequence[Path],
+    source: Path,
+    output: Path,
+    options: Options = Options(),
+    report: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Finds the cells, and the tissue, in whatever `source` is, and writes them.
 
     Args:
         workdirs: directories of one run, or of several whose probabilities are averaged.
         source: a cell patch, pairs in OCELOT's layout, the challenge's stacks, or slides.
         output: the folder to write to; made if it is not there.
         options: how to read the input and how to predict.
+        report: called with each outcome, once it is written.
 
-    Yields:
-        What became of each slide or set of pairs, once it is written.
+    Returns:
+        What became of each slide or set of pairs.
 
     Raises:
         MissingFileError: something is not there.
@@ -92,11 +97,13 @@ def predict(
     if not options.dry_run:
         disk.make_folder(output)
     sets = dict(_find_pairs(source, loaded, options))
+    method = loaded, engine, batch_size, output, options
+    outcomes = []
     with disk.full_as_error(output):
-        if sets:
-            yield from _predict_pairs(sets, loaded, engine, batch_size, output, options)
-        else:
-            yield from _predict_slides(source, loaded, engine, batch_size, output, options)
+        for outcome in _predict_pairs(sets, *method) if sets else _predict_slides(source, *method):
+            report(outcome)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def _choose_batch_size(wanted: int | None) -> int:

@@ -226,7 +226,7 @@ def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
     found = []
     for engine in ('xla', 'onnxruntime'):
         options = predictor.Options(engine=engine)
-        list(predictor.predict([run], release, tmp_path / engine, options))
+        predictor.predict_input([run], release, tmp_path / engine, options)
         file = tmp_path / engine / 'validation/predictions.json'
         points = json.loads(file.read_text())['points']
         found.append([(cell['name'], cell['point']) for cell in points])

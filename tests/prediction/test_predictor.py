@@ -50,7 +50,7 @@ def engine(monkeypatch, run, loaded):
 
 
 def predict(*arguments):
-    return [outcome.text for outcome in predictor.predict(*arguments)]
+    return [outcome.text for outcome in predictor.predict_input(*arguments)]
 
 
 def check_challenge_file(path, count):
