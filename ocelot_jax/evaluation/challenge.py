@@ -45,12 +45,7 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[
     return _parse(document, str(path), num_images, num_classes)
 
 
-def write(
-    path: str | os.PathLike,
-    images: Iterable[Cells],
-    *,
-    num_classes: int,
-):
+def write(path: str | os.PathLike, images: Iterable[Cells], *, num_classes: int) -> None:
     """Writes predictions; coordinates are rounded to whole pixels, as the challenge wants them.
 
     The file appears whole or not at all.
@@ -63,23 +58,17 @@ def write(
     Raises:
         InputError: a point, label or score is not as the challenge wants it.
     """
-    entries = []
-    num_images = 0
-    for index, cells in enumerate(images):
-        num_images += 1
-        # The shortest decimal of a float32 reads better than its float64 neighbour's.
-        points, labels, scores = cells.points, np.asarray(cells.labels), cells.scores
-        if not np.isfinite(points).all():
-            raise InputError(f'{path}: image_{index} has a point at NaN or infinity; want pixels')
-        whole = np.rint(points).astype(np.int64).reshape(-1, 2).tolist()
-        for (x, y), label, score in zip(whole, labels.tolist(), scores, strict=True):
-            entries.append(
-                {
-                    'name': f'image_{index}',
-                    'point': [x, y, label],
-                    'probability': float(str(score)),
-                }
-            )
+    entries, num_images = [], 0
+    for num_images, cells in enumerate(images, 1):
+        name = f'image_{num_images - 1}'
+        if not np.isfinite(cells.points).all():
+            raise InputError(f'{path}: {name} has a point at NaN or infinity; want pixels')
+        whole = np.rint(cells.points).astype(np.int64).reshape(-1, 2).tolist()
+        labels = np.asarray(cells.labels).tolist()
+        for point, label, score in zip(whole, labels, cells.scores, strict=True):
+            # The shortest decimal of a float32 reads better than its float64 neighbour's.
+            probability = float(str(score))
+            entries.append({'name': name, 'point': [*point, label], 'probability': probability})
     document = {'type': _TYPE, 'points': entries, 'version': {'major': 1, 'minor': 0}}
     _parse(document, str(path), num_images, num_classes)
     atomic.write_text(path, json.dumps(document))
@@ -88,15 +77,11 @@ def write(
 def _parse(document, where: str, num_images: int, num_classes: int) -> list[Cells]:
     if not isinstance(document, Mapping):
         raise InputError(f'{where}: holds {_show(document)}; want an object with "points"')
-    if document.get('type') != _TYPE:
-        raise InputError(f'{where}: "type" is {_field(document, "type")}; want "{_TYPE}"')
-    version = document.get('version')
-    if not isinstance(version, Mapping) or version.get('major') != 1:
-        found = _field(document, 'version')
-        raise InputError(f'{where}: "version" is {found}; want {{"major": 1, "minor": 0}}')
-    entries = document.get('points')
-    if not isinstance(entries, list):
-        raise InputError(f'{where}: "points" is {_field(document, "points")}; want a list')
+    _check(document.get('type') == _TYPE, document, 'type', where, f'"{_TYPE}"')
+    version, entries = document.get('version'), document.get('points')
+    first = isinstance(version, Mapping) and version.get('major') == 1
+    _check(first, document, 'version', where, '{"major": 1, "minor": 0}')
+    _check(isinstance(entries, list), document, 'points', where, 'a list')
     rows = [
         _parse_point(entry, f'{where}: points[{number}]', num_images, num_classes)
         for number, entry in enumerate(entries)
@@ -118,23 +103,24 @@ def _parse_point(
         raise InputError(
             f'{where} is {_show(entry)}; want an object with "name", "point" and "probability"'
         )
-    name = entry.get('name')
+    name, point, score = (entry.get(field) for field in ('name', 'point', 'probability'))
     found = _NAME.fullmatch(name) if isinstance(name, str) else None
-    if not found or int(found[1]) >= num_images:
-        last = f'image_0 to image_{num_images - 1}'
-        raise InputError(f'{where}: "name" is {_field(entry, "name")}; want {last}')
-    point = entry.get('point')
-    if not isinstance(point, list) or len(point) != 3 or not all(map(_is_number, point)):
-        found_point = _field(entry, 'point')
-        raise InputError(f'{where}: "point" is {found_point}; want [x, y, label], finite numbers')
+    held = found and int(found[1]) < num_images
+    _check(held, entry, 'name', where, f'image_0 to image_{num_images - 1}')
+    good = isinstance(point, list) and len(point) == 3 and all(map(_is_number, point))
+    _check(good, entry, 'point', where, '[x, y, label], finite numbers')
     x, y, label = point
     if label not in range(1, num_classes + 1):
         raise InputError(f'{where}: label in "point" is {_show(label)}; want 1 to {num_classes}')
-    score = entry.get('probability')
-    if not _is_number(score) or not 0 <= score <= 1:
-        found_score = _field(entry, 'probability')
-        raise InputError(f'{where}: "probability" is {found_score}; want a number in 0 to 1')
+    share = _is_number(score) and 0 <= score <= 1
+    _check(share, entry, 'probability', where, 'a number in 0 to 1')
     return int(found[1]), float(x), float(y), int(label), float(score)
+
+
+def _check(good: object, entry: Mapping, name: str, where: str, wanted: str) -> None:
+    if not good:
+        found = _show(entry[name]) if name in entry else 'missing'
+        raise InputError(f'{where}: "{name}" is {found}; want {wanted}')
 
 
 def _is_number(value) -> bool:
@@ -145,10 +131,6 @@ def _is_number(value) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _field(entry: Mapping, name: str) -> str:
-    return _show(entry[name]) if name in entry else 'missing'
 
 
 def _show(value) -> str:

@@ -90,8 +90,7 @@ def evaluate_run(
         model = factory.create_model(config)
         initial = factory.init_variables(model, config.seed, pairs[0])
         before = engines.create(engine, model, [initial], config.test_time_augmentation)
-        scores = scoring.score_pairs(before, pairs, config)
-        table['untrained'] = {'pairs': len(pairs), **scores}
+        table['untrained'] = {'pairs': len(pairs), **scoring.score_pairs(before, pairs, config)}
 
     variant = '-ensemble' * loaded.ensemble + '-tta' * test_time_augmentation
     variant += f'-{engine}' * (engine != 'xla')
@@ -111,9 +110,8 @@ def write(
     """Writes an evaluation, the scores last: where they are, it is whole."""
     written.path.mkdir(parents=True, exist_ok=True)
     if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
-        cells = [result.found for result in results]
-        num_classes = len(config.data.cell_classes)
-        challenge.write(written.predictions, cells, num_classes=num_classes)
+        cells, classes = [result.found for result in results], config.data.cell_classes
+        challenge.write(written.predictions, cells, num_classes=len(classes))
         outcomes.write(results, written, config)
         pictures.write(results, written.overlays, config)
     files.write_scores(written, table)

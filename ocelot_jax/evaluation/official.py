@@ -1,9 +1,4 @@
-"""Scores a file of predictions in the challenge's format against a data set.
-
-    python -m ocelot_jax.score --predictions=FILE.json --data=DIR_OR_ZIP --split=val
-
-prints one JSON object: the official mF1, and F1, precision and recall of each class.
-"""
+"""Scores a file of predictions in the challenge's format against a data set."""
 
 import math
 import os
@@ -31,8 +26,7 @@ def score_file(
             `image_<i>` is the pair of rank i in the split sorted by pair id.
         folder: the data set, whose cell classes the labels are.
         split: 'train', 'validation' (or 'val') or 'test'.
-        match_distance_um: the cutoff in micrometres; becomes pixels through each cell patch's
-        own micrometres per pixel.
+        match_distance_um: the cutoff, made pixels by each cell patch's micrometres per pixel.
 
     Returns:
         The scores, as `metrics.f1_scores` names them.
@@ -51,12 +45,9 @@ def score_file(
     for rank, pair in enumerate(pairs):
         # The patch's size is known from its image alone, which is not read for this.
         cells = folder.decode('cells', pair.split, pair.pair_id, (math.inf, math.inf))
-        points = np.stack([cells['x'], cells['y']], axis=-1)
-        match = matching.match_cells(
-            found[rank],
-            Cells.annotated(points, cells['label']),
-            distance=match_distance_um / pair.cell_mpp,
-            num_classes=num_classes,
-        )
-        counts += match.counts
+        true = Cells.annotated(np.stack([cells['x'], cells['y']], axis=-1), cells['label'])
+        distance = match_distance_um / pair.cell_mpp
+        counts += matching.match_cells(
+            found[rank], true, distance=distance, num_classes=num_classes
+        ).counts
     return matching.f1_scores(counts, folder.cell_classes)

@@ -24,13 +24,7 @@ def write(
     written: EvaluationDirectory,
     config: ml_collections.ConfigDict,
 ) -> None:
-    """Writes the tables of pairs and cells, and the tissue where a branch learns it.
-
-    Args:
-        results: of all pairs of a split.
-        written: where to write; the directory must exist.
-        config: as `configs/default.py`.
-    """
+    """Writes the tables of a split's pairs and cells, and the tissue where a branch learns it."""
     classes = config.data.cell_classes
     files.write_pairs(written.pairs, tabulate_pairs(results), classes)
     files.write_cells(written.cells, tabulate_cells(results), classes)
@@ -77,15 +71,11 @@ def _true_cells(result: PairResult) -> np.ndarray:
     """
     true_of = result.match.pred_to_true.copy()
     [rest], [free] = np.nonzero(true_of < 0), np.nonzero(result.match.true_to_pred < 0)
-    taken = matching.match_cells(
-        _of_one_class(result.found[rest]),
-        _of_one_class(result.true[free]),
-        distance=result.distance,
-        num_classes=1,
-    ).pred_to_true
+    of_one_class = [
+        Cells(cells.points, np.ones(len(cells), int), cells.scores)
+        for cells in (result.found[rest], result.true[free])
+    ]
+    match = matching.match_cells(*of_one_class, distance=result.distance, num_classes=1)
+    taken = match.pred_to_true
     true_of[rest[taken >= 0]] = free[taken[taken >= 0]]
     return true_of
-
-
-def _of_one_class(cells: Cells) -> Cells:
-    return Cells(cells.points, np.ones(len(cells), int), cells.scores)

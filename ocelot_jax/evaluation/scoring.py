@@ -1,6 +1,7 @@
 """From pairs to counts and scores: what was found in each pair, and how it is matched."""
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -82,11 +83,7 @@ def find_pairs(
 ) -> Iterator[PairResult]:
     """Finds cells and tissue in every pair of a split, read once; of several hosts each its part.
 
-    Args:
-        engine: computes probabilities.
-        source: the split.
-        config: as `configs/default.py`.
-        pictured: rows of the pairs whose pictures are kept.
+    The pictures of the rows `pictured` are kept. `config` is as `configs/default.py`.
     """
     batches = eval_batches(
         source,
@@ -98,16 +95,11 @@ def find_pairs(
     first = next(batches)
     detect = Detector(config.detection, float(first['cell_mpp'][0]))
     maps_tissue = factory.maps_tissue(config)
-    batches = _chain(first, batches)
+    batches = itertools.chain([first], batches)
     for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
         for row in np.flatnonzero(batch['valid']):
             classes = None if tissue is None else tissue[row]
             yield _result(batch, row, cells[row], classes, config, pictured)
-
-
-def _chain(first: Batch, others: Iterable[Batch]) -> Iterator[Batch]:
-    yield first
-    yield from others
 
 
 def _result(
@@ -118,19 +110,16 @@ def _result(
     config: ml_collections.ConfigDict,
     pictured: Collection[int],
 ) -> PairResult:
-    index, distance = int(batch['index'][row]), match_distance(batch, row, config)
-    true = true_cells(batch, row)
+    index, texts = int(batch['index'][row]), ('pair_id', 'slide_name', 'organ')
+    true, distance = true_cells(batch, row), match_distance(batch, row, config)
+    num_classes = len(config.data.cell_classes)
     return PairResult(
-        index=index,
-        pair_id=str(batch['pair_id'][row]),
-        slide=str(batch['slide_name'][row]),
-        organ=str(batch['organ'][row]),
+        index,
+        *(str(batch[name][row]) for name in texts),
         found=found,
         true=true,
         distance=distance,
-        match=matching.match_cells(
-            found, true, distance=distance, num_classes=len(config.data.cell_classes)
-        ),
+        match=matching.match_cells(found, true, distance=distance, num_classes=num_classes),
         tissue=tissue,
         true_tissue=batch['tissue_mask'][row],
         pictures={name: batch[name][row] for name in _PICTURES} if index in pictured else None,
@@ -151,13 +140,7 @@ def match_distance(batch: Batch, row: int, config: ml_collections.ConfigDict) ->
 def count(
     results: Iterable[PairResult], num_pairs: int, config: ml_collections.ConfigDict
 ) -> Evaluation:
-    """Counts the results of a split, over all hosts.
-
-    Args:
-        results: those of this process.
-        num_pairs: N, of the whole split.
-        config: as `configs/default.py`.
-    """
+    """Counts this process's results of a split of N pairs, over all hosts."""
     num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
     counts = np.zeros((num_pairs, 3, num_cells), np.int64)
     confusion = np.zeros((num_pairs, num_tissues, num_tissues), np.int64)
@@ -167,9 +150,8 @@ def count(
         found = result.match.counts
         counts[result.index] = found.tp, found.fp, found.gt
         if result.tissue is not None:
-            confusion[result.index] = matching.confusion(
-                result.tissue, result.true_tissue, num_tissues
-            )
+            pixels = matching.confusion(result.tissue, result.true_tissue, num_tissues)
+            confusion[result.index] = pixels
     if jax.process_count() > 1:
         # each pair was one process's; the others hold zeros
         held = counts, confusion, organs.view(np.uint8)
@@ -194,24 +176,13 @@ def scores(
 def score_pairs(
     engine: Engine, source: Source, config: ml_collections.ConfigDict
 ) -> dict[str, float]:
-    """The scores of an engine on a split.
-
-    Args:
-        engine: computes probabilities.
-        source: the split.
-        config: as `configs/default.py`.
-    """
+    """The scores of an engine on a split; `config` is as `configs/default.py`."""
     results = find_pairs(engine, source, config)
     return scores(count(results, len(source), config), config)
 
 
 def tabulate(evaluation: Evaluation, config: ml_collections.ConfigDict) -> Table:
-    """Scores by row: the whole population, then each organ (Table 6).
-
-    Args:
-        evaluation: of N pairs.
-        config: as `configs/default.py`.
-    """
+    """Scores by row: the whole population, then each organ (Table 6)."""
     organs = evaluation.organs
     rows = {'population': np.ones(len(organs), bool)}
     rows |= {organ.decode(): organs == organ for organ in np.unique(organs)}

@@ -56,10 +56,7 @@ class Tuned(NamedTuple):
 
 
 def tune_run(workdir: Path) -> Tuned:
-    """Chooses a run's detection settings and keeps them with it.
-
-    Args:
-        workdir: the run's directory.
+    """Chooses the detection settings of the run in `workdir` and keeps them with it.
 
     Raises:
         InputError: the run has no finished epoch, or its data are not there.
@@ -72,10 +69,7 @@ def tune_run(workdir: Path) -> Tuned:
     pairs = open_source(run.config.data, 'validation')
     counts = count_matches(engine, pairs, run.config)
     classes = run.config.data.cell_classes
-    scores = {
-        setting: matching.f1_scores(matching.Counts(*values), classes)
-        for setting, values in counts.items()
-    }
+    scores = {at: matching.f1_scores(matching.Counts(*n), classes) for at, n in counts.items()}
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
     rows = [setting._asdict() | row for setting, row in scores.items()]
     files.write_tuning(written.tuning, rows)
@@ -86,27 +80,19 @@ def tune_run(workdir: Path) -> Tuned:
 def count_matches(
     engine: Engine, pairs: Source, config: ml_collections.ConfigDict
 ) -> dict[Setting, np.ndarray]:
-    """Counts of the official score at every point of the grid.
-
-    Args:
-        engine: computes probabilities.
-        pairs: N pairs.
-        config: as `configs/default.py`; the grid lies around its `detection`.
+    """Counts of the official score at every point of the grid around `config.detection`.
 
     Returns:
         [3,K] int64 by setting: of each class true positives, false positives and true cells.
     """
-    lengths = list(
-        itertools.product(
-            [factor * config.detection.sigma_um for factor in SIGMAS],
-            [factor * config.detection.min_distance_um for factor in DISTANCES],
-        )
-    )
+    sigmas = [factor * config.detection.sigma_um for factor in SIGMAS]
+    distances = [factor * config.detection.min_distance_um for factor in DISTANCES]
+    lengths = list(itertools.product(sigmas, distances))
     settings = [Setting(*pair, threshold) for pair in lengths for threshold in THRESHOLDS]
-    counts = {setting: np.zeros((3, len(config.data.cell_classes)), int) for setting in settings}
-    batches = eval_batches(
-        pairs, batch_size=config.data.batch_size, max_cells=config.data.max_cells
-    )
+    num_classes = len(config.data.cell_classes)
+    counts = {setting: np.zeros((3, num_classes), int) for setting in settings}
+    data = config.data
+    batches = eval_batches(pairs, batch_size=data.batch_size, max_cells=data.max_cells)
     first = next(batches)
     mpp = float(first['cell_mpp'][0])
 
@@ -134,7 +120,7 @@ def count_matches(
                         cells.of_patch(row)[higher],
                         scoring.true_cells(batch, row),
                         distance=scoring.match_distance(batch, row, config),
-                        num_classes=len(config.data.cell_classes),
+                        num_classes=num_classes,
                     )
                     held = match.counts
                     counts[Setting(*length, threshold)] += np.stack([held.tp, held.fp, held.gt])
@@ -144,16 +130,7 @@ def count_matches(
 def find_candidates(
     probs: jax.Array, *, sigma: float, **settings: Any
 ) -> tuple[detection.PaddedCells, jax.Array]:
-    """The cells of `detection.detect`, and how high their peaks are.
-
-    Args:
-        probs: [B,H,W,1+K].
-        sigma: as `detection.detect` takes it.
-        **settings: the others that it takes.
-
-    Returns:
-        The cells, N to the patch, and [B,N] float32; zero in the padding.
-    """
+    """The cells of `detection.detect`, and how high their peaks are: [B,N], zero in padding."""
     cells = detection.detect(probs, sigma=sigma, **settings)
     heights = _peak_map(jnp.asarray(probs), sigma)
     x, y = jnp.moveaxis(cells.points.astype(jnp.int32), -1, 0)
