@@ -108,15 +108,7 @@ def detect(
 
 
 def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
-    """Computes the map whose peaks are cells: 1 - p(no cell), smoothed.
-
-    Args:
-        probs: [B, H, W, 1 + K] float32.
-        sigma: standard deviation in pixels; 0 for no smoothing.
-
-    Returns:
-        [B, H, W] float32.
-    """
+    """The map [B,H,W] whose peaks are cells: 1 - p(no cell), smoothed; arguments of `detect`."""
     heights = 1.0 - probs[..., 0]
     if sigma == 0:
         return heights
@@ -135,13 +127,8 @@ def find_peaks(
     plateaus alone, and the first candidate row by row goes before its neighbours. A constant
     map has no peaks.
 
-    Args:
-        heights: [B, H, W] float32.
-        min_distance: pixels, at least 1.
-        threshold: scalar.
-
     Returns:
-        [B, H, W] bool.
+        [B, H, W] bool, of heights [B, H, W] float32.
     """
     top = heights == _max_filter(heights, min_distance, -jnp.inf)
     trivial = top.all(axis=(1, 2), keepdims=True) & (heights[0].size > 1)
@@ -225,12 +212,7 @@ def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
 
 
 def detect_skimage(
-    probs: np.ndarray,
-    *,
-    sigma: float,
-    min_distance: int,
-    threshold: float,
-    max_cells: int,
+    probs: np.ndarray, *, sigma: float, min_distance: int, threshold: float, max_cells: int
 ) -> PaddedCells:
     """`detect` by SciPy and scikit-image on the host; arguments and results as there, NumPy."""
     _check(sigma, min_distance)

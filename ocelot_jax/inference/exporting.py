@@ -52,7 +52,16 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     patches = patches or run.load_patches()
     model = factory.create_model(run.config)
     sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
-    graph = onnx_graph.to_onnx(model, jax.device_get(variables), *sizes, _metadata(run, patches))
+    values = {
+        'cell_classes': ['no cell', *run.config.data.cell_classes],
+        'tissue_classes': list(run.config.data.tissue_classes),
+        'cell_mpp': patches.cell_mpp,
+        'tissue_mpp': patches.tissue_mpp,
+        'step': run.steps[0],
+        'config': run.config.to_dict(),
+    }
+    metadata = {name: json.dumps(value) for name, value in values.items()}
+    graph = onnx_graph.to_onnx(model, jax.device_get(variables), *sizes, metadata)
     onnx.checker.check_model(graph)
     with atomic.replacing(file) as temporary:
         onnx.save(graph, temporary)
@@ -68,14 +77,7 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
 def compare(
     model: factory.Model, variables: Any, file: Path, batch: Mapping[str, np.ndarray]
 ) -> float:
-    """The largest difference between JAX's probabilities and those that a graph gives.
-
-    Args:
-        model: from `network.create_model`.
-        variables: the model's.
-        file: the graph.
-        batch: pairs, as `input_pipeline` gives them.
-    """
+    """The largest difference between JAX's probabilities and those that the graph `file` gives."""
     compute = jax.jit(functools.partial(network.probabilities, model))
     expected = [x for x in compute(variables, dict(batch)) if x is not None]
     session = onnxruntime.open_graph(file.read_bytes())
@@ -99,17 +101,3 @@ def random_pairs(patches: Patches) -> dict[str, np.ndarray]:
         'cell_mpp': np.full(_PAIRS, patches.cell_mpp, np.float32),
         'tissue_mpp': np.full(_PAIRS, patches.tissue_mpp, np.float32),
     }
-
-
-def _metadata(run: loading.LoadedRuns, patches: Patches) -> dict[str, str]:
-    """What the file tells of itself, values as JSON."""
-    config = run.config
-    values = {
-        'cell_classes': ['no cell', *config.data.cell_classes],
-        'tissue_classes': list(config.data.tissue_classes),
-        'cell_mpp': patches.cell_mpp,
-        'tissue_mpp': patches.tissue_mpp,
-        'step': run.steps[0],
-        'config': config.to_dict(),
-    }
-    return {name: json.dumps(value) for name, value in values.items()}

@@ -1,6 +1,5 @@
 """The one loop from batches to cells: for evaluation, tuning, and prediction."""
 
-import collections
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -35,31 +34,24 @@ def run(
         The batch; what `read_cells` gave, as NumPy arrays; and the most likely tissue classes
         [T,h,w] uint8, or None.
     """
-    pending: collections.deque = collections.deque()
+    last = None
     for batch in batches:
         maps = engine(batch)
         tissue = _classes(maps.tissue) if maps_tissue and maps.tissue is not None else None
-        pending.append((batch, (read_cells(maps.cell), tissue)))
-        if len(pending) > 1:
-            yield _to_host(*pending.popleft())
-    while pending:
-        yield _to_host(*pending.popleft())
+        current = batch, (read_cells(maps.cell), tissue)
+        if last is not None:
+            yield last[0], *jax.tree.map(np.asarray, last[1])
+        last = current
+    if last is not None:
+        yield last[0], *jax.tree.map(np.asarray, last[1])
 
 
 def find(
-    engine: Engine,
-    detect: Detector,
-    batches: Iterable[Batch],
-    *,
-    maps_tissue: bool = True,
+    engine: Engine, detect: Detector, batches: Iterable[Batch], *, maps_tissue: bool = True
 ) -> Iterator[tuple[Batch, list[Cells], np.ndarray | None]]:
     """Finds the cells of batches; warns in the end where `max_cells` was too small.
 
-    Args:
-        engine: computes probabilities.
-        detect: finds cells in them.
-        batches: see `run`; the rows where `valid` [B] is false are padding.
-        maps_tissue: see `run`.
+    Arguments are those of `run`; the rows where `valid` [B] of a batch is false are padding.
 
     Yields:
         The batch, the cells of each of its B cell patches, and the tissue classes or None.
@@ -81,7 +73,3 @@ def _classes(tissue: Any) -> Any:
     """The most likely class of each pixel, uint8, computed where the probabilities are."""
     xp = jnp if isinstance(tissue, jax.Array) else np
     return xp.argmax(tissue, -1).astype(np.uint8)
-
-
-def _to_host(batch: Batch, results: tuple) -> tuple:
-    return batch, *jax.tree.map(np.asarray, results)

@@ -33,16 +33,7 @@ ENGINES = tuple(_FACTORIES)
 
 
 def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
-    """Makes an engine of trained runs, as their configuration wants it.
-
-    Args:
-        runs: one run, or several whose probabilities are averaged.
-        name: one of `ENGINES`.
-
-    Raises:
-        InputError: there is no such engine.
-        MissingPackageError: its program is not installed.
-    """
+    """Makes an engine of a run, or of several, as their configuration wants it; see `create`."""
     from ocelot_jax.models import factory
 
     model = factory.create_model(runs.config)

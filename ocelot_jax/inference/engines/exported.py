@@ -5,12 +5,12 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ocelot_jax.inference.engine import Batch, Engine, Maps
+from ocelot_jax.inference.engine import Batch, Maps
 from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.models import factory
 
@@ -32,20 +32,11 @@ def require(package: str, what: str) -> ModuleType:
 
 
 def prepare(model: factory.Model, open_graph: Callable[[bytes], 'Session']) -> Callable:
-    """Makes the function that binds variables to a network run by another program.
-
-    Args:
-        model: from `factory.create_model`.
-        open_graph: opens a graph in that program.
-    """
-
-    def bind(variables: Any) -> Engine:
-        return Exported(model, jax.device_get(variables), open_graph)
-
-    return bind
+    """Makes the function that binds variables to a network run by the program of `open_graph`."""
+    return lambda variables: Exported(model, jax.device_get(variables), open_graph)
 
 
-class Session:
+class Session(NamedTuple):
     """A graph that can be run.
 
     Attributes:
@@ -53,30 +44,27 @@ class Session:
         run: from arrays by these names to the outputs in order.
     """
 
-    def __init__(
-        self, inputs: Sequence[str], run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
-    ):
-        self.inputs, self.run = tuple(inputs), run
+    inputs: Sequence[str]
+    run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
 
 class Exported:
     """A network that another program runs, as `engines.network` computes it.
 
-    Each size of patches has a graph of its own, written when it is first seen.
-
-    Args:
-        model: from `factory.create_model`.
-        variables: the model's, as NumPy arrays.
-        open_graph: opens a graph.
+    Each size of patches has a graph of its own, written when it is first seen. `variables` are
+    NumPy arrays.
     """
 
     def __init__(
         self, model: factory.Model, variables: Any, open_graph: Callable[[bytes], Session]
     ):
+        from ocelot_jax.interop import onnx_graph  # needs an extra
+
+        def write(*sizes: tuple[int, int]) -> Session:
+            return open_graph(onnx_graph.to_onnx(model, variables, *sizes).SerializeToString())
+
         self._shares_tissue = factory.shares_tissue(model)
-        self._open = functools.cache(
-            lambda cell, tissue: open_graph(_write(model, variables, cell, tissue))
-        )
+        self._open = functools.cache(write)
 
     def __call__(self, batch: Batch) -> Maps:
         images = batch['cell_image'], batch['tissue_image']
@@ -93,11 +81,3 @@ class Exported:
         if len(tissue) > count:
             tissue = tissue.reshape(count, -1, *tissue.shape[1:]).mean(1)
         return Maps(cell, tissue)
-
-
-def _write(
-    model: factory.Model, variables: Any, cell: tuple[int, int], tissue: tuple[int, int]
-) -> bytes:
-    from ocelot_jax.interop import onnx_graph  # needs an extra
-
-    return onnx_graph.to_onnx(model, variables, cell, tissue).SerializeToString()

@@ -18,11 +18,7 @@ _FIELDS = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 't
 
 
 def prepare(model: factory.Model) -> Callable[[Any], Engine]:
-    """Makes the function that binds variables to the network; all share one compilation.
-
-    Args:
-        model: from `factory.create_model`.
-    """
+    """Makes the function that binds variables to the network; all share one compilation."""
     devices = jax.local_devices()
     mesh = jax.make_mesh((len(devices),), ('batch',), (AxisType.Auto,), devices=devices)
     compute = jax.jit(
@@ -56,11 +52,6 @@ def probabilities(model: factory.Model, variables: Any, batch: Batch) -> Maps:
     """Class probabilities of both patches; see `engine.Engine`.
 
     A model whose tissue branch knows of no cell patch computes a shared tissue patch once.
-
-    Args:
-        model: from `factory.create_model`.
-        variables: the model's.
-        batch: as an engine takes it.
     """
     inputs = augmentation.model_inputs(batch)
     count = len(inputs['tissue_image'])

@@ -9,24 +9,20 @@ from ocelot_jax.inference.engines import exported
 from ocelot_jax.models import factory
 
 
-def prepare(model: factory.Model) -> Callable:
+def prepare(
+    model: factory.Model, flag: str = '--engine=openvino', precision: str = 'f32'
+) -> Callable:
     """Makes the function that binds variables to the network; see `engines.create`.
 
     Raises:
         MissingPackageError: ONNX or OpenVINO is not installed.
     """
-    return _prepare(model, '--engine=openvino', 'f32')
-
-
-def prepare_bf16(model: factory.Model) -> Callable:
-    """As `prepare`, in bfloat16 where the processor has it."""
-    return _prepare(model, '--engine=openvino-bf16', 'bf16')
-
-
-def _prepare(model: factory.Model, flag: str, precision: str) -> Callable:
     for package in ('onnx', 'openvino'):
         exported.require(package, flag)
     return exported.prepare(model, functools.partial(open_graph, precision=precision))
+
+
+prepare_bf16 = functools.partial(prepare, flag='--engine=openvino-bf16', precision='bf16')
 
 
 def open_graph(graph: bytes, precision: str = 'f32') -> exported.Session:
