@@ -43,10 +43,12 @@ def write(
     splits = [split for split in _SPLITS if Key('2', 'total', split, 'pairs') in held]
     figure = Figure(figsize=(13, 8), dpi=110, facecolor='white', layout='constrained')
     axes = figure.subplots(2, 2)
-    _draw_cells_by_tissue(axes[0, 0], held, cell_classes, tissue_classes)
-    _draw_tissue_by_split(axes[0, 1], held, splits, tissue_classes)
+    _draw_tissue(*axes[0], held, splits, cell_classes, tissue_classes)
     _draw_pairs_by_organ(axes[1, 0], held, splits)
-    _draw_cells_by_split(axes[1, 1], held, splits, cell_classes)
+    colors = {name: palette.cell_color(label) for label, name in enumerate(cell_classes, 1)}
+    keys = {name: [Key('A.1b', name, split, 'cells') for split in splits] for name in cell_classes}
+    _draw_counts(axes[1, 1], held, splits, keys, colors)
+    _finish(axes[1, 1], 'Cells by split (Table A.1)', 'cells')
     if any(row.paper is not None for row in rows):
         mark = Line2D([], [], color='black', marker='|', markersize=14, linestyle='none')
         mark.set_markeredgewidth(2.5)
@@ -58,70 +60,71 @@ def write(
         FigureCanvasAgg(figure).print_png(temporary)
 
 
-def _draw_cells_by_tissue(
-    axes: Axes, held: dict[Key, Row], cell_classes: Sequence[str], tissue_classes: Sequence[str]
+def _draw_tissue(
+    by_class: Axes,
+    by_split: Axes,
+    held: dict[Key, Row],
+    splits: Sequence[str],
+    cell_classes: Sequence[str],
+    tissue_classes: Sequence[str],
 ):
-    parts = {
-        tissue: [_value(held, Key('F.1', tissue, 'all', f'% of {name}')) for name in cell_classes]
-        for tissue in _stacked(tissue_classes)
-    }
-    _draw_bars(axes, cell_classes, parts, _tissue_colors(tissue_classes))
-    for place, name in enumerate(cell_classes):
-        _mark(axes, place, [_paper(held, Key('3', name, 'all', f'% in {tissue_classes[-1]}'))])
-    _finish(axes, 'Cells of each class by tissue class (Table 3)', '% of the cells')
-
-
-def _draw_tissue_by_split(
-    axes: Axes, held: dict[Key, Row], splits: Sequence[str], tissue_classes: Sequence[str]
-):
+    """Draws shares of the tissue classes: of the cells by class, and of the pixels by split."""
+    colors = {name: palette.tissue_color(value) for value, name in enumerate(tissue_classes)}
+    colors |= {tissue_classes[0]: palette.BACKGROUND_COLOR, UNKNOWN: palette.UNKNOWN_COLOR}
     names = [*splits, 'all']
-    totals = [_value(held, Key('A.1a', 'total', name, 'pixels')) for name in names]
-    parts = {
-        tissue: [
-            100 * _value(held, Key('A.1a', tissue, name, 'pixels')) / max(total, 1)
-            for name, total in zip(names, totals, strict=True)
-        ]
-        for tissue in _stacked(tissue_classes)
-    }
-    _draw_bars(axes, names, parts, _tissue_colors(tissue_classes))
+    totals = [max(_value(held, Key('A.1a', 'total', name, 'pixels')), 1) for name in names]
+    # the last class, which is marked, is stacked from zero on
+    cells, pixels = {}, {}
+    for tissue in (*reversed(tissue_classes), UNKNOWN):
+        keys = [Key('F.1', tissue, 'all', f'% of {name}') for name in cell_classes]
+        cells[tissue] = [_value(held, key) for key in keys]
+        counts = [_value(held, Key('A.1a', tissue, name, 'pixels')) for name in names]
+        pixels[tissue] = [100 * n / total for n, total in zip(counts, totals, strict=True)]
+    last = tissue_classes[-1]
+    _draw_bars(by_class, cell_classes, cells, colors)
+    for place, name in enumerate(cell_classes):
+        _mark(by_class, place, [held[Key('3', name, 'all', f'% in {last}')].paper])
+    _finish(by_class, 'Cells of each class by tissue class (Table 3)', '% of the cells')
+    _draw_bars(by_split, names, pixels, colors)
     for place, name in enumerate(names):
-        _mark(axes, place, [_paper(held, Key('4', tissue_classes[-1], name, '% of pixels'))])
-    _finish(axes, 'Tissue by split (Tables 4, A.1)', '% of the pixels')
+        _mark(by_split, place, [held[Key('4', last, name, '% of pixels')].paper])
+    _finish(by_split, 'Tissue by split (Tables 4, A.1)', '% of the pixels')
 
 
 def _draw_pairs_by_organ(axes: Axes, held: dict[Key, Row], splits: Sequence[str]):
     organs = [*dict.fromkeys(key.item for key in held if key.table == '2')]
     organs.remove('total')
     keys = {split: [Key('2', organ, split, 'pairs') for organ in organs] for split in splits}
-    parts = {split: [_value(held, key) for key in held_keys] for split, held_keys in keys.items()}
-    _draw_bars(axes, organs, parts, _SPLITS)
+    ends = _draw_counts(axes, held, organs, keys, _SPLITS)
     for place, organ in enumerate(organs):
-        _mark(axes, place, _running(_paper(held, keys[split][place]) for split in splits))
         slides = held[Key('2', organ, 'all', 'slides')].counted
-        end = sum(values[place] for values in parts.values())
         axes.annotate(
-            f'{slides} slide{"s" * (slides != 1)}', (end, place), (6, 0),
+            f'{slides} slide{"s" * (slides != 1)}', (ends[place], place), (6, 0),
             textcoords='offset points', va='center', fontsize=9,
         )  # fmt: skip
     _finish(axes, 'Pairs and slides by organ (Table 2)', 'pairs', room=1.17)
 
 
-def _draw_cells_by_split(
-    axes: Axes, held: dict[Key, Row], splits: Sequence[str], cell_classes: Sequence[str]
-):
-    keys = {name: [Key('A.1b', name, split, 'cells') for split in splits] for name in cell_classes}
-    parts = {name: [_value(held, key) for key in held_keys] for name, held_keys in keys.items()}
-    colors = {name: palette.cell_color(label) for label, name in enumerate(cell_classes, 1)}
-    _draw_bars(axes, splits, parts, colors)
-    for place in range(len(splits)):
-        _mark(axes, place, _running(_paper(held, keys[name][place]) for name in cell_classes))
-    _finish(axes, 'Cells by split (Table A.1)', 'cells')
+def _draw_counts(
+    axes: Axes,
+    held: dict[Key, Row],
+    names: Sequence[str],
+    keys: dict[str, list[Key]],
+    colors: dict[str, str],
+) -> np.ndarray:
+    """Draws bars stacked of counts, and the paper's sums where all are known; gives the ends."""
+    parts = {part: [_value(held, key) for key in of_part] for part, of_part in keys.items()}
+    ends = _draw_bars(axes, names, parts, colors)
+    for place in range(len(names)):
+        paper = [held[of_part[place]].paper for of_part in keys.values()]
+        _mark(axes, place, [] if None in paper else np.cumsum(paper))
+    return ends
 
 
 def _draw_bars(
     axes: Axes, names: Sequence[str], parts: dict[str, list[float]], colors: dict[str, str]
-):
-    """Draws a bar for each name, stacked of its parts; bars stand in order from the top."""
+) -> np.ndarray:
+    """Draws a bar for each name, stacked of its parts, in order from the top; gives the ends."""
     left, longest = np.zeros(len(names)), np.sum(list(parts.values()), axis=0).max()
     for part, values in parts.items():
         bars = axes.barh(range(len(names)), values, _BAR, left, color=colors[part], label=part)
@@ -133,6 +136,7 @@ def _draw_bars(
     axes.set_ylim(max(len(names), _MIN_BARS) - 0.5, -0.5)
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    return left
 
 
 def _finish(axes: Axes, title: str, unit: str, room: float = 1.03):
@@ -144,27 +148,6 @@ def _mark(axes: Axes, place: int, values: Sequence[float | None]):
     axes.vlines(known, place - _BAR / 2 - 0.08, place + _BAR / 2 + 0.08, 'black', linewidth=2.5)
 
 
-def _running(values) -> list[float]:
-    """Sums up to each value, as stacked bars do; nothing where one is not known."""
-    values = list(values)
-    return [] if None in values else np.cumsum(values).tolist()
-
-
-def _stacked(tissue_classes: Sequence[str]) -> list[str]:
-    """Orders tissue classes as they are stacked: the last, which is marked, from zero on."""
-    return [*reversed(tissue_classes), UNKNOWN]
-
-
-def _tissue_colors(tissue_classes: Sequence[str]) -> dict[str, str]:
-    background, *others = tissue_classes
-    colors = {name: palette.tissue_color(value) for value, name in enumerate(others, 1)}
-    return colors | {background: palette.BACKGROUND_COLOR, UNKNOWN: palette.UNKNOWN_COLOR}
-
-
 def _value(held: dict[Key, Row], key: Key) -> float:
     row = held[key]
     return (row.counted if row.distinct is None else row.distinct) or 0
-
-
-def _paper(held: dict[Key, Row], key: Key) -> float | None:
-    return held[key].paper

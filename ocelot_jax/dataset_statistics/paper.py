@@ -54,16 +54,16 @@ def numbers_of(name: str) -> Numbers:
 _SPLITS = ('train', 'validation', 'test')
 
 
-def _by_split(table: str, quantity: str, rows: Mapping[str, tuple[float, ...]]):
-    """Gives keys to rows of one number for each split."""
+def _by_split(table: str, quantity: str, text: str) -> dict[Key, float]:
+    """Gives keys to lines of a name and a number for each split."""
     return {
-        Key(table, item, split, quantity): value
-        for item, values in rows.items()
+        Key(table, item, split, quantity): float(value) if 'e' in value else int(value)
+        for item, *values in map(str.split, text.strip().splitlines())
         for split, value in zip(_SPLITS, values, strict=True)
     }
 
 
-def _inside_outside(tissue: str, cells: Mapping[str, tuple[float, float]]):
+def _inside_outside(tissue: str, cells: Mapping[str, tuple[float, float]]) -> dict[Key, float]:
     """Gives keys to Table 3: cells inside and outside a tissue class, and their shares."""
     places = (tissue, f'non-{tissue}')
     return {
@@ -74,64 +74,54 @@ def _inside_outside(tissue: str, cells: Mapping[str, tuple[float, float]]):
     }
 
 
-def _whole(table: str, quantities: Mapping[str, float]):
-    return {Key(table, '', 'all', quantity): value for quantity, value in quantities.items()}
+def _sizes(area: float, cells: int, organs: int, fov: tuple[int, int], mpp: float, pairs: int):
+    """Gives keys to Tables 1 (area in cm2) and F.2 (fields of view in pixels)."""
+    first = {'area (cm2)': area, 'cells': cells, 'organs': organs}
+    last = {'cell FoV (px)': fov[0], 'tissue FoV (px)': fov[1], 'um/px': mpp, 'pairs': pairs}
+    tables = {'1': first, 'F.2': last}
+    return {Key(t, '', 'all', q): value for t, held in tables.items() for q, value in held.items()}
 
+
+_SLIDES = """
+kidney         48 15 18
+head-and-neck  13  5  6
+prostate       26 12 10
+stomach        15  6  5
+endometrium    38 13 13
+bladder        35 14 14
+total         175 65 66
+"""
+_PAIRS = """
+kidney        125  41  41
+head-and-neck  27   9  10
+prostate       50  17  16
+stomach        36  12  12
+endometrium    86  29  25
+bladder        82  29  26
+total         406 137 130
+"""
+_PIXELS = """
+BG    237.4e6  79.1e6  71.6e6
+CA    171.0e6  57.8e6  58.8e6
+UNK    17.3e6   6.7e6   6.1e6
+total 425.7e6 143.6e6 136.3e6
+"""
+_CELLS = """
+BC    23600  8400  9700
+TC    43800 16300 12900
+total 67400 24700 22600
+"""
 
 _OCELOT = Numbers(
     {
-        **_whole('1', {'area (cm2)': 4.267, 'cells': 114_700, 'organs': 6}),
-        **_by_split(
-            '2',
-            'slides',
-            {
-                'kidney': (48, 15, 18),
-                'head-and-neck': (13, 5, 6),
-                'prostate': (26, 12, 10),
-                'stomach': (15, 6, 5),
-                'endometrium': (38, 13, 13),
-                'bladder': (35, 14, 14),
-                'total': (175, 65, 66),
-            },
-        ),
-        **_by_split(
-            '2',
-            'pairs',
-            {
-                'kidney': (125, 41, 41),
-                'head-and-neck': (27, 9, 10),
-                'prostate': (50, 17, 16),
-                'stomach': (36, 12, 12),
-                'endometrium': (86, 29, 25),
-                'bladder': (82, 29, 26),
-                'total': (406, 137, 130),
-            },
-        ),
+        **_sizes(4.267, 114_700, 6, (1024, 4096), 0.2, 673),
+        **_by_split('2', 'slides', _SLIDES),
+        **_by_split('2', 'pairs', _PAIRS),
         **_inside_outside('CA', {'BC': (6_400, 35_200), 'TC': (67_700, 5_400)}),
         Key('4', 'CA', 'train', '% of pixels'): 40.17,
         Key('4', 'non-CA', 'train', '% of pixels'): 59.83,
-        **_by_split(
-            'A.1a',
-            'pixels',
-            {
-                'BG': (237.4e6, 79.1e6, 71.6e6),
-                'CA': (171.0e6, 57.8e6, 58.8e6),
-                'UNK': (17.3e6, 6.7e6, 6.1e6),
-                'total': (425.7e6, 143.6e6, 136.3e6),
-            },
-        ),
-        **_by_split(
-            'A.1b',
-            'cells',
-            {
-                'BC': (23_600, 8_400, 9_700),
-                'TC': (43_800, 16_300, 12_900),
-                'total': (67_400, 24_700, 22_600),
-            },
-        ),
-        **_whole(
-            'F.2', {'cell FoV (px)': 1024, 'tissue FoV (px)': 4096, 'um/px': 0.2, 'pairs': 673}
-        ),
+        **_by_split('A.1a', 'pixels', _PIXELS),
+        **_by_split('A.1b', 'cells', _CELLS),
     },
     (
         'The release 1.0.1 holds 400 + 137 + 126 of the 406 + 137 + 130 pairs.',
@@ -171,15 +161,12 @@ def _remapped(column: int) -> dict[str, float]:
 
 _TIGER = Numbers(
     {
-        **_whole('1', {'area (cm2)': 2.536, 'cells': 50_800, 'organs': 1}),
+        **_sizes(2.536, 50_800, 1, (128, 512), 0.5, 9_888),
         **_inside_outside('ST', {'LC': (45_400, 5_400)}),
         Key('4', 'ST', 'all', '% of pixels'): 30.79,
         Key('4', 'non-ST', 'all', '% of pixels'): 69.21,
         **{Key('F.1', k, 'all', '% of pixels'): v for k, v in _remapped(1).items()},
         **{Key('F.1', k, 'all', '% of LC'): v for k, v in _remapped(2).items()},
-        **_whole(
-            'F.2', {'cell FoV (px)': 128, 'tissue FoV (px)': 512, 'um/px': 0.5, 'pairs': 9_888}
-        ),
     },
     (
         'The records hold the classes after remapping; beside them stand the sums of the classes '
@@ -195,12 +182,9 @@ _TIGER = Numbers(
 
 _CARP = Numbers(
     {
-        **_whole('1', {'area (cm2)': 41.08, 'cells': 809_100, 'organs': 1}),
+        **_sizes(41.08, 809_100, 1, (1024, 4096), 0.2, 6_480),
         Key('2', 'total', 'all', 'slides'): 1012,
         Key('2', 'total', 'all', 'pairs'): 6480,
-        **_whole(
-            'F.2', {'cell FoV (px)': 1024, 'tissue FoV (px)': 4096, 'um/px': 0.2, 'pairs': 6_480}
-        ),
     },
     (
         'Section 6.1 writes an area of 4.1080 mm2, not ten times that of OCELOT but a hundredth; '

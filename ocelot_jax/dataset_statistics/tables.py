@@ -33,28 +33,16 @@ class Row:
     paper: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    """How a table is printed: its title, and the fields of a key that name rows and columns."""
-
-    title: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-
-
+# Of each table its title, and the fields of a key that name its rows and its columns.
 _LAYOUTS = {
-    '1': _Layout('Table 1. Area of the tissue patches, cells, organs', (), ('quantity',)),
-    '2': _Layout('Table 2. Slides and pairs', ('item',), ('quantity', 'split')),
-    '3': _Layout(
-        'Table 3. Cells inside and outside of a tissue class', ('item', 'split'), ('quantity',)
-    ),
-    '4': _Layout('Table 4. Share of the tissue pixels, %', ('split',), ('item',)),
-    'A.1a': _Layout('Table A.1 (a). Tissue pixels', ('item',), ('split',)),
-    'A.1b': _Layout('Table A.1 (b). Cells', ('item',), ('split',)),
-    'F.1': _Layout(
-        'Table F.1. Share of the tissue pixels and of the cells', ('item',), ('quantity',)
-    ),
-    'F.2': _Layout('Table F.2. Fields of view and pairs', (), ('quantity',)),
+    '1': ('Table 1. Area of the tissue patches, cells, organs', '', 'quantity'),
+    '2': ('Table 2. Slides and pairs', 'item', 'quantity split'),
+    '3': ('Table 3. Cells inside and outside of a tissue class', 'item split', 'quantity'),
+    '4': ('Table 4. Share of the tissue pixels, %', 'split', 'item'),
+    'A.1a': ('Table A.1 (a). Tissue pixels', 'item', 'split'),
+    'A.1b': ('Table A.1 (b). Cells', 'item', 'split'),
+    'F.1': ('Table F.1. Share of the tissue pixels and of the cells', 'item', 'quantity'),
+    'F.2': ('Table F.2. Fields of view and pairs', '', 'quantity'),
 }
 
 
@@ -90,7 +78,7 @@ def tabulate(
 def render(rows: Iterable[Row]) -> str:
     """Gives the tables as text: below each number that of distinct patches, and the paper's."""
     tables = {table: [row for row in rows if row.key.table == table] for table in _LAYOUTS}
-    return '\n\n'.join(_render_table(_LAYOUTS[t], held) for t, held in tables.items() if held)
+    return '\n\n'.join(_render_table(*_LAYOUTS[t], held) for t, held in tables.items() if held)
 
 
 def write_csv(rows: Iterable[Row], path: pathlib.Path) -> None:
@@ -132,12 +120,7 @@ def _content(
 ) -> dict[Key, float | None]:
     """Counts what is in the patches (Tables 1, 3, 4, A.1, F.1).
 
-    Args:
-        pairs: all pairs, for their splits and organs.
-        with_cells: those whose cell patch counts.
-        with_tissue: those whose tissue patch counts.
-        cell_classes: names of the K cell classes.
-        tissue_classes: names of the T tissue classes.
+    Of `with_cells` the cell patch counts, of `with_tissue` the tissue patch.
     """
     tissues = [*tissue_classes, UNKNOWN]
     area = sum(float(pair.pixels.sum()) * pair.tissue_mpp**2 for pair in with_tissue)
@@ -151,39 +134,23 @@ def _content(
         cells = sum((p.cells for p in _by_split(with_cells, split)), np.zeros(shape, int))
         pixels = sum((p.pixels for p in _by_split(with_tissue, split)), np.zeros(shape[1], int))
         for number, tissue in enumerate(tissue_classes[1:], start=1):
-            found |= _inside_outside(split, tissue, cells, pixels, number, cell_classes)
-        found |= _with_total('A.1a', split, 'pixels', tissues, pixels)
-        found |= _with_total('A.1b', split, 'cells', cell_classes, cells.sum(axis=1))
+            others = np.arange(len(tissues)) != number
+            for place, here in ((tissue, [number]), (f'non-{tissue}', others)):
+                found[Key('4', place, split, '% of pixels')] = _percent(pixels, here)
+                for name, counts in zip(cell_classes, cells, strict=True):
+                    found[Key('3', name, split, f'cells in {place}')] = int(counts[here].sum())
+                    found[Key('3', name, split, f'% in {place}')] = _percent(counts, here)
+        for table, quantity, names, counts in (
+            ('A.1a', 'pixels', tissues, pixels),
+            ('A.1b', 'cells', cell_classes, cells.sum(axis=1)),
+        ):
+            for name, value in zip([*names, 'total'], [*counts, counts.sum()], strict=True):
+                found[Key(table, name, split, quantity)] = int(value)
     for number, tissue in enumerate(tissues):
         found[Key('F.1', tissue, 'all', '% of pixels')] = _percent(pixels, number)
         for name, counts in zip(cell_classes, cells, strict=True):
             found[Key('F.1', tissue, 'all', f'% of {name}')] = _percent(counts, number)
     return found
-
-
-def _inside_outside(
-    split: str,
-    tissue: str,
-    cells: np.ndarray,
-    pixels: np.ndarray,
-    number: int,
-    cell_classes: Sequence[str],
-) -> dict[Key, float | None]:
-    """Counts the cells (Table 3) and pixels (Table 4) of one tissue class, and all others."""
-    found = {}
-    for place, here in ((tissue, [number]), (f'non-{tissue}', np.arange(len(pixels)) != number)):
-        found[Key('4', place, split, '% of pixels')] = _percent(pixels, here)
-        for name, counts in zip(cell_classes, cells, strict=True):
-            found[Key('3', name, split, f'cells in {place}')] = int(counts[here].sum())
-            found[Key('3', name, split, f'% in {place}')] = _percent(counts, here)
-    return found
-
-
-def _with_total(
-    table: str, split: str, quantity: str, names: Sequence[str], counts: np.ndarray
-) -> dict[Key, int]:
-    found = dict(zip(names, counts.tolist(), strict=True)) | {'total': int(counts.sum())}
-    return {Key(table, name, split, quantity): value for name, value in found.items()}
 
 
 def _percent(counts: np.ndarray, chosen: int | Sequence[int] | np.ndarray) -> float | None:
@@ -217,9 +184,10 @@ def _sizes(pairs: Sequence[PairCounts]) -> dict[Key, float]:
     return {Key('F.2', '', 'all', quantity): value for quantity, value in values.items()}
 
 
-def _render_table(layout: _Layout, rows: Sequence[Row]) -> str:
+def _render_table(title: str, of_rows: str, of_columns: str, rows: Sequence[Row]) -> str:
     """Gives one table: for each of its rows a line counted, one distinct, one of the paper."""
-    cells = {(_label(row.key, layout.rows), _label(row.key, layout.columns)): row for row in rows}
+    label = lambda key, fields: ' '.join(getattr(key, field) for field in fields.split())
+    cells = {(label(row.key, of_rows), label(row.key, of_columns)): row for row in rows}
     names, columns = ([*dict.fromkeys(label[i] for label in cells)] for i in (0, 1))
     lines = {'counted': 'all pairs'}
     if any(row.distinct not in (None, row.counted) for row in rows):
@@ -235,11 +203,7 @@ def _render_table(layout: _Layout, rows: Sequence[Row]) -> str:
                 shown = name if field == 'counted' else ''
                 numbers = map(_number, values, ['%' in row.key.quantity for row in held])
                 text.append([shown, source if len(lines) > 1 else '', *numbers])
-    return f'{layout.title}\n{text_table.align(text, left=2)}'
-
-
-def _label(key: Key, fields: Sequence[str]) -> str:
-    return ' '.join(getattr(key, field) for field in fields)
+    return f'{title}\n{text_table.align(text, left=2)}'
 
 
 def _number(value: float | None, is_percent: bool) -> str:

@@ -51,7 +51,7 @@ def pair(number, split='train', **changes):
 
 
 def found(*pairs):
-    return {each.title: each.found for each in statistics_checks.check(pairs) if each.found}
+    return {each.title: tuple(each.found) for each in statistics_checks.check(pairs) if each.found}
 
 
 def test_nothing_is_found_where_nothing_is_odd():
