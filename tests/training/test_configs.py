@@ -23,9 +23,16 @@ from ocelot_jax.training.step import create_train_step
 
 NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('[!_]*.py'))
 # the tissue branch learns through what it tells the cell branch, alone or not
-COMPILED = ('ablation_pred_inter2_fov', 'ablation_feature_sharing_fov', 'mfovce')
-# those that are Pred-to-inter-2's network, as is tested apart, on other data
-OTHERS = ('default', 'carp', 'crc', 'demo')
+COMPILED = ('ablation_pred_inter2_fov', 'ablation_feature_sharing_fov')
+# those whose network is another's, as is tested apart
+OTHERS = {
+    **dict.fromkeys(('default', 'carp', 'crc', 'demo', 'tiger'), 'pred_inter2'),
+    **{
+        f'ablation_{name}_{kind}': name
+        for name in ('pred_inter2', 'feature_sharing')
+        for kind in ('fov', 'label')
+    },
+}
 TABLE_5 = (
     *('cell_only', 'pred_input', 'pred_inter1', 'pred_inter2', 'pred_output'),
     *('feature_sharing', 'leaking'),
@@ -117,6 +124,16 @@ def test_a_step_can_be_built(name):
     statistics, _ = jax.tree.flatten_with_path(before.variables['batch_stats'])
     assert set(norms) == {tuple(part.key for part in path[:-1]) for path, _ in statistics}
     assert set(norms.values()) == {train_state.AXIS}
+
+
+@pytest.mark.parametrize('name', [name for name in OTHERS if name.startswith('ablation')])
+def test_table_7_changes_no_network(name):
+    configs = (importlib.import_module(f'configs.{each}') for each in (name, OTHERS[name]))
+    limited, whole = (config.get_config() for config in configs)
+    assert limited.model == whole.model
+    assert (limited.data.large_fov, limited.tissue_loss_weight) == (
+        (True, 0.0) if name.endswith('fov') else (False, 1.0)
+    )
 
 
 @pytest.mark.parametrize('row', TABLE_5)
