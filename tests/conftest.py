@@ -19,10 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {'train': 'train', 'val': 'val', 'validation': 'val', 'test': 'test'}
 # The cell patch covers a quarter of the tissue patch, as in the release.
 CELL_MPP, TISSUE_MPP = 0.2, 0.8
-# The files that take longest, which begin first, lest one worker be left with them in the end.
+# The files that take longest begin first, so that no worker is left with them in the end.
 DEAREST = (
-    *('test_train', 'test_configs', 'test_cell_tissue', 'test_deeplab', 'test_equivariance'),
-    'test_notebooks',
+    *('test_notebooks', 'test_configs', 'test_train', 'test_preparation', 'test_engines'),
+    *('test_ocelot', 'test_predict', 'test_main', 'test_tuning'),
 )
 
 # JAX reads them at its first use. The workers of one run, and the processes that tests start,

@@ -214,7 +214,7 @@ def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
 def detect_skimage(
     probs: np.ndarray, *, sigma: float, min_distance: int, threshold: float, max_cells: int
 ) -> PaddedCells:
-    """`detect` by SciPy and scikit-image on the host; arguments and results as there, NumPy."""
+    """`detect` by SciPy and scikit-image on the host: the same arguments, NumPy results."""
     _check(sigma, min_distance)
     probs = np.asarray(probs, np.float32)
     batch = len(probs)

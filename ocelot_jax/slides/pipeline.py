@@ -181,7 +181,7 @@ def find(
 ) -> Iterator[Found]:
     """Finds cells and tissue in groups of windows, batch by batch."""
     read = functools.partial(read_group, slide, method, layout)
-    # closed here whatever fails, lest its threads read from a slide that is closed
+    # closed here whatever fails: its threads must not read from a slide that is closed
     with contextlib.closing(prefetch.read_ahead(groups, read, method.batch_size)) as batches:
         for batch, patches, tissue in loop.find(
             method.engine, method.detect, batches, maps_tissue=method.maps_tissue
