@@ -1,7 +1,6 @@
 """Charts of one data set's experiments, as SVG pictures on white."""
 
 import base64
-import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 
@@ -51,100 +50,69 @@ _NARROW = 0.06  # A share of a bar that is too narrow for its number.
 
 # x and y of a line
 Line = tuple[np.ndarray, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Bar:
-    """A score with its interval.
-
-    Attributes:
-        experiment: the experiment that has it.
-        ours: of the runs.
-        paper: the paper's; None where it has none.
-    """
-
-    experiment: str
-    ours: Estimate
-    paper: Estimate | None
+# an experiment, its score, and the paper's where it has one
+Bar = tuple[str, Estimate, Estimate | None]
 
 
 def color_of(experiment: str) -> str:
     """Finds an experiment's color; variants have that of what they vary."""
-    if experiment in _COLORS:
-        return _COLORS[experiment]
-    return _COLORS.get(experiment.rpartition(', ')[0], _OTHER)
+    return _COLORS.get(experiment) or _COLORS.get(experiment.rpartition(', ')[0], _OTHER)
 
 
 def draw_bars(bars: Sequence[Bar]) -> str:
     """Draws scores in percent, the best on top; a diamond marks the paper's.
 
-    Args:
-        bars: at least one.
-
     Returns:
         The picture as a data URI, as of all charts.
     """
     figure, axes = _new_chart(_FRAME + _BAR * len(bars))
-    bars = sorted(bars, key=lambda bar: -bar.ours.mean)
+    bars = sorted(bars, key=lambda bar: -bar[1].mean)
     ends = []
-    for place, bar in enumerate(bars):
-        mean, half = 100 * bar.ours.mean, 100 * (bar.ours.half_width or 0)
-        alpha = 1 if _dashes_of(bar.experiment) == '-' else 0.55
-        axes.barh(place, mean, 0.66, color=color_of(bar.experiment), alpha=alpha)
+    for place, (experiment, ours, paper) in enumerate(bars):
+        mean, half = 100 * ours.mean, 100 * (ours.half_width or 0)
+        alpha = 1 if _dashes_of(experiment) == '-' else 0.55
+        axes.barh(place, mean, 0.66, color=color_of(experiment), alpha=alpha)
         if half:
             # a score is in 0..100, whatever a few repeats' interval says
             interval = [[min(half, mean)], [min(half, 100 - mean)]]
             axes.errorbar(mean, place, xerr=interval, color='black', capsize=2.5, linewidth=1)
-        if bar.paper:
-            axes.plot(100 * bar.paper.mean, place, 'D', color='none', mec='black', ms=5)
-        ends.append(min(100, max(mean + half, 100 * bar.paper.mean + 1 if bar.paper else 0)))
+        if paper:
+            axes.plot(100 * paper.mean, place, 'D', color='none', mec='black', ms=5)
+        ends.append(min(100, max(mean + half, 100 * paper.mean + 1 if paper else 0)))
         axes.text(ends[-1] + 1, place, f'{mean:.1f}', va='center')
-    _name_bars(axes, [bar.experiment for bar in bars])
+    _name_bars(axes, [experiment for experiment, *_ in bars])
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
     return _embed(figure)
 
 
-def draw_curves(lines: Mapping[str, Sequence[Line]], labels: tuple[str, str]) -> str:
+def draw_curves(
+    lines: Mapping[str, Sequence[Line]],
+    labels: tuple[str, str],
+    marked: Mapping[str, float] | None = None,
+) -> str:
     """Draws lines of each experiment: its repeats thin, their mean bold.
 
     Args:
         lines: by experiment one of each repeat.
         labels: of the x and the y axis.
+        marked: by experiment the x of a dot on the mean; repeats then are not drawn.
     """
     figure, axes = _new_chart(_LINES, labels, legend=len(lines))
     for experiment, repeats in lines.items():
-        if len(repeats) > 1:
+        if len(repeats) > 1 and not marked:
             for x, y in repeats:
                 axes.plot(x, y, **_style(experiment, linewidth=0.6, alpha=0.45, label=None))
         x, y = _mean(repeats)
-        axes.plot(x, y, **_style(experiment, linewidth=2, marker='' if len(x) > 1 else 'o'))
-    return _embed(figure)
-
-
-def draw_thresholds(
-    lines: Mapping[str, Sequence[Line]], chosen: Mapping[str, Sequence[float]]
-) -> str:
-    """Draws mF1 in percent against the detection threshold; dots mark the ones chosen.
-
-    Args:
-        lines: by experiment one of each repeat.
-        chosen: by experiment the threshold of each repeat.
-    """
-    figure, axes = _new_chart(_LINES, ('threshold of confidence', 'mF1, %'), legend=len(lines))
-    for experiment, repeats in lines.items():
-        x, y = _mean(repeats)
-        axes.plot(x, y, **_style(experiment, linewidth=2))
-        marked = np.mean(chosen[experiment])
-        axes.plot(marked, np.interp(marked, x, y), 'o', color=color_of(experiment), ms=6)
+        alone = '' if marked or len(x) > 1 else 'o'
+        axes.plot(x, y, **_style(experiment, linewidth=2, marker=alone))
+        if marked:
+            dot = marked[experiment], np.interp(marked[experiment], x, y)
+            axes.plot(*dot, 'o', color=color_of(experiment), ms=6)
     return _embed(figure)
 
 
 def draw_precision_recall(lines: Mapping[str, Line]) -> str:
-    """Draws precision against recall in percent; a dot marks all cells that were found.
-
-    Args:
-        lines: recall and precision by experiment.
-    """
+    """Draws precision against recall in percent; a dot marks all cells that were found."""
     figure, axes = _new_chart(_LINES, ('recall, %', 'precision, %'), legend=len(lines))
     for experiment, (recall, precision) in lines.items():
         axes.plot(100 * recall, 100 * precision, **_style(experiment))
@@ -159,8 +127,7 @@ def draw_precision_recall(lines: Mapping[str, Line]) -> str:
 def draw_reliability(held: Mapping[str, Reliability]) -> str:
     """Draws how often cells of a confidence are right, against that confidence.
 
-    Args:
-        held: by experiment; the legend has its expected calibration error, percentage points.
+    The legend has the expected calibration error, percentage points.
     """
     labels = 'confidence, %', 'true cells among them, %'
     figure, axes = _new_chart(_LINES, labels, legend=len(held))
@@ -189,10 +156,9 @@ def draw_stacks(shares: Mapping[str, Sequence[float]], parts: Sequence[int], uni
             color = palette.cell_color(part) if part else _MISSED
             axes.barh(place, 100 * length, 0.74, 100 * left, color=color)
             if length > _NARROW * longest:
-                middle = 100 * (left + length / 2)
                 axes.text(
-                    middle, place, f'{100 * length:.0f}', ha='center', va='center',
-                    color=_text_color(color), fontsize=8,
+                    100 * (left + length / 2), place, f'{100 * length:.0f}', fontsize=8,
+                    ha='center', va='center', color=palette.ink_on(color),
                 )  # fmt: skip
             left += length
     _name_bars(axes, list(shares))
@@ -204,13 +170,7 @@ def draw_stacks(shares: Mapping[str, Sequence[float]], parts: Sequence[int], uni
 def _new_chart(
     height: float, labels: tuple[str, str] = ('', ''), legend: int = 0
 ) -> tuple[Figure, Axes]:
-    """Makes a figure with axes.
-
-    Args:
-        height: of the figure without the legend, inches.
-        labels: of the x and the y axis.
-        legend: how many lines will have a label; 0 for no legend.
-    """
+    """Makes a figure, inches high without its legend of so many lines, with named axes."""
     with matplotlib.rc_context(_RC):
         rows = (legend + 1) // 2
         figure = Figure(figsize=(_WIDTH, height + _LEGEND_ROW * rows), layout='constrained')
@@ -264,8 +224,3 @@ def _mean(repeats: Sequence[Line]) -> Line:
         row[np.searchsorted(places, x)] = y
     known = np.isfinite(values).any(axis=0)
     return places[known], np.nanmean(values[:, known], axis=0)
-
-
-def _text_color(background: str) -> str:
-    red, green, blue = (int(background[i : i + 2], 16) for i in (1, 3, 5))
-    return 'white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black'

@@ -1,9 +1,8 @@
 """Patches with the cells found on them, as in Figures 7 and E.1 of the paper."""
 
 import base64
-import dataclasses
 import io
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,24 +14,15 @@ from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.reporting.collect import Run
 from ocelot_jax.runs import files
 from ocelot_jax.runs.files import PairRecords
-from ocelot_jax.viz import overlay, palette
+from ocelot_jax.viz import overlay
 
 _WIDTH = 1000  # Pixels.
 _QUALITY = 82
 _FEW_CELLS = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture of the page.
-
-    Attributes:
-        title: what it shows, shortly.
-        source: a data URI.
-        width: in pixels.
-        height: in pixels.
-        alt: what it shows, in words.
-    """
+class Picture(NamedTuple):
+    """A picture of the page, a data URI; width and height in pixels."""
 
     title: str
     source: str
@@ -41,46 +31,15 @@ class Picture:
     alt: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A patch as one or two experiments see it.
-
-    Attributes:
-        title: which it is, and why it is here.
-        pictures: one of each experiment.
-    """
+class Example(NamedTuple):
+    """A patch as one or two experiments see it; the title tells why it is here."""
 
     title: str
     pictures: tuple[Picture, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Legend:
-    """The colors of the pictures.
-
-    Attributes:
-        cells: by cell class.
-        tissue: by tissue class, without the background.
-    """
-
-    cells: dict[str, str]
-    tissue: dict[str, str]
-
-    @classmethod
-    def of(cls, run: Run) -> 'Legend':
-        """That of a run's pictures."""
-        data = run.config.data
-        cells = {name: palette.cell_color(i) for i, name in enumerate(data.cell_classes, 1)}
-        tissue = list(enumerate(data.tissue_classes))[1:]
-        return cls(cells, {name: palette.tissue_color(i) for i, name in tissue})
-
-
 class Drawer:
-    """Draws a run's cells on the patches of a split.
-
-    Args:
-        run: an evaluated run.
-        split: 'validation' or 'test'.
+    """Draws an evaluated run's cells on the patches of a split, 'validation' or 'test'.
 
     Raises:
         FileNotFoundError: the data, or the run's records, are not there.
@@ -109,9 +68,16 @@ class Drawer:
                 f'{self._run.config.data.source}: pair {index} is {pair["pair_id"]!r}; the run '
                 f'has {pair_id!r} there: want the data that it was evaluated on'
             )
-        config = self._run.config
+        config, cells = self._run.config, self._cells
         distance = config.match_distance_um / float(pair['cell_mpp'])
-        verdict = self._judge(pair_id, pair, distance)
+        here = (cells.pair_ids == pair_id) & (cells.found > 0)
+        found = Cells(cells.points[here], cells.found[here], cells.scores[here])
+        points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
+        true = Cells.annotated(points, pair['cells']['label'])
+        match = matching.match_cells(
+            found, true, distance=distance, num_classes=len(self._run.cell_classes)
+        )
+        verdict = overlay.judge(match, found, true)
         cell_um = float(pair['cell_mpp']) * pair['cell_image'].shape[1]
         tissue_um = float(pair['tissue_mpp']) * pair['tissue_image'].shape[1]
         drawn = overlay.draw_pair(
@@ -126,35 +92,17 @@ class Drawer:
             radius=distance,
             cell_classes=tuple(config.data.cell_classes),
         )
-        kinds = ('matched', 'missed', 'false')
-        told = ', '.join(f'{len(getattr(verdict, kind).labels)} {kind}' for kind in kinds)
+        told = ', '.join(f'{len(cells)} {kind}' for kind, cells in vars(verdict).items())
         name = self._run.experiment
         alt = f'Pair {pair_id}, {name}: its tissue patch, and its cell patch with cells {told}'
         return _embed(drawn, f'{name}: {told}', alt)
 
-    def _judge(self, pair_id: str, pair: dict[str, Any], distance: float) -> overlay.Verdict:
-        cells = self._cells
-        here = (cells.pair_ids == pair_id) & (cells.found > 0)
-        found = Cells(cells.points[here], cells.found[here], cells.scores[here])
-        points = np.stack([pair['cells']['x'], pair['cells']['y']], axis=-1)
-        true = Cells.annotated(points, pair['cells']['label'])
-        match = matching.match_cells(
-            found, true, distance=distance, num_classes=len(self._run.cell_classes)
-        )
-        return overlay.judge(match, found, true)
-
 
 def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example]:
-    """Shows the patches on which a second run is most ahead of a first, and most behind it.
-
-    Args:
-        first: a run.
-        second: of the same pairs.
-        split: 'validation' or 'test'.
-        count: how many of each kind.
+    """Shows the `count` patches on which a second run is most ahead of a first, and most behind.
 
     Raises:
-        FileNotFoundError, ValueError: as `Drawer` does.
+        FileNotFoundError, InputError: as `Drawer` does, or the runs are of other pairs.
     """
     drawers = Drawer(first, split), Drawer(second, split)
     mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
@@ -178,15 +126,10 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
 
 
 def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
-    """Shows the patches on which a run does best and worst.
-
-    Args:
-        run: a run.
-        split: 'validation' or 'test'.
-        count: how many of each kind; of patches with five true cells or more.
+    """Shows the `count` best and worst patches of a run, of those with five true cells or more.
 
     Raises:
-        FileNotFoundError, ValueError: as `Drawer` does.
+        FileNotFoundError, InputError: as `Drawer` does.
     """
     drawer = Drawer(run, split)
     true = drawer.pairs.counts[:, 2].sum(axis=1)

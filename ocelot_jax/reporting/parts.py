@@ -1,9 +1,8 @@
 """Charts of training, thresholds and cells, from what the runs of a data set left."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,34 +20,20 @@ Held = Mapping[str, Settings]  # by experiment
 _FILES = RunDirectory(Path())  # their names, for notes
 
 
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """A chart of the page.
-
-    Attributes:
-        title: what it shows.
-        caption: how to read it.
-        picture: a data URI.
-    """
+class Chart(NamedTuple):
+    """A chart of the page; the picture is a data URI."""
 
     title: str
     caption: str
     picture: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Charts on one subject.
-
-    Attributes:
-        title: the subject.
-        charts: the charts.
-        notes: what is missing, in a line each.
-    """
+class Part(NamedTuple):
+    """Charts on one subject; the notes tell what is missing, in a line each."""
 
     title: str
-    charts: tuple[Chart, ...]
-    notes: tuple[str, ...] = ()
+    charts: Sequence[Chart]
+    notes: Sequence[str] = ()
 
 
 def describe_training(held: Held) -> Part:
@@ -72,9 +57,8 @@ def describe_training(held: Held) -> Part:
         }
         lines = {name: repeats for name, repeats in lines.items() if repeats}
         if lines:
-            picture = charts.draw_curves(lines, ('epoch', label))
-            drawn.append(Chart(title, caption, picture))
-    return Part('Training', tuple(drawn), notes)
+            drawn.append(Chart(title, caption, charts.draw_curves(lines, ('epoch', label))))
+    return Part('Training', drawn, notes)
 
 
 def describe_thresholds(held: Held) -> Part:
@@ -83,13 +67,14 @@ def describe_thresholds(held: Held) -> Part:
     tuned, notes = _read_all(held, _read_tuning, names)
     if not tuned:
         return Part('Detection threshold', (), notes)
-    picture = charts.draw_thresholds(
+    picture = charts.draw_curves(
         {name: [line for line, _ in repeats] for name, repeats in tuned.items()},
-        {name: [chosen for _, chosen in repeats] for name, repeats in tuned.items()},
+        ('threshold of confidence', 'mF1, %'),
+        {name: np.mean([chosen for _, chosen in repeats]) for name, repeats in tuned.items()},
     )
     caption = 'On validation, at the smoothing and least distance chosen. Dots: what was chosen.'
     chart = Chart('mF1 by the threshold of confidence', caption, picture)
-    return Part('Detection threshold', (chart,), notes)
+    return Part('Detection threshold', [chart], notes)
 
 
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
@@ -116,19 +101,15 @@ def describe_cells(held: Held, split: str) -> tuple[Part, Part, Part]:
     written = _FILES.evaluation(split)
     cells, notes = _read_all(held, lambda run: run.cells(split), f'{written.cells}')
     pairs, _ = _read_all(held, lambda run: run.pairs(split), f'{written.pairs}')
-    pooled = {name: _pool(repeats) for name, repeats in cells.items()}
+    pool = lambda repeats: map(
+        np.concatenate, zip(*(vars(of).values() for of in repeats), strict=True)
+    )
+    pooled = {name: CellRecords(*pool(repeats)) for name, repeats in cells.items()}
     classes = next(iter(held.values())).runs[0].cell_classes
     return (
-        Part('Precision and recall', tuple(_precision_recall(pooled, pairs, classes)), notes),
-        Part('Calibration', tuple(_calibration(pooled)), notes),
-        Part('Confusion', tuple(_confusion(pooled, classes)), notes),
-    )
-
-
-def _pool(repeats: Sequence[CellRecords]) -> CellRecords:
-    fields = [field.name for field in dataclasses.fields(CellRecords)]
-    return CellRecords(
-        *(np.concatenate([getattr(repeat, field) for repeat in repeats]) for field in fields)
+        Part('Precision and recall', [*_precision_recall(pooled, pairs, classes)], notes),
+        Part('Calibration', [*_calibration(pooled)], notes),
+        Part('Confusion', [*_confusion(pooled, classes)], notes),
     )
 
 
@@ -188,7 +169,7 @@ def _confusion(pooled: Mapping[str, CellRecords], classes: Sequence[str]) -> Ite
 
 def _read_all(
     held: Held, read: Callable[[Run], T], name: str
-) -> tuple[dict[str, list[T]], tuple[str, ...]]:
+) -> tuple[dict[str, list[T]], list[str]]:
     """Reads something of every run; what is missing or wrong becomes a note."""
     found: dict[str, list[T]] = {}
     missing: dict[str, int] = {}
@@ -207,4 +188,4 @@ def _read_all(
             for of, count in missing.items()
         )
         notes.append(f'Without {name}: {told}.')
-    return {of: repeats for of, repeats in found.items() if repeats}, tuple(notes)
+    return {of: repeats for of, repeats in found.items() if repeats}, notes

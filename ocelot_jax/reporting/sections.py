@@ -1,89 +1,65 @@
 """What the page says of one data set: charts, the order of the experiments, patches."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.reporting import charts, experiments, gallery, paper_scores, parts
 from ocelot_jax.reporting.collect import Collection
 from ocelot_jax.reporting.order import Order, find_order
-from ocelot_jax.reporting.paper_scores import POPULATION
+from ocelot_jax.reporting.paper_scores import POPULATION, Key
 from ocelot_jax.reporting.parts import Chart, Held, Part
+from ocelot_jax.viz import palette
 
 _MOST_BARS = 8  # Organs with a chart.
 
 
-@dataclasses.dataclass(frozen=True)
-class Patches:
-    """Patches on one subject.
-
-    Attributes:
-        title: the subject.
-        caption: how they were chosen.
-        examples: the patches.
-        notes: why there are none.
-    """
+class Patches(NamedTuple):
+    """Patches on one subject; the notes tell why there are none."""
 
     title: str
     caption: str
-    examples: tuple[gallery.Example, ...]
-    notes: tuple[str, ...] = ()
+    examples: Sequence[gallery.Example]
+    notes: Sequence[str] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """All of one data set.
 
-    Attributes:
-        data: the data set.
-        split: which the cells, organs and patches are of: 'test' where it was evaluated, else
-            'validation'.
-        order: of the experiments; None where there are not two.
-        scores: their scores as bars.
-        parts: charts by subject.
-        patches: patches by subject.
-        legend: of the patches' marks.
+    Cells, organs and patches are of `split`: 'test' where it was evaluated, else 'validation'.
     """
 
     data: str
     split: str
-    order: Order | None
+    order: Order | None  # None where there are not two experiments
     scores: Part
-    parts: tuple[Part, ...]
-    patches: tuple[Patches, ...]
-    legend: gallery.Legend
+    parts: Sequence[Part]
+    patches: Sequence[Patches]
+    cell_colors: dict[str, str]  # by class
+    tissue_colors: dict[str, str]  # without the background
 
 
 def describe(found: Collection, data: str) -> Section:
-    """Gathers what is to be said of a data set.
-
-    Args:
-        found: all runs.
-        data: the data set; its chosen settings are shown.
-
-    Returns:
-        The section. What is missing or unreadable is told in its notes.
-    """
-    held = dict(sorted(found.experiments(data).items(), key=lambda item: _rank(item[0])))
+    """Gathers what is to be said of a data set; what is missing is told in notes."""
+    known = {name: rank for rank, name in enumerate(experiments.TABLE_5)}
+    rank = lambda item: (known.get(item[0], 99), item[0])
+    held = dict(sorted(found.experiments(data).items(), key=rank))
     split = (
         'test' if any(settings.estimate('test') for settings in held.values()) else 'validation'
     )
-    order = find_order(found, data)
     subjects = (
         parts.describe_training(held),
         parts.describe_thresholds(held),
         *parts.describe_cells(held, split),
         _organs(held, data, split),
     )
-    patches = _patches(held, split)
-    legend = gallery.Legend.of(next(iter(held.values())).runs[0])
-    scores = _scores(held, data, split)
-    return Section(data, split, order, scores, subjects, patches, legend)
-
-
-def _rank(experiment: str) -> tuple[int, str]:
-    in_table = experiment in experiments.TABLE_5
-    return (experiments.TABLE_5.index(experiment) if in_table else 99, experiment)
+    classes = next(iter(held.values())).runs[0].config.data
+    cells = {name: palette.cell_color(i) for i, name in enumerate(classes.cell_classes, 1)}
+    tissue = list(enumerate(classes.tissue_classes))[1:]
+    return Section(
+        data, split, find_order(found, data), _scores(held, data, split), subjects,
+        _patches(held, split), cells, {name: palette.tissue_color(i) for i, name in tissue},
+    )  # fmt: skip
 
 
 def _scores(held: Held, data: str, split: str) -> Part:
@@ -92,11 +68,10 @@ def _scores(held: Held, data: str, split: str) -> Part:
         bars = _bars(held, data, of, POPULATION)
         if bars:
             caption = 'Means over repeats with 95% intervals.'
-            if any(bar.paper for bar in bars):
+            if any(paper for *_, paper in bars):
                 caption += ' Diamonds: the paper.'
-            picture = charts.draw_bars(bars)
-            drawn.append(Chart(f'mF1 on {of}, %', caption, picture))
-    return Part('Scores', tuple(drawn))
+            drawn.append(Chart(f'mF1 on {of}, %', caption, charts.draw_bars(bars)))
+    return Part('Scores', drawn)
 
 
 def _organs(held: Held, data: str, split: str) -> Part:
@@ -118,17 +93,13 @@ def _organs(held: Held, data: str, split: str) -> Part:
     ]
     left = organs[_MOST_BARS:]
     notes = (f'Without a chart, of fewer pairs: {", ".join(left)}.',) if left else ()
-    return Part('Organs', tuple(drawn), notes)
+    return Part('Organs', drawn, notes)
 
 
 def _bars(held: Held, data: str, split: str, subset: str) -> list[charts.Bar]:
     table = '6' if subset in paper_scores.ORGANS else '5'
     return [
-        charts.Bar(
-            name,
-            estimate,
-            paper_scores.SCORES.get(paper_scores.Key(table, name, data, split, subset)),
-        )
+        (name, estimate, paper_scores.SCORES.get(Key(table, name, data, split, subset)))
         for name, settings in held.items()
         if (estimate := settings.estimate(split, subset))
     ]
@@ -143,22 +114,16 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
     title = f'{first} and {second} on the same patches'
     compared = Patches(title, caption, (), ('There are not runs of both.',))
     if first in held and second in held:
-        compared = _drawn(
-            title,
-            caption,
-            lambda: gallery.compare(held[first].runs[0], held[second].runs[0], split),
-        )
-    ranked = sorted(
-        (
-            (settings.estimate('validation').mean, name)
-            for name, settings in held.items()
-            if name != experiments.LEAKING and settings.estimate('validation')
-        ),
-        reverse=True,
-    )
-    if not ranked:
+        runs = held[first].runs[0], held[second].runs[0]
+        compared = _drawn(title, caption, lambda: gallery.compare(*runs, split))
+    scores = {
+        name: score.mean
+        for name, settings in held.items()
+        if name != experiments.LEAKING and (score := settings.estimate('validation'))
+    }
+    if not scores:
         return (compared,)
-    best = ranked[0][1]
+    best = max(scores, key=lambda name: (scores[name], name))
     caption = (
         f'{best} has the highest validation mF1 of the models that are not told the true tissue. '
         'Its lowest seed; patches of five true cells or more.'
@@ -169,7 +134,7 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
 
 def _drawn(title: str, caption: str, draw: Callable[[], list[gallery.Example]]) -> Patches:
     try:
-        examples = tuple(draw())
+        examples = draw()
     except FileNotFoundError as error:
         told = f'{error.filename} is not there' if error.filename else str(error)
         return Patches(title, caption, (), (f'Not drawn: {told}.',))

@@ -243,7 +243,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
                 edgecolors=palette.cell_color(label),
                 linewidths=_LINE,
                 linestyles=[style],
-                path_effects=_cell_halo(label),
+                path_effects=_halo(palette.ink_on(palette.cell_color(label))),
             )
             axes.add_collection(circles, autolim=False)
     arm = 0.6 * radius * np.array([[[-1, -1], [1, 1]], [[-1, 1], [1, -1]]])
@@ -253,7 +253,7 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
             (points[:, None, None] + arm).reshape(-1, 2, 2),
             colors=palette.cell_color(label),
             linewidths=_LINE,
-            path_effects=_cell_halo(label),
+            path_effects=_halo(palette.ink_on(palette.cell_color(label))),
         )
         axes.add_collection(crosses, autolim=False)
 
@@ -264,21 +264,14 @@ def _legend_circle(width: float, height: float, **_) -> Circle:
 
 
 def _summary(verdict: Verdict, cell_classes: Sequence[str]) -> str:
-    parts = []
-    for label, name in enumerate(cell_classes, start=1):
-        kinds = ('matched', 'missed', 'false')
-        counts = [f'{getattr(verdict, kind).count(label)} {kind}' for kind in kinds]
-        parts.append(f'{name}: {", ".join(counts)}')
-    return '   '.join(parts)
-
-
-def _cell_halo(label: int) -> list[patheffects.AbstractPathEffect]:
-    """Sets dark colors off from dark nuclei with white, light ones with black."""
-    red, green, blue = (int(palette.cell_color(label)[i : i + 2], 16) for i in (1, 3, 5))
-    return _halo('white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black')
+    counts = lambda label: ', '.join(
+        f'{c.count(label)} {kind}' for kind, c in vars(verdict).items()
+    )
+    return '   '.join(f'{name}: {counts(label)}' for label, name in enumerate(cell_classes, 1))
 
 
 def _halo(color: str) -> list[patheffects.AbstractPathEffect]:
+    """Sets dark colors off from dark nuclei with white, light ones with black."""
     return [patheffects.withStroke(linewidth=_LINE + 1.5, foreground=color)]
 
 

@@ -15,3 +15,9 @@ def cell_color(label: int) -> str:
 def tissue_color(value: int) -> str:
     """The color of a tissue class other than the background, 1..T-1, as '#rrggbb'; likewise."""
     return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
+
+
+def ink_on(color: str) -> str:
+    """White on a dark '#rrggbb', black on a light one."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return 'white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black'

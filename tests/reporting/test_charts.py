@@ -55,7 +55,7 @@ def test_variants_have_the_color_of_what_they_vary():
 
 
 def test_a_bar_for_each_score():
-    bars = [charts.Bar(name, estimate([0.5, 0.6]), None) for name in NAMES]
+    bars = [(name, estimate([0.5, 0.6]), None) for name in NAMES]
     text = read(charts.draw_bars(bars))
     for name in NAMES:
         assert count(text, 'fill', charts.color_of(name)) == 1
