@@ -145,15 +145,7 @@ def _read_torch(file: Path) -> StateDict:
 
 
 def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
-    """Pretrained weights in the shapes that a branch wants.
-
-    Args:
-        state_dict: of a branch or of its encoder.
-        initial: flat variables of the branch.
-
-    Returns:
-        Those variables for which the state dict has values.
-    """
+    """Pretrained weights of a branch or its encoder, in the shapes that the branch wants."""
     if 'conv1.weight' in state_dict:
         state_dict = {f'encoder.{k}': v for k, v in state_dict.items() if k not in _CLASSIFIER}
         parts = ('encoder',)
@@ -183,14 +175,7 @@ def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
 def _fit_leaf(
     path: smp.Path, array: np.ndarray, initial: np.ndarray, plain: Callable[[], Shapes]
 ) -> np.ndarray:
-    """A pretrained array in the shape of the branch's leaf at `path`.
-
-    Args:
-        path: of the leaf in its branch.
-        array: the pretrained one.
-        initial: the branch's own.
-        plain: gives the shapes of a branch that no seam widens.
-    """
+    """A pretrained array in the shape of the branch's own; `plain` as `_plain_shapes`."""
     if array.shape == initial.shape:
         return array
     if path[1] == 'head' and array.shape[-1] != initial.shape[-1]:
@@ -216,13 +201,7 @@ def _plain_shapes(encoder: str, num_classes: int) -> Shapes:
 
 
 def _added_channels(path: smp.Path, plain: Shape, widened: Shape) -> tuple[int, range]:
-    """The input channels that a seam added to a kernel: their axis and indices.
-
-    Args:
-        path: of the kernel in its branch.
-        plain: its shape without the seam.
-        widened: its shape with the seam.
-    """
+    """The input channels that a seam added to a kernel of shape `plain`: axis and indices."""
     axis = 2 if len(plain) > 2 else 0
     # the decoder puts its detail behind the context and what was injected there
     start = ASPP.features if path[1:3] == ('decoder', 'fuse') else plain[axis]

@@ -35,9 +35,8 @@ def from_smp(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Variables of `deeplab.DeepLabV3Plus` from those of smp's with a ResNet encoder.
 
     Args:
-        state_dict: names of `segmentation_models_pytorch.DeepLabV3Plus('resnet34').state_dict()`
-            (or of `resnet18` or `resnet50`) to arrays in PyTorch's layout. The counters
-            `num_batches_tracked`, with which neither side computes, are left out.
+        state_dict: of `segmentation_models_pytorch.DeepLabV3Plus`, arrays in PyTorch's layout. The
+            counters `num_batches_tracked`, with which neither side computes, are left out.
 
     Returns:
         `{'params': ..., 'batch_stats': ...}` for `DeepLabV3Plus.apply`, float32.
@@ -49,14 +48,7 @@ def from_smp(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def to_smp(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The exact inverse of `from_smp`.
-
-    Args:
-        variables: of `deeplab.DeepLabV3Plus`. Layers that a seam widened keep their width.
-
-    Returns:
-        A state dict for smp's DeepLabV3+, its counters `num_batches_tracked` at zero.
-    """
+    """The exact inverse of `from_smp`; counters are zero, what a seam widened keeps its width."""
     flat = flax.traverse_util.flatten_dict(dict(variables))
     blocks = {path[2] for path in flat if path[2].startswith('stage')}
     bottleneck = ('params', 'encoder', 'stage1_block1', 'conv3', 'conv', 'kernel') in flat
@@ -105,7 +97,9 @@ def tensors(encoder: str) -> list[Tensor]:
     return [
         Tensor((collection, *ours.split('/'), leaf), f'{theirs}.{name}', to_ours, to_theirs)
         for ours, theirs in _layers(VARIANTS[encoder])
-        for collection, leaf, name, to_ours, to_theirs in _LEAVES[_kind(ours)]
+        for collection, leaf, name, to_ours, to_theirs in _LEAVES.get(
+            ours.rpartition('/')[2], [_KERNEL]
+        )
     ]
 
 
@@ -138,16 +132,8 @@ def _conv_bn(ours: str, conv: str, bn: str) -> list[tuple[str, str]]:
 
 
 def _separable(ours: str, convs: str, bn: str) -> list[tuple[str, str]]:
-    return [
-        (f'{ours}/depthwise', f'{convs}.0'),
-        (f'{ours}/pointwise', f'{convs}.1'),
-        (f'{ours}/bn', bn),
-    ]
-
-
-def _kind(path: str) -> str:
-    name = path.rpartition('/')[2]
-    return name if name in ('bn', 'depthwise', 'head') else 'conv'
+    names = {'depthwise': f'{convs}.0', 'pointwise': f'{convs}.1', 'bn': bn}
+    return [(f'{ours}/{name}', theirs) for name, theirs in names.items()]
 
 
 def _as_is(array: np.ndarray) -> np.ndarray:
@@ -160,7 +146,8 @@ def _to_kernel(weight: np.ndarray) -> np.ndarray:
     return kernel[0, 0] if kernel.shape[:2] == (1, 1) else kernel
 
 
-def _to_weight(kernel: np.ndarray) -> np.ndarray:
+def to_weight(kernel: np.ndarray) -> np.ndarray:
+    """[k,k,in,out], or [in,out] where k is 1, to [out,in,k,k]."""
     return (kernel if kernel.ndim == 4 else kernel[None, None]).transpose(3, 2, 0, 1)
 
 
@@ -169,17 +156,17 @@ def _to_depthwise_kernel(weight: np.ndarray) -> np.ndarray:
     return weight[:, 0].transpose(1, 2, 0)
 
 
-def _to_depthwise_weight(kernel: np.ndarray) -> np.ndarray:
+def to_depthwise_weight(kernel: np.ndarray) -> np.ndarray:
+    """[3,3,C] to [C,1,3,3]."""
     return kernel.transpose(2, 0, 1)[:, None]
 
 
 _BIAS = ('params', 'bias', 'bias', _as_is, _as_is)
-_KERNEL = ('params', 'kernel', 'weight', _to_kernel, _to_weight)
-# of each kind of layer: our collection and leaf, smp's name, the way there and back
+_KERNEL = ('params', 'kernel', 'weight', _to_kernel, to_weight)
+# of layers that are no plain convolution: our collection and leaf, smp's name, there and back
 _LEAVES = {
-    'conv': [_KERNEL],
     'head': [_KERNEL, _BIAS],
-    'depthwise': [('params', 'kernel', 'weight', _to_depthwise_kernel, _to_depthwise_weight)],
+    'depthwise': [('params', 'kernel', 'weight', _to_depthwise_kernel, to_depthwise_weight)],
     'bn': [
         ('params', 'scale', 'weight', _as_is, _as_is),
         _BIAS,

@@ -46,16 +46,8 @@ def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[in
     """Brings a map of the cell patch into the tissue patch's frame (Fig. 5b).
 
     The inverse of `crop_upsample`: values stay at their physical place, interpolated or averaged
-    as there. Outside the cell patch the result is zero.
-
-    Args:
-        features: [B,h,w,C] map that covers the cell patch, at any stride.
-        center: [B,2] relative center (x, y) of the cell patch in the tissue patch.
-        ratio: [B] side of the cell patch's field of view over the tissue patch's.
-        shape: (H, W) of the result, which covers the tissue patch, at any stride.
-
-    Returns:
-        [B,H,W,C].
+    as there. Outside the cell patch the result is zero. Arguments are as there, too, but for the
+    features [B,h,w,C], which cover the cell patch, and the result, which covers the tissue patch.
     """
     target, source = _sizes(shape), _sizes(features.shape[1:3])
 

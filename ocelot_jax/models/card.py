@@ -1,5 +1,6 @@
 """The model card of a configuration: modules, parameters, FLOPs."""
 
+import functools
 import shutil
 import sys
 from typing import Any
@@ -28,16 +29,15 @@ def describe(config: Any) -> str:
     """
     model = factory.create_model(config)
     batch = factory.blank_batch()
-    plain = plainly(model)
+    plain = _plainly(model)
     width = max(shutil.get_terminal_size().columns, 140)
     console = {'force_terminal': sys.stdout.isatty(), 'width': width}
     table = nn.tabulate(
         plain, jax.random.key(0), depth=2, compute_flops=True, console_kwargs=console
     )(batch, train=False)
     table = table.replace(plain.dtype, model.dtype)
-    sums = [
-        f'{name:12} {count / 1e6:7.2f} M parameters' for name, count in parameters(model).items()
-    ]
+    counts = parameters(model)
+    sums = [f'{name:12} {count / 1e6:7.2f} M parameters' for name, count in counts.items()]
     gflops = f'{"":12} {flops(model) / 1e9:7.1f} GFLOPs for one pair of 1024 x 1024 px'
     return '\n'.join([table.rstrip(), *sums, gflops])
 
@@ -45,13 +45,11 @@ def describe(config: Any) -> str:
 def parameters(model: factory.Model) -> dict[str, int]:
     """Number of parameters of each branch, of each shared seam, and in all."""
     params = factory.abstract_variables(model)['params']
-    counts = {
-        name: sum(leaf.size for leaf in jax.tree.leaves(branch)) for name, branch in params.items()
-    }
+    counts = {name: sum(x.size for x in jax.tree.leaves(own)) for name, own in params.items()}
     return {**counts, 'all': sum(counts.values())}
 
 
-def plainly(model: factory.Model) -> factory.Model:
+def _plainly(model: factory.Model) -> factory.Model:
     """The same network with direct convolutions, so that FLOPs are those of the textbook.
 
     In float32 CPUs save multiplications (`ops.winograd`); in bfloat16 no backend does.
@@ -61,8 +59,6 @@ def plainly(model: factory.Model) -> factory.Model:
 
 def flops(model: factory.Model) -> float:
     """Multiplications and additions of the prediction for one pair of the paper's geometry."""
-    plain = plainly(model)
-    apply = jax.jit(lambda variables, batch: plain.apply(variables, batch, train=False))
-    return apply.lower(factory.abstract_variables(model), factory.blank_batch()).cost_analysis()[
-        'flops'
-    ]
+    apply = jax.jit(functools.partial(_plainly(model).apply, train=False))
+    lowered = apply.lower(factory.abstract_variables(model), factory.blank_batch())
+    return lowered.cost_analysis()['flops']

@@ -111,19 +111,13 @@ class CellTissue(nn.Module):
         return {f'{name}_logits': logits.get(name) for name in images}
 
     def _branch(self, name: str) -> seams.Branch:
-        branch = BRANCHES[self.architecture]
-        classes = {'cell': 1 + self.cell_classes, 'tissue': self.tissue_classes}
-        dropouts = {'cell': self.cell_dropout, 'tissue': self.tissue_dropout}
+        branch, common = BRANCHES[self.architecture], (self.axis_name, self.remat)
         own = {'aspp_dropout': self.aspp_dropout} if branch is DeepLabV3Plus else {}
-        return branch(
-            num_classes=classes[name],
-            encoder_name=self.encoder_name,
-            dropout=dropouts[name],
-            remat=self.remat,
-            axis_name=self.axis_name,
-            name=name,
-            **own,
-        )
+        classes, dropout = {
+            'cell': (1 + self.cell_classes, self.cell_dropout),
+            'tissue': (self.tissue_classes, self.tissue_dropout),
+        }[name]
+        return branch(classes, self.encoder_name, dropout, *common, name=name, **own)
 
     def _injection(self, tissue: Array, place: Place) -> seams.Exchange[Array]:
         """The exchange that injects tissue probabilities [B,h,w,T] at `seam` (Fig. 4)."""

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from ocelot_jax.models import layers, seams
-from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
 
@@ -56,41 +55,22 @@ class DeepLabV3Plus(seams.Branch):
     """One branch: encoder, ASPP, decoder and head, with a seam before each.
 
     Attributes:
-        num_classes: channels of the logits.
-        encoder_name: one of `resnet.VARIANTS`.
-        dropout: spatial dropout after each stage of the encoder (Appendix B).
         aspp_dropout: dropout after the ASPP's projection.
-        axis_name: mapped axis over which batch statistics are averaged in training, if any.
-        remat: whether the backward pass computes the encoder's blocks, the ASPP and the decoder
-            anew instead of keeping their inner activations.
     """
 
-    num_classes: int
-    encoder_name: str = 'resnet34'
-    dropout: float = 0.0
     aspp_dropout: float = 0.5
-    axis_name: str | None = None
-    remat: bool = False
 
+    SEAMS = ('input', 'encoder', 'aspp', 'decoder')
     STRIDE = 16
 
     def setup(self):
+        super().setup()
         aspp, decoder = ASPP, Decoder
         if self.remat:
             aspp = nn.remat(ASPP, static_argnums=(2,))
             decoder = nn.remat(Decoder, static_argnums=(3,))
-        self.encoder = ResNetEncoder(
-            self.encoder_name,
-            output_stride=self.STRIDE,
-            dropout=self.dropout,
-            axis_name=self.axis_name,
-            remat=self.remat,
-        )
         self.aspp = aspp(dropout=self.aspp_dropout, axis_name=self.axis_name)
         self.decoder = decoder(axis_name=self.axis_name)
-        self.head = nn.Dense(self.num_classes)
-
-    SEAMS = ('input', 'encoder', 'aspp', 'decoder')
 
     @nn.nowrap
     def stages(self, x: Array, train: bool) -> seams.Stages[Array]:

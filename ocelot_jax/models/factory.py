@@ -17,10 +17,7 @@ from ocelot_jax.models.resnet import VARIANTS
 Model = CellTissue | MFoVCENet
 Size = tuple[int, int]
 
-ARCHITECTURES: dict[str, type[Model]] = {
-    **dict.fromkeys(BRANCHES, CellTissue),
-    'mfovce': MFoVCENet,
-}
+ARCHITECTURES: dict[str, type[Model]] = dict.fromkeys(BRANCHES, CellTissue) | {'mfovce': MFoVCENet}
 
 
 def create_model(config: Any, axis_name: str | None = None) -> Model:
@@ -92,13 +89,7 @@ def maps_tissue(config: Any) -> bool:
 
 
 def init_variables(model: Model, seed: int, example: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's variables before training.
-
-    Args:
-        model: from `create_model`.
-        seed: of the weights.
-        example: a record of the data, of which only the shapes of the patches matter.
-    """
+    """The model's variables before training, for patches of the sizes of the record `example`."""
     cell, tissue = (np.shape(example[name])[:2] for name in ('cell_image', 'tissue_image'))
     batch = blank_batch(cell, tissue)
     return jax.jit(lambda key: model.init(key, batch, train=False))(jax.random.key(seed))

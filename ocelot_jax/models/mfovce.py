@@ -80,11 +80,7 @@ class FieldOfView(nn.Module):
 
     def setup(self):
         self.encoder = ResNetEncoder(
-            self.encoder_name,
-            output_stride=MFoVCENet.STRIDE,
-            dropout=self.dropout,
-            axis_name=self.axis_name,
-            remat=self.remat,
+            self.encoder_name, MFoVCENet.STRIDE, self.dropout, self.axis_name, self.remat
         )
 
     def __call__(self, x: Array, train: bool) -> tuple[Array, ...]:
@@ -100,11 +96,7 @@ class AggregationHead(nn.Module):
 
     @nn.compact
     def __call__(
-        self,
-        cell: tuple[Array, ...],
-        tissue: tuple[Array, ...],
-        place: tuple[Array, Array],
-        train: bool,
+        self, cell: tuple[Array, ...], tissue: tuple[Array, ...], place: tuple, train: bool
     ) -> Array:
         """Maps the encoders' maps, `place` = (center, ratio), to [B,H,W,num_classes]."""
         stem, *deeper = cell

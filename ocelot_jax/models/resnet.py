@@ -1,6 +1,6 @@
 """ResNet encoders (He et al., CVPR 2016)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -29,50 +29,50 @@ VARIANTS = {
 }
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+class _Block(nn.Module):
+    """Convolutions beside a shortcut."""
 
     features: int
     stride: int = 1
     dilation: int = 1
     axis_name: str | None = None
 
-    @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        def conv_bn(name: str, **kwargs) -> layers.ConvBN:
-            return layers.ConvBN(self.features, axis_name=self.axis_name, name=name, **kwargs)
+    @nn.nowrap
+    def conv_bn(self, name: str, features: int, **kwargs: Any) -> layers.ConvBN:
+        return layers.ConvBN(features, axis_name=self.axis_name, name=name, **kwargs)
 
-        spatial = {'kernel': 3, 'dilation': self.dilation}
-        y = conv_bn('conv1', stride=self.stride, **spatial)(x, train)
-        y = conv_bn('conv2', relu=False, **spatial)(y, train)
+    @nn.nowrap
+    def join(self, x: Array, y: Array, train: bool) -> Array:
         if x.shape != y.shape:
-            x = conv_bn('shortcut', stride=self.stride, relu=False)(x, train)
+            shortcut = self.conv_bn('shortcut', y.shape[-1], stride=self.stride, relu=False)
+            x = shortcut(x, train)
         return nn.relu(x + y)
 
 
-class BottleneckBlock(nn.Module):
+class BasicBlock(_Block):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        spatial = {'kernel': 3, 'dilation': self.dilation}
+        y = self.conv_bn('conv1', self.features, stride=self.stride, **spatial)(x, train)
+        y = self.conv_bn('conv2', self.features, relu=False, **spatial)(y, train)
+        return self.join(x, y, train)
+
+
+class BottleneckBlock(_Block):
     """A 3x3 convolution between two 1x1 convolutions; the last has four times the channels.
 
     The 3x3 convolution takes the stride, as in torchvision ("ResNet v1.5").
     """
 
-    features: int
-    stride: int = 1
-    dilation: int = 1
-    axis_name: str | None = None
-
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        def conv_bn(name: str, features: int, **kwargs) -> layers.ConvBN:
-            return layers.ConvBN(features, axis_name=self.axis_name, name=name, **kwargs)
-
         spatial = {'kernel': 3, 'stride': self.stride, 'dilation': self.dilation}
-        y = conv_bn('conv1', self.features)(x, train)
-        y = conv_bn('conv2', self.features, **spatial)(y, train)
-        y = conv_bn('conv3', 4 * self.features, relu=False)(y, train)
-        if x.shape != y.shape:
-            x = conv_bn('shortcut', 4 * self.features, stride=self.stride, relu=False)(x, train)
-        return nn.relu(x + y)
+        y = self.conv_bn('conv1', self.features)(x, train)
+        y = self.conv_bn('conv2', self.features, **spatial)(y, train)
+        y = self.conv_bn('conv3', 4 * self.features, relu=False)(y, train)
+        return self.join(x, y, train)
 
 
 def strides_and_dilations(output_stride: int) -> list[tuple[int, int]]:

@@ -18,19 +18,16 @@ import flax.linen as nn
 import jax
 
 from ocelot_jax.models import layers
+from ocelot_jax.models.resnet import ResNetEncoder
 
 T = TypeVar('T')
 Stages = Generator[tuple[str, T], T, T]
 Exchange = Callable[[str, dict[str, T]], Mapping[str, T]]
 
 
-def keep(seam: str, features: dict[str, T]) -> dict[str, T]:
-    """Exchanges nothing."""
-    del seam
-    return features
-
-
-def run(branches: Mapping[str, Stages[T]], exchange: Exchange[T] = keep) -> dict[str, T]:
+def run(
+    branches: Mapping[str, Stages[T]], exchange: Exchange[T] = lambda seam, features: features
+) -> dict[str, T]:
     """Runs branches side by side, from seam to seam.
 
     Args:
@@ -55,29 +52,39 @@ def run(branches: Mapping[str, Stages[T]], exchange: Exchange[T] = keep) -> dict
 
 
 class Branch(nn.Module):
-    """A network from an image to logits, with seams.
+    """A network from an image to logits, with seams: encoder, what follows, and head.
 
-    Submodules, `head` among them, are made in `setup`. `stages` needs `nn.nowrap`: what Flax wraps
-    around a method would end before the generator begins.
+    Other submodules are made in `setup`, too. `stages` needs `nn.nowrap`: what Flax wraps around a
+    method would end before the generator begins.
 
     Attributes:
+        num_classes: channels of the logits.
+        encoder_name: one of `resnet.VARIANTS`.
+        dropout: spatial dropout after each stage of the encoder (Appendix B).
+        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+        remat: whether the backward pass computes the encoder's blocks, DeepLabV3+'s ASPP and its
+            decoder anew instead of keeping their inner activations.
         SEAMS: names of its seams, in the order of the forward pass.
         STRIDE: number of which the sides of its images must be multiples.
     """
 
+    num_classes: int
+    encoder_name: str = 'resnet34'
+    dropout: float = 0.0
+    axis_name: str | None = None
+    remat: bool = False
+
     SEAMS = ()
-    STRIDE = 1
+    STRIDE = 32
+
+    def setup(self):
+        self.encoder = ResNetEncoder(
+            self.encoder_name, self.STRIDE, self.dropout, self.axis_name, self.remat
+        )
+        self.head = nn.Dense(self.num_classes)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Applies the branch by itself, with nothing exchanged.
-
-        Args:
-            x: [B,H,W,C] normalised image.
-            train: whether dropout acts and batch statistics are those of the batch.
-
-        Returns:
-            [B,H,W,num_classes] float32 logits.
-        """
+        """Logits [B,H,W,num_classes], float32, of normalised [B,H,W,C]; nothing is exchanged."""
         return run({'alone': self.stages(x, train)})['alone']
 
     def stages(self, x: jax.Array, train: bool) -> Stages[jax.Array]:

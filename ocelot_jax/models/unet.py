@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ocelot_jax.models import layers, seams
-from ocelot_jax.models.resnet import ResNetEncoder
 
 Array = jax.Array
 
@@ -38,36 +37,13 @@ class UNetDecoder(nn.Module):
 
 
 class UNet(seams.Branch):
-    """One branch: encoder, decoder and head, with a seam before each.
-
-    Attributes:
-        num_classes: channels of the logits.
-        encoder_name: one of `resnet.VARIANTS`.
-        dropout: spatial dropout after each stage of the encoder (Appendix B).
-        axis_name: mapped axis over which batch statistics are averaged in training, if any.
-        remat: see `resnet.ResNetEncoder`.
-    """
-
-    num_classes: int
-    encoder_name: str = 'resnet34'
-    dropout: float = 0.0
-    axis_name: str | None = None
-    remat: bool = False
-
-    STRIDE = 32
-
-    def setup(self):
-        self.encoder = ResNetEncoder(
-            self.encoder_name,
-            output_stride=self.STRIDE,
-            dropout=self.dropout,
-            axis_name=self.axis_name,
-            remat=self.remat,
-        )
-        self.decoder = UNetDecoder(axis_name=self.axis_name)
-        self.head = nn.Dense(self.num_classes)
+    """One branch: encoder, decoder and head, with a seam before each."""
 
     SEAMS = ('input', 'encoder', 'decoder')
+
+    def setup(self):
+        super().setup()
+        self.decoder = UNetDecoder(axis_name=self.axis_name)
 
     @nn.nowrap
     def stages(self, x: Array, train: bool) -> seams.Stages[Array]:

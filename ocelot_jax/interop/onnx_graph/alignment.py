@@ -12,12 +12,9 @@ WEIGHTS = 'alignment/weights'
 
 
 class Place(NamedTuple):
-    """Where the cell patch lies in the tissue patch.
+    """Where the cell patch lies in the tissue patch: relative center, ratio of the sides.
 
-    Attributes:
-        x: [B,1,1,1] relative center.
-        y: [B,1,1,1].
-        ratio: [B,1,1,1] side of the cell patch's field of view over the tissue patch's.
+    All are [B,1,1,1].
     """
 
     x: Value
@@ -77,9 +74,6 @@ def _weights(step: Value, start: Value, old: int, new: int) -> Value:
     # a place between two pixels has a weight of at least one half for one of them
     total = graph.add('ReduceSum', weights, np.array([-1]), keepdims=1)
     weights = weights / graph.add('Max', total, 0.5)
-    inside = graph.add(
-        'And',
-        graph.add('GreaterOrEqual', sample, -0.5),
-        graph.add('LessOrEqual', sample, old - 0.5),
-    )
+    ends = graph.add('GreaterOrEqual', sample, -0.5), graph.add('LessOrEqual', sample, old - 0.5)
+    inside = graph.add('And', *ends)
     return graph.add('Mul', weights, graph.add('Cast', inside, to=1), name=WEIGHTS)

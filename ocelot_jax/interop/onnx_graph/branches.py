@@ -50,7 +50,10 @@ def deeplab_stages(scope: Scope, x: Value, encoder_name: str) -> seams.Stages[Va
     _, low, _, _, high = encode(scope / 'encoder', x, encoder_name, DeepLabV3Plus.STRIDE)
     high = yield 'encoder', high
     context = yield 'aspp', _aspp(scope / 'aspp', high)
-    joined = yield 'decoder', _decode(scope / 'decoder', context, low)
+    context = layers.resize(context, low.size)
+    low = layers.conv_bn(scope / 'decoder' / 'low', low)
+    fused = layers.separable_conv_bn(scope / 'decoder' / 'fuse', x.graph.concat(context, low))
+    joined = yield 'decoder', fused
     return layers.resize(layers.dense(scope / 'head', joined), size)
 
 
@@ -69,16 +72,10 @@ def _aspp(scope: Scope, x: Value) -> Value:
     for rate in ASPP.rates:
         views.append(layers.separable_conv_bn(scope / f'atrous{rate}', x, dilation=rate))
     pooled = layers.conv_bn(scope / 'pool', layers.mean(x))
-    views.append(layers.spread(pooled, views[0]))
-    y = layers.conv_bn(scope / 'project', x.graph.concat(views))
+    like = views[0]
+    views.append(x.graph.add('Expand', pooled, x.graph.add('Shape', like), size=like.size))
+    y = layers.conv_bn(scope / 'project', x.graph.concat(*views))
     return layers.separable_conv_bn(scope / 'refine', y)
-
-
-def _decode(scope: Scope, context: Value, low: Value) -> Value:
-    """Joins the context at stride 16 with the detail at stride 4."""
-    context = layers.resize(context, low.size)
-    low = layers.conv_bn(scope / 'low', low)
-    return layers.separable_conv_bn(scope / 'fuse', context.graph.concat([context, low]))
 
 
 def decode_unet(scope: Scope, x: Value, skips: Sequence[Value]) -> Value:
@@ -86,7 +83,7 @@ def decode_unet(scope: Scope, x: Value, skips: Sequence[Value]) -> Value:
     for level, skip in enumerate([*skips[::-1], None], start=1):
         x = layers.double(x)
         if skip is not None:
-            x = x.graph.concat([x, skip])
+            x = x.graph.concat(x, skip)
         for i in (1, 2):
             x = layers.conv_bn(scope / f'level{level}_conv{i}', x)
     return x

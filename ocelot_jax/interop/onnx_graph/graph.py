@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -13,6 +13,15 @@ from onnx import helper, numpy_helper
 _OPSET, _IR_VERSION = 18, 9
 
 Operand = Union['Value', np.ndarray, float, int]
+
+
+def _operator(op: str, reflected: bool = False) -> Callable[['Value', Operand], 'Value']:
+    """The method of `Value` for an operator; reflected, the value is the second operand."""
+
+    def method(value: 'Value', other: Operand) -> 'Value':
+        return value.graph.add(op, *((other, value) if reflected else (value, other)))
+
+    return method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,33 +38,13 @@ class Value:
     name: str
     size: tuple[int, int] | None = None
 
-    def __add__(self, other: Operand) -> 'Value':
-        return self.graph.add('Add', self, other)
-
-    def __sub__(self, other: Operand) -> 'Value':
-        return self.graph.add('Sub', self, other)
-
-    def __rsub__(self, other: Operand) -> 'Value':
-        return self.graph.add('Sub', other, self)
-
-    def __mul__(self, other: Operand) -> 'Value':
-        return self.graph.add('Mul', self, other)
-
-    def __truediv__(self, other: Operand) -> 'Value':
-        return self.graph.add('Div', self, other)
-
-    def __rtruediv__(self, other: Operand) -> 'Value':
-        return self.graph.add('Div', other, self)
-
-    def __matmul__(self, other: Operand) -> 'Value':
-        return self.graph.add('MatMul', self, other)
-
     # so that NumPy arrays leave their operators to this class
     __array_ufunc__ = None
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __rmatmul__(self, other: Operand) -> 'Value':
-        return self.graph.add('MatMul', other, self)
+    __add__ = __radd__ = _operator('Add')
+    __mul__ = __rmul__ = _operator('Mul')
+    __sub__, __rsub__ = _operator('Sub'), _operator('Sub', reflected=True)
+    __truediv__, __rtruediv__ = _operator('Div'), _operator('Div', reflected=True)
+    __matmul__, __rmatmul__ = _operator('MatMul'), _operator('MatMul', reflected=True)
 
 
 class Graph:
@@ -110,9 +99,9 @@ class Graph:
         self._nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return Value(self, name, size or next((v.size for v in values if v.size), None))
 
-    def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
-        """Joins maps by their channels, or others along another axis."""
-        return self.add('Concat', *values, axis=axis)
+    def concat(self, *values: Value) -> Value:
+        """Joins maps by their channels."""
+        return self.add('Concat', *values, axis=1)
 
     def to_model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The finished model."""

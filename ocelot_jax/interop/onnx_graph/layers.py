@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
 import numpy as np
 
 from ocelot_jax.interop.onnx_graph.graph import Graph, Value
+from ocelot_jax.interop.smp import to_depthwise_weight, to_weight
 
 _EPSILON = 1e-5
 
@@ -25,11 +25,6 @@ class Scope:
     graph: Graph
     variables: Mapping[tuple[str, ...], Any]
     path: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, graph: Graph, variables: Mapping[str, Any]) -> 'Scope':
-        """That of the whole network."""
-        return cls(graph, flax.traverse_util.flatten_dict(dict(variables)))
 
     def __truediv__(self, name: str) -> 'Scope':
         return dataclasses.replace(self, path=(*self.path, name))
@@ -52,7 +47,7 @@ def conv_bn(
     scope: Scope, x: Value, *, stride: int = 1, dilation: int = 1, relu: bool = True
 ) -> Value:
     """Convolution, batch normalisation and, unless told otherwise, ReLU."""
-    weight = _to_weight((scope / 'conv').variable('kernel'))
+    weight = to_weight((scope / 'conv').variable('kernel'))
     scale, bias = _batch_norm(scope / 'bn')
     weight = weight * scale[:, None, None, None]
     x = _conv(scope / 'conv', x, weight, bias, stride=stride, dilation=dilation)
@@ -61,10 +56,9 @@ def conv_bn(
 
 def separable_conv_bn(scope: Scope, x: Value, *, dilation: int = 1) -> Value:
     """Depthwise 3x3 and pointwise 1x1 convolution, batch normalisation, ReLU."""
-    kernel = (scope / 'depthwise').variable('kernel')
-    weight = kernel.transpose(2, 0, 1)[:, None]
+    weight = to_depthwise_weight((scope / 'depthwise').variable('kernel'))
     x = _conv(scope / 'depthwise', x, weight, None, dilation=dilation, group=len(weight))
-    weight = _to_weight((scope / 'pointwise').variable('kernel'))
+    weight = to_weight((scope / 'pointwise').variable('kernel'))
     scale, bias = _batch_norm(scope / 'bn')
     x = _conv(scope / 'pointwise', x, weight * scale[:, None, None, None], bias)
     return x.graph.add('Relu', x, name=f'{scope.name}/relu')
@@ -72,7 +66,7 @@ def separable_conv_bn(scope: Scope, x: Value, *, dilation: int = 1) -> Value:
 
 def dense(scope: Scope, x: Value) -> Value:
     """A matrix product at every pixel, `nn.Dense`."""
-    return _conv(scope, x, _to_weight(scope.variable('kernel')), scope.variable('bias'))
+    return _conv(scope, x, to_weight(scope.variable('kernel')), scope.variable('bias'))
 
 
 def max_pool(x: Value) -> Value:
@@ -94,11 +88,6 @@ def resize(x: Value, size: tuple[int, int]) -> Value:
     """
     rows, columns = map(_interpolation_matrix, size, x.size)
     return dataclasses.replace(rows @ (x @ columns.T), size=size)
-
-
-def spread(x: Value, like: Value) -> Value:
-    """A map of one pixel, repeated to another's shape."""
-    return x.graph.add('Expand', x, x.graph.add('Shape', like), size=like.size)
 
 
 def double(x: Value) -> Value:
@@ -148,11 +137,6 @@ def _batch_norm(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
     deviation = np.sqrt(scope.variable('var', 'batch_stats') + _EPSILON)
     scale = scope.variable('scale') / deviation
     return scale, scope.variable('bias') - scope.variable('mean', 'batch_stats') * scale
-
-
-def _to_weight(kernel: np.ndarray) -> np.ndarray:
-    """[k,k,in,out], or [in,out] where k is 1, to [out,in,k,k]."""
-    return (kernel if kernel.ndim == 4 else kernel[None, None]).transpose(3, 2, 0, 1)
 
 
 def _interpolation_matrix(new: int, old: int) -> np.ndarray:

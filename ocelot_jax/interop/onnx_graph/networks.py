@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import flax.traverse_util
 import numpy as np
 import onnx
 
@@ -34,26 +35,22 @@ def to_onnx(
     `factory.shares_tissue`, divides it. Its outputs are `cell_probabilities` [B,H,W,1+K] and,
     with a tissue branch, `tissue_probabilities` [T,h,w,T'], float32.
 
-    Args:
-        model: from `factory.create_model`.
-        variables: the model's.
-        cell_size: (H, W) of the cell patches.
-        tissue_size: (h, w) of the tissue patches.
-        metadata: of the file.
-
     Raises:
         ValueError: the network cannot take patches of these sizes.
     """
     graph = Graph()
-    scope = Scope.of(graph, variables)
+    scope = Scope(graph, flax.traverse_util.flatten_dict(dict(variables)))
     batch = _Batch(graph, cell_size, tissue_size, factory.shares_tissue(model))
     if isinstance(model, CellTissue):
         cell, tissue = _cell_tissue(model, scope, batch)
     else:
         cell, tissue = _mfovce(model.encoder_name, scope, batch), None
-    _output(cell, 'cell_probabilities', batch.cells, 1 + model.cell_classes)
-    if tissue is not None:
-        _output(tissue, 'tissue_probabilities', batch.tissues, model.tissue_classes)
+    for name, maps in {'cell': cell, 'tissue': tissue}.items():
+        if maps is not None:
+            classes = model.tissue_classes if name == 'tissue' else 1 + model.cell_classes
+            last = graph.add('Transpose', maps, perm=[0, 2, 3, 1])
+            shape = (batch.counts[name], *maps.size, classes)
+            graph.output(last, f'{name}_probabilities', shape)
     return graph.to_model(metadata or {})
 
 
@@ -61,43 +58,38 @@ class _Batch:
     """The inputs of the graph; each is added when it is first read."""
 
     def __init__(self, graph: Graph, cell_size: Size, tissue_size: Size, shared: bool):
-        self._graph, self._cell_size, self._tissue_size = graph, cell_size, tissue_size
-        self.cells = 'batch'
-        self.tissues = 'tissue_batch' if shared else 'batch'
-
-    def cell_image(self, stride: int) -> Value:
-        return self._image('cell_image', self.cells, self._cell_size, stride)
-
-    def tissue_image(self, stride: int) -> Value:
-        return self._image('tissue_image', self.tissues, self._tissue_size, stride)
+        self._graph = graph
+        self._sizes = {'cell': cell_size, 'tissue': tissue_size}
+        self.counts = {'cell': 'batch', 'tissue': 'tissue_batch' if shared else 'batch'}
 
     def tissue_mask(self, num_classes: int) -> Value:
         """One map for each class; where tissue is unknown, all are zero."""
-        shape = (self.cells, *self._tissue_size)
-        mask = self._graph.input('tissue_mask', np.uint8, shape)
+        size = self._sizes['tissue']
+        mask = self._graph.input('tissue_mask', np.uint8, (self.counts['cell'], *size))
         mask = self._graph.add('Unsqueeze', mask, np.array([1]))
         classes = np.arange(num_classes, dtype=np.uint8)[:, None, None]
-        known = self._graph.add('Equal', mask, classes)
-        return self._graph.add('Cast', known, to=_FLOAT, size=self._tissue_size)
+        return self._graph.add(
+            'Cast', self._graph.add('Equal', mask, classes), to=_FLOAT, size=size
+        )
 
     def place(self) -> Place:
-        center = self._graph.input('center', np.float32, (self.cells, 2))
-        cell, tissue = (
-            self._graph.input(name, np.float32, (self.cells,))
-            for name in ('cell_mpp', 'tissue_mpp')
+        shapes = {'center': (2,), 'cell_mpp': (), 'tissue_mpp': ()}
+        center, cell, tissue = (
+            self._graph.input(name, np.float32, (self.counts['cell'], *shape))
+            for name, shape in shapes.items()
         )
-        ratio = (cell / tissue) * (self._cell_size[1] / self._tissue_size[1])
-        return Place.of(center, ratio)
+        sides = {name: width for name, (_, width) in self._sizes.items()}
+        return Place.of(center, (cell / tissue) * (sides['cell'] / sides['tissue']))
 
-    def _image(self, name: str, count: str, size: Size, stride: int) -> Value:
+    def image(self, name: str, stride: int) -> Value:
         """An image, [B,3,H,W], standardised as by `augmentation.normalize`."""
-        height, width = size
+        height, width = size = self._sizes[name]
         if height % stride or width % stride:
             raise ValueError(
-                f'{name} of {width} x {height} px: want sides that are multiples of {stride}, the '
-                'stride of the network'
+                f'{name}_image of {width} x {height} px: want sides that are multiples of '
+                f'{stride}, the stride of the network'
             )
-        image = self._graph.input(name, np.uint8, (count, *size, 3))
+        image = self._graph.input(f'{name}_image', np.uint8, (self.counts[name], *size, 3))
         image = self._graph.add('Cast', image, to=_FLOAT)
         zero, one = (np.asarray(augmentation.normalize(np.full(3, x))) for x in (0.0, 1.0))
         image = image * ((one - zero) / 255) + zero
@@ -107,9 +99,8 @@ class _Batch:
 def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value, Value | None]:
     """Probabilities of both patches, [B,C,H,W]."""
     stride = BRANCHES[model.architecture].STRIDE
-    images = {'cell': batch.cell_image(stride)}
-    if factory.reads_tissue(model):
-        images['tissue'] = batch.tissue_image(stride)
+    names = ('cell', 'tissue') if factory.reads_tissue(model) else ('cell',)
+    images = {name: batch.image(name, stride) for name in names}
 
     def stages(name: str) -> dict[str, seams.Stages[Value]]:
         create = branches.STAGES[model.architecture]
@@ -150,7 +141,7 @@ def _injection(at: str, tissue: Value, place: Place) -> seams.Exchange[Value]:
             return features
         cell = features['cell']
         context = alignment.crop_upsample(tissue, place, cell.size)
-        return {'cell': cell.graph.concat([cell, context])}
+        return {'cell': cell.graph.concat(cell, context)}
 
     return inject
 
@@ -167,7 +158,7 @@ def _sharing(directions: Mapping[str, str], scope: Scope, place: Place) -> seams
             conv = scope / f'sharing_{seam}' / f'{giver}_to_{taker}'
             own = features[taker]
             given = bring[taker](layers.conv_bn(conv, features[giver]), place, own.size)
-            result[taker] = own.graph.concat([own, given])
+            result[taker] = own.graph.concat(own, given)
         return result
 
     return share
@@ -177,15 +168,15 @@ def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
     """Probabilities of the cell patch, [B,C,H,W]."""
     stride = MFoVCENet.STRIDE
     tissue, cell = (
-        branches.encode(scope / name / 'encoder', image(stride), encoder_name, stride)
-        for name, image in (('tissue', batch.tissue_image), ('cell', batch.cell_image))
+        branches.encode(scope / name / 'encoder', batch.image(name, stride), encoder_name, stride)
+        for name in ('tissue', 'cell')
     )
     head, place = scope / 'cell_head', batch.place()
     stem, *deeper = cell
     aggregated = []
     for level, (own, wide) in enumerate(zip(deeper, tissue[1:], strict=True), start=1):
         wide = alignment.crop_upsample(wide, place, own.size)
-        joined = own.graph.concat([own, wide])
+        joined = own.graph.concat(own, wide)
         aggregated.append(layers.conv_bn(head / f'aggregate{level}', joined))
     *skips, high = aggregated
     high = _encode_context(head / 'context', high, [cell[-1], tissue[-1]])
@@ -196,17 +187,10 @@ def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
 def _encode_context(scope: Scope, x: Value, views: list[Value]) -> Value:
     """Scales a map's channels by gates, made of the means over both fields of view."""
     graph = x.graph
-    means = graph.concat([layers.mean(view) for view in views])
+    means = graph.concat(*map(layers.mean, views))
     hidden = graph.add('Relu', layers.dense(scope / 'squeeze', means))
     return x * graph.add('Sigmoid', layers.dense(scope / 'excite', hidden))
 
 
 def _softmax(logits: Value) -> Value:
     return logits.graph.add('Softmax', logits, axis=1)
-
-
-def _output(probabilities: Value, name: str, count: str, num_classes: int) -> None:
-    """Makes [B,C,H,W] probabilities an output [B,H,W,C]."""
-    graph = probabilities.graph
-    last = graph.add('Transpose', probabilities, perm=[0, 2, 3, 1])
-    graph.output(last, name, (count, *probabilities.size, num_classes))

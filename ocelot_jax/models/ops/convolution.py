@@ -56,22 +56,22 @@ conv.defvjp(_forward, _backward)
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _convolve(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-    native = functools.partial(_native, stride=stride, dilation=dilation)
-    cpu = native
+    default = functools.partial(native, stride=stride, dilation=dilation)
+    cpu = default
     if _suits(x, kernel, stride):
         cpu = functools.partial(_winograd, dilation=dilation)
-    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=native)
+    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=default)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _differentiate(
     x: Array, kernel: Array, grad: Array, stride: int, dilation: int
 ) -> tuple[Array, Array]:
-    native = functools.partial(_native_backward, stride=stride, dilation=dilation)
-    cpu = native
+    default = functools.partial(_native_backward, stride=stride, dilation=dilation)
+    cpu = default
     if _suits(x, kernel, stride):
         cpu = functools.partial(_winograd_backward, dilation=dilation)
-    return jax.lax.platform_dependent(x, kernel, grad, cpu=cpu, default=native)
+    return jax.lax.platform_dependent(x, kernel, grad, cpu=cpu, default=default)
 
 
 def _suits(x: Array, kernel: Array, stride: int) -> bool:
@@ -86,7 +86,8 @@ def _tile(x: Array) -> int:
     return 4 if batch * height * width >= _MANY_PIXELS else 2
 
 
-def _native(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+def native(x: Array, kernel: Array, stride: int, dilation: int, groups: int = 1) -> Array:
+    """What `conv` computes, by XLA's own convolution, in so many groups of channels."""
     padding = dilation * (kernel.shape[0] // 2)
     return jax.lax.conv_general_dilated(
         x,
@@ -95,13 +96,14 @@ def _native(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
         padding=[(padding, padding)] * 2,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        feature_group_count=groups,
     )
 
 
 def _native_backward(
     x: Array, kernel: Array, grad: Array, stride: int, dilation: int
 ) -> tuple[Array, Array]:
-    _, vjp = jax.vjp(functools.partial(_native, stride=stride, dilation=dilation), x, kernel)
+    _, vjp = jax.vjp(functools.partial(native, stride=stride, dilation=dilation), x, kernel)
     return vjp(grad)
 
 

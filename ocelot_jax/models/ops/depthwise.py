@@ -10,6 +10,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from ocelot_jax.models.ops.convolution import native
+
 Array = jax.Array
 
 
@@ -50,15 +52,7 @@ depthwise_conv.defvjp(_forward, _backward)
 
 
 def _native_forward(x: Array, kernel: Array, dilation: int) -> Array:
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel[:, :, None, :],
-        window_strides=(1, 1),
-        padding=[(dilation, dilation)] * 2,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-        feature_group_count=x.shape[-1],
-    )
+    return native(x, kernel[:, :, None, :], 1, dilation, groups=x.shape[-1])
 
 
 def _native_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tuple[Array, Array]:
