@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import ml_collections
 import numpy as np
@@ -51,11 +50,6 @@ class Run:
         return tuple(self.config.data.cell_classes)
 
     @property
-    def plain_settings(self) -> dict[str, Any]:
-        """The settings as nested dictionaries."""
-        return json.loads(self.settings)
-
-    @property
     def validation(self) -> float:
         """Validation mF1; NaN where none is known."""
         return self.scores.get('validation', {}).get(POPULATION, {}).get('mF1', np.nan)
@@ -77,18 +71,10 @@ class Run:
         """Reads the cells of a split."""
         return files.read_cells(self.evaluation(split).cells, self.cell_classes)
 
-    def metrics(self) -> dict[str, np.ndarray]:
-        """Reads the scores and losses of each epoch."""
-        return files.read_metrics(self.directory.metrics)
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The repeats of one configuration.
-
-    Attributes:
-        runs: one of each seed, by seed.
-    """
+    """The repeats of one configuration: a run of each seed, by seed."""
 
     runs: tuple[Run, ...]
 
@@ -144,17 +130,10 @@ class Collection:
         """Finds the chosen settings of a data set, by experiment."""
         return {name: held for (of, name), held in self.chosen.items() if of == data}
 
-    def estimate(
-        self,
-        data: str,
-        experiment: str,
-        split: str,
-        subset: str = POPULATION,
-        metric: str = 'mF1',
-    ) -> Estimate | None:
-        """Averages a score of an experiment over its repeats; None where there is none."""
+    def estimate(self, data: str, experiment: str, *score: str) -> Estimate | None:
+        """Averages a score, see `Settings.estimate`, of an experiment; None where it has none."""
         settings = self.chosen.get((data, experiment))
-        return settings.estimate(split, subset, metric) if settings else None
+        return settings.estimate(*score) if settings else None
 
 
 def collect(root: Path) -> Collection:
@@ -199,20 +178,14 @@ def collect(root: Path) -> Collection:
             f'{root}: no run with {wanted} below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
-    settings = tuple(
-        Settings(tuple(repeats[seed] for seed in sorted(repeats))) for repeats in groups.values()
-    )
-    return Collection(settings, _choose(settings), left_out)
-
-
-def _choose(groups: Iterable[Settings]) -> dict[tuple[str, str], Settings]:
+    settings = tuple(Settings(tuple(run for _, run in sorted(r.items()))) for r in groups.values())
     chosen: dict[tuple[str, str], Settings] = {}
     rank = lambda held: (len(held.runs), np.nan_to_num(held.validation, nan=-1.0))
-    for group in groups:
-        key = group.data, group.experiment
-        if key not in chosen or rank(group) > rank(chosen[key]):
-            chosen[key] = group
-    return chosen
+    for group in settings:
+        best = chosen.setdefault((group.data, group.experiment), group)
+        if rank(group) > rank(best):
+            chosen[group.data, group.experiment] = group
+    return Collection(settings, chosen, left_out)
 
 
 def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -233,7 +206,10 @@ def _read(path: Path) -> Run:
     config = configuration.load_config(path)
     try:
         data = data_set_of(config.data.source)
-        identity = config, data, experiment_of(config), _settings(config, data)
+        plain = config.to_dict()
+        plain['data']['source'] = data  # wherever the data lie
+        del plain['seed']
+        identity = config, data, experiment_of(config), json.dumps(plain, sort_keys=True)
     except (AttributeError, KeyError, TypeError) as error:
         told = str(error).strip('"\'')
         raise InputError(f'{directory.config}: is no configuration of ours ({told})') from error
@@ -247,14 +223,6 @@ def _read(path: Path) -> Run:
     if scores and 'validation' not in scores and directory.metrics.exists():
         scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
     return Run(path, *identity, scores)
-
-
-def _settings(config: ml_collections.ConfigDict, data: str) -> str:
-    plain = config.to_dict()
-    # wherever the data lie
-    plain['data']['source'] = data
-    del plain['seed']
-    return json.dumps(plain, sort_keys=True)
 
 
 def _best_epoch(path: Path) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Runs on the same patches: their counts side by side, and whether they differ."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,20 +16,19 @@ from ocelot_jax.reporting.collect import Collection
 _SEED = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class ExperimentDifference:
-    """By how much a first experiment's mF1 is above a second's.
+class ExperimentDifference(NamedTuple):
+    """By how much a first experiment's mF1 is above a second's, as fractions.
 
     Attributes:
         first: name of the first.
         second: name of the second.
-        paper: first less second in the paper's table, as a fraction; None where it has none.
+        paper: first less second in the paper's table.
         found: first less second of the runs; None where it cannot be told.
     """
 
     first: str
     second: str
-    paper: float | None
+    paper: float
     found: Difference | None
 
     @property
@@ -39,22 +38,11 @@ class ExperimentDifference:
             return 'not compared'
         if not self.found.is_clear:
             return 'cannot be told apart'
-        if self.paper is None:
-            return 'differ'
         return 'as in the paper' if self.found.value * self.paper > 0 else 'against the paper'
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where an experiment stands.
-
-    Attributes:
-        name: of the experiment.
-        rank: among those that were run, 1 the best.
-        paper_rank: among the same in the paper.
-        ours: mean of the runs.
-        paper: mean in the paper, on its data set.
-    """
+class Place(NamedTuple):
+    """Where an experiment stands among those that were run, here and in the paper; 1 the best."""
 
     name: str
     rank: int
@@ -63,12 +51,10 @@ class Place:
     paper: Estimate
 
 
-@dataclasses.dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """The order of the experiments of Tables 5 and C.1 on one data set.
 
     Attributes:
-        data: the data set.
         split: the one that decides: test where any run has it, else validation.
         paper_data: the data set of the paper whose order stands beside.
         places: of the experiments that were run, in the order found.
@@ -79,26 +65,20 @@ class Order:
         notes: why something could not be compared.
     """
 
-    data: str
     split: str
     paper_data: str
-    places: tuple[Place, ...]
+    places: Sequence[Place]
     in_order: int
     pairs: int
-    against_cell_only: tuple[ExperimentDifference, ...]
-    neighbours: tuple[ExperimentDifference, ...]
-    notes: tuple[str, ...]
+    against_cell_only: Sequence[ExperimentDifference]
+    neighbours: Sequence[ExperimentDifference]
+    notes: Sequence[str]
 
 
 def find_order(found: Collection, data: str) -> Order | None:
-    """Sets the order of the experiments on a data set beside the paper's.
+    """Sets the order of the experiments on a data set beside the paper's, else that on OCELOT.
 
-    Args:
-        found: all runs.
-        data: the data set; where the paper does not have it, its order on OCELOT stands beside.
-
-    Returns:
-        The order; None where fewer than two experiments of Tables 5 and C.1 were run.
+    None where fewer than two experiments of Tables 5 and C.1 were run.
     """
     paper_data = data if data in paper_scores.DATA_SETS else 'OCELOT'
     held = {
@@ -113,27 +93,26 @@ def find_order(found: Collection, data: str) -> Order | None:
     paper = {name: paper_scores.overall(name, paper_data, split) for name in ours}
     ranking = sorted(ours, key=lambda name: -ours[name].mean)
     paper_ranking = sorted(ours, key=lambda name: -paper[name].mean)
-    places = tuple(
+    places = [
         Place(name, rank, paper_ranking.index(name) + 1, ours[name], paper[name])
         for rank, name in enumerate(ranking, start=1)
-    )
+    ]
     agreeing = [
         (ours[a].mean - ours[b].mean) * (paper[a].mean - paper[b].mean) > 0
         for a, b in itertools.combinations(paper_ranking, 2)
     ]
-    wanted = [
-        (name, experiments.CELL_ONLY) for name in paper_ranking if experiments.CELL_ONLY in ours
-    ]
-    against = [pair for pair in wanted if pair[0] != pair[1]]
+    cell_only = experiments.CELL_ONLY
+    others = [name for name in paper_ranking if name != cell_only and cell_only in ours]
+    against = [(name, cell_only) for name in others]
     neighbours = list(itertools.pairwise(paper_ranking))
     differences, notes = _differences(found, data, split, [*ours], {*against, *neighbours})
-    compared = lambda pairs: tuple(
+    compared = lambda pairs: [
         ExperimentDifference(a, b, paper[a].mean - paper[b].mean, differences.get((a, b)))
         for a, b in pairs
-    )
+    ]
     return Order(
-        data, split, paper_data, places, sum(agreeing), len(agreeing),
-        compared(against), compared(neighbours), tuple(notes),
+        split, paper_data, places, sum(agreeing), len(agreeing),
+        compared(against), compared(neighbours), notes,
     )  # fmt: skip
 
 

@@ -1,11 +1,9 @@
 """The paper's own scores (Tables 5, 6, 7, C.1, D.1), in percent, with their 95% intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ocelot_jax.metrics.intervals import Estimate
-from ocelot_jax.reporting import experiments
-from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
 
 # As the release names them, in the order of Table 6, with the number of the paper's test pairs.
 ORGANS = {
@@ -65,86 +63,70 @@ Feature-sharing       68.91±2.52 64.97±5.33 71.28±5.30 63.21±5.31 66.25±9.5
 Tissue-label leaking  74.20±0.91 75.75±1.97 72.71±1.12 71.18±0.93 74.56±1.25 75.24±1.71 75.78±0.46
 """
 
-_TABLE_7_INTER_2 = {
-    experiments.CELL_ONLY: '68.87±1.76 64.45±1.82',
-    limited(experiments.PRED_INTER_2, LABEL_ONLY): '70.21±1.49 64.99±1.77',
-    limited(experiments.PRED_INTER_2, FOV_ONLY): '68.78±0.94 65.56±3.66',
-    experiments.PRED_INTER_2: '72.68±1.58 71.23±0.96',
-}
+_TABLE_7 = """
+Cell-only                           68.87±1.76 64.45±1.82
+Pred-to-inter-2, tissue label only  70.21±1.49 64.99±1.77
+Pred-to-inter-2, large FoV only     68.78±0.94 65.56±3.66
+Pred-to-inter-2                     72.68±1.58 71.23±0.96
+"""
 
-_TABLE_7_SHARING = {
-    experiments.CELL_ONLY: '68.87±1.76 64.45±1.82',
-    limited(experiments.FEATURE_SHARING, LABEL_ONLY): '70.36±1.34 66.58±2.02',
-    limited(experiments.FEATURE_SHARING, FOV_ONLY): '69.61±1.59 66.22±1.53',
-    experiments.FEATURE_SHARING: '72.30±0.73 68.91±2.52',
-}
+_TABLE_D_1 = """
+Cell-only                           68.87±1.76 64.45±1.82
+Feature-sharing, tissue label only  70.36±1.34 66.58±2.02
+Feature-sharing, large FoV only     69.61±1.59 66.22±1.53
+Feature-sharing                     72.30±0.73 68.91±2.52
+"""
 
-_TABLE_C_1 = {
-    experiments.CELL_ONLY: '68.87±1.76 64.44±1.82',
-    experiments.UNET: '67.75±1.42 63.46±4.59',
-    experiments.MFOVCE: '69.14±0.52 67.12±1.96',
-    experiments.PRED_INTER_2: '72.68±1.58 71.23±0.96',
-}
+_TABLE_D_1_TISSUE = """
+Feature-sharing, tissue label only  75.27±3.10 73.75±3.74
+Feature-sharing                     77.48±1.96 81.97±1.75
+"""
 
-_TABLE_D_1_TISSUE = {
-    limited(experiments.FEATURE_SHARING, LABEL_ONLY): '75.27±3.10 73.75±3.74',
-    experiments.FEATURE_SHARING: '77.48±1.96 81.97±1.75',
-}
+_TABLE_C_1 = """
+Cell-only         68.87±1.76 64.44±1.82
+Cell-only, U-Net  67.75±1.42 63.46±4.59
+MFoVCE-Net        69.14±0.52 67.12±1.96
+Pred-to-inter-2   72.68±1.58 71.23±0.96
+"""
 
-
-def _lines(text: str) -> dict[str, str]:
-    """Splits lines of a name and scores, two spaces apart."""
-    lines = (line.split('  ', 1) for line in text.strip().splitlines())
-    return {name: numbers.strip() for name, numbers in lines}
+_OCELOT = [('OCELOT', 'validation'), ('OCELOT', 'test')]
+_ALL = [(data, split) for data in DATA_SETS for split in ('validation', 'test')]
+_ORGANS = [('OCELOT', 'test', subset) for subset in (POPULATION, *ORGANS)]
 
 
-def _numbers(text: str) -> Iterator[Estimate]:
-    for number in text.split():
-        mean, half_width = map(float, number.split('±'))
-        yield Estimate(mean / 100, half_width / 100)
-
-
-def _by_split(
-    table: str, rows: dict[str, str], metric: str = 'mF1', data_sets: tuple[str, ...] = ('OCELOT',)
+def _scores(
+    table: str, columns: Sequence[tuple[str, ...]], text: str, metric: str = 'mF1'
 ) -> dict[Key, Estimate]:
-    columns = [(data, split) for data in data_sets for split in ('validation', 'test')]
-    return {
-        Key(table, name, *column, metric=metric): number
-        for name, text in rows.items()
-        for column, number in zip(columns, _numbers(text), strict=True)
-    }
-
-
-def _by_organ(rows: dict[str, str]) -> dict[Key, Estimate]:
-    return {
-        Key('6', name, 'OCELOT', 'test', organ): number
-        for name, text in rows.items()
-        for organ, number in zip((POPULATION, *ORGANS), _numbers(text), strict=True)
-    }
+    """Gives keys to lines of a name and, two spaces apart, a score for each column."""
+    found = {}
+    for line in text.strip().splitlines():
+        name, numbers = line.split('  ', 1)
+        for column, number in zip(columns, numbers.split(), strict=True):
+            mean, half_width = map(float, number.split('±'))
+            key = Key(table, name, *column, metric=metric)
+            found[key] = Estimate(mean / 100, half_width / 100)
+    return found
 
 
 # Fractions, as our own scores are.
 SCORES: dict[Key, Estimate] = {
-    **_by_split('5', _lines(_TABLE_5), data_sets=DATA_SETS),
-    **_by_organ(_lines(_TABLE_6)),
-    **_by_split('7', _TABLE_7_INTER_2),
-    **_by_split('7', _TABLE_7_SHARING),
-    **_by_split('C.1', _TABLE_C_1),
-    **_by_split('D.1', _TABLE_7_SHARING),
-    **_by_split('D.1', _TABLE_D_1_TISSUE, 'mIoU'),
+    **_scores('5', _ALL, _TABLE_5),
+    **_scores('6', _ORGANS, _TABLE_6),
+    **_scores('7', _OCELOT, _TABLE_7),
+    **_scores('7', _OCELOT, _TABLE_D_1),
+    **_scores('C.1', _OCELOT, _TABLE_C_1),
+    **_scores('D.1', _OCELOT, _TABLE_D_1),
+    **_scores('D.1', _OCELOT, _TABLE_D_1_TISSUE, 'mIoU'),
 }
 
 
 def overall(experiment: str, data: str, split: str) -> Estimate | None:
-    """The mF1 of Table 5, or of Table C.1 for what stands there alone.
+    """The mF1 of Table 5, or of Table C.1 for what stands there alone; None where neither has it.
 
     Args:
         experiment: as `experiments.experiment_of` names it.
         data: the data set.
         split: 'validation' or 'test'.
-
-    Returns:
-        Mean and interval; None where neither table has it.
     """
     of = {'experiment': experiment, 'data': data, 'split': split}
     return SCORES.get(Key('5', **of), SCORES.get(Key('C.1', **of)))

@@ -38,7 +38,9 @@ class Part(NamedTuple):
 
 def describe_training(held: Held) -> Part:
     """Draws scores and losses by epoch."""
-    metrics, notes = _read_all(held, Run.metrics, f'{_FILES.metrics}')
+    metrics, notes = _read_all(
+        held, lambda run: files.read_metrics(run.directory.metrics), f'{_FILES.metrics}'
+    )
     drawn = []
     caption = 'Thin: one seed. Bold: the mean of those that reach the epoch.'
     wanted = {

@@ -115,7 +115,7 @@ def test_validation_is_the_best_epoch_where_only_test_was_evaluated(tmp_path, ad
     (path / 'metrics.csv').write_text(text)
     found = collect(tmp_path)
     assert found.estimate('pairs', 'Cell-only', 'validation').mean == 0.5
-    assert found.estimate('pairs', 'Cell-only', 'validation', metric='mIoU').mean == 0.4
+    assert found.estimate('pairs', 'Cell-only', 'validation', 'population', 'mIoU').mean == 0.4
     (path / 'metrics.csv').unlink()
     assert np.isnan(collect(tmp_path).runs[0].validation)
 
