@@ -87,10 +87,7 @@ def compare_runs(
 
 
 def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the counts of several runs side by side.
-
-    Args:
-        held: of each of M runs its file of pairs, and what it holds.
+    """Puts the counts of M runs, each with the file that holds them, side by side.
 
     Returns:
         [M, N, 3, K] int64, the counts of each run in the first one's order of pairs, and [N],
@@ -131,16 +128,10 @@ def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np
 
 
 def average(counts: np.ndarray) -> np.ndarray:
-    """Averages the counts of repeats, pair by pair.
+    """Averages the counts [M, N, 3, K] of M repeats, pair by pair: [N, 3, K] float64.
 
     The score of averaged counts is that of all repeats' cells pooled. What then varies in a
     bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
-
-    Args:
-        counts: [M, N, 3, K], of M repeats.
-
-    Returns:
-        [N, 3, K] float64.
     """
     return counts.mean(axis=0)
 

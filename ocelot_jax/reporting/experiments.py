@@ -36,31 +36,26 @@ _DATA_SETS = {'ocelot': 'OCELOT', 'tiger': 'TIGER', 'carp': 'CARP'}
 
 
 def limited(experiment: str, to: str) -> str:
-    """Names an experiment of Table 7 that goes without one of its two components.
-
-    Args:
-        experiment: with both.
-        to: the component that is left, `LABEL_ONLY` or `FOV_ONLY`.
-    """
+    """Names an experiment of Table 7 limited to one component, `LABEL_ONLY` or `FOV_ONLY`."""
     return f'{experiment}, {to}'
 
 
 def experiment_of(config: ml_collections.ConfigDict) -> str:
-    """Names the experiment that a configuration is.
+    """Names the experiment that a configuration is, as the paper's row (Tables 5, 7, C.1).
 
-    Args:
-        config: as `configs/default.py`.
-
-    Returns:
-        The name of the paper's row (Tables 5, 7, C.1); where the paper has none, a name made
-        in the same way.
+    Where the paper has none, the name is made in the same way.
 
     Raises:
         InputError: `model.context` is unknown.
     """
     model = config.model
-    if model.context == 'none':
-        return _alone(config)
+    large_fov = config.data.get('large_fov', True)
+    architecture = {'unet': 'U-Net', 'mfovce': MFOVCE}.get(model.architecture, model.architecture)
+    if model.context == 'none':  # nothing of the tissue is told to the cell branch
+        if model.architecture == 'mfovce':
+            return MFOVCE if large_fov else f'{MFOVCE}, small FoV only'
+        plain = model.architecture == 'deeplabv3plus'
+        return CELL_ONLY if plain else f'{CELL_ONLY}, {architecture}'
     if model.context == 'features':
         name = FEATURE_SHARING
     elif model.context == 'label':
@@ -72,41 +67,19 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
             f'config.model.context is {model.context!r}; want none, label, prediction or features'
         )
     if model.architecture != 'deeplabv3plus':
-        name += f', {_architecture(model.architecture)}'
-    if not _has_large_fov(config):
+        name += f', {architecture}'
+    if not large_fov:
         name = limited(name, LABEL_ONLY)
     if not config.tissue_loss_weight and model.context != 'label':
         name = limited(name, FOV_ONLY)
     return name
 
 
-def _alone(config: ml_collections.ConfigDict) -> str:
-    """Names an experiment whose cell branch is told nothing of the tissue."""
-    architecture = config.model.architecture
-    if architecture == 'mfovce':
-        return MFOVCE if _has_large_fov(config) else f'{MFOVCE}, small FoV only'
-    if architecture == 'deeplabv3plus':
-        return CELL_ONLY
-    return f'{CELL_ONLY}, {_architecture(architecture)}'
-
-
-def _has_large_fov(config: ml_collections.ConfigDict) -> bool:
-    return config.data.get('large_fov', True)
-
-
-def _architecture(name: str) -> str:
-    return {'unet': 'U-Net', 'mfovce': MFOVCE}.get(name, name)
-
-
 def data_set_of(source: str) -> str:
     """Names the data set that a configuration's `data.source` is.
 
-    Args:
-        source: a TFDS name, or the path of a directory or zip.
-
-    Returns:
-        The paper's name where it has one, 'OCELOT', 'TIGER' or 'CARP', for its release too; else
-        the TFDS name without version, or the directory's or zip's name.
+    The paper's name where it has one, 'OCELOT', 'TIGER' or 'CARP', for its release too; else the
+    TFDS name without version, or the directory's or zip's name.
     """
     if source.endswith('.zip'):
         name = Path(source).stem

@@ -23,30 +23,7 @@ def write(
     candidates: Sequence[Candidates],
     path: str | os.PathLike,
 ):
-    """Writes the page; it appears whole or not at all.
-
-    Args:
-        root: the directory that was searched.
-        found: the runs in it.
-        tables: the paper's, filled in.
-        sections: one of each data set.
-        candidates: of each experiment.
-        path: the HTML to write; its folder must exist.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    text = _template().render(
-        root=root,
-        found=found,
-        tables=tables,
-        sections=sections,
-        candidates=candidates,
-    )
-    atomic.write_text(path, text)
-
-
-def _template() -> jinja2.Template:
+    """Writes the page as HTML to a folder that exists; it appears whole or not at all."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -57,4 +34,7 @@ def _template() -> jinja2.Template:
     environment.globals['paper_score'] = table_files.paper_score
     environment.globals['color'] = charts.color_of
     source = importlib.resources.files('ocelot_jax.reporting') / 'page.html'
-    return environment.from_string(source.read_text('utf-8'))
+    text = environment.from_string(source.read_text('utf-8')).render(
+        root=root, found=found, tables=tables, sections=sections, candidates=candidates
+    )
+    atomic.write_text(path, text)

@@ -24,15 +24,7 @@ _LATEX = {
 
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """Writes a table in its three forms, such as `table_5.md`, `.csv` and `.tex`.
-
-    Args:
-        table: the table.
-        folder: the directory to write to; it must exist.
-
-    Returns:
-        The files.
-    """
+    """Writes a table as `table_5.md`, `.csv` and `.tex` to a folder that exists; gives them."""
     forms = {'.md': to_markdown, '.csv': to_csv, '.tex': to_latex}
     paths = []
     for suffix, render in forms.items():
@@ -52,11 +44,10 @@ def shown(held: Estimate | None, applies: bool = True) -> str:
 
 def to_markdown(table: Table) -> str:
     """Gives a table as Markdown; below each row the paper's, where it has one."""
-    forms = {0: '{}', 1: '**{}**', 2: '<u>{}</u>'}
-    mark = lambda text, rank: forms[rank].format(text)
+    marks = ('{}', '**{}**', '<u>{}</u>')
     head = [*table.label_heads, *(' '.join(heads) for heads in table.heads)]
     rule = [*('---' for _ in table.label_heads), *('---:' for _ in table.heads)]
-    lines = [head, rule, *_lines(table, mark, lambda text: f'*{text}*')]
+    lines = [head, rule, *_lines(table, marks, f'*{PAPER}*')]
     escaped = (' | '.join(text.replace('|', r'\|') for text in line) for line in lines)
     body = '\n'.join(f'| {line} |' for line in escaped)
     notes = '\n'.join(f'- {note}' for note in table.notes)
@@ -77,10 +68,8 @@ def to_csv(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""Gives a table as LaTeX, for \usepackage{amssymb,booktabs}."""
-    forms = {0: '{}', 1: r'\textbf{{{}}}', 2: r'\underline{{{}}}'}
-    mark = lambda text, rank: forms[rank].format(text)
-    quiet = lambda text: rf'\textit{{{text}}}'
-    lines = [' & '.join(line) for line in _lines(table, mark, quiet, escape)]
+    marks = ('{}', r'\textbf{{{}}}', r'\underline{{{}}}')
+    lines = _lines(table, marks, rf'\textit{{{PAPER}}}', escape)
     columns = 'l' * len(table.label_heads) + 'c' * len(table.heads)
     caption = escape(' '.join([f'{table.title}.', *table.notes]))
     return '\n'.join(
@@ -92,7 +81,7 @@ def to_latex(table: Table) -> str:
             r'\toprule',
             *_latex_heads(table),
             r'\midrule',
-            *(rf'{line} \\' for line in lines),
+            *(rf'{" & ".join(line)} \\' for line in lines),
             r'\bottomrule',
             r'\end{tabular}',
             rf'\caption{{{caption}}}',
@@ -109,21 +98,21 @@ def escape(text: str) -> str:
 
 def _lines(
     table: Table,
-    mark: Callable[[str, int], str],
-    quiet: Callable[[str], str],
+    marks: Sequence[str],
+    paper: str,
     escaped: Callable[[str], str] = str,
 ) -> list[list[str]]:
-    """Gives the table's body: a line of ours, and one of the paper's where it has any."""
+    """Gives the table's body: a line of ours, and one of the paper's where it has any.
+
+    The forms `marks` are by rank, `paper` names the paper's line.
+    """
     lines = []
     for row in table.rows:
-        labels = [escaped(label) for label in row.labels]
-        lines.append(
-            [*labels, *(mark(escaped(shown(c.ours, c.applies)), c.rank) for c in row.cells)]
-        )
+        ours = (marks[c.rank].format(escaped(shown(c.ours, c.applies))) for c in row.cells)
+        lines.append([*map(escaped, row.labels), *ours])
         if any(cell.paper for cell in row.cells):
-            blank = [''] * (len(labels) - 1)
-            numbers = (mark(escaped(paper_score(cell)), cell.paper_rank) for cell in row.cells)
-            lines.append([quiet(PAPER), *blank, *numbers])
+            scores = (marks[c.paper_rank].format(escaped(paper_score(c))) for c in row.cells)
+            lines.append([paper, *[''] * (len(row.labels) - 1), *scores])
     return lines
 
 

@@ -1,8 +1,8 @@
 """The paper's Tables 5, 6, 7, C.1 and D.1, of runs and of the paper."""
 
-import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments, paper_scores
@@ -16,8 +16,7 @@ _SPLIT_TITLES = {'validation': 'Val', 'test': 'Test'}
 _ORGAN_TITLES = {'head-and-neck': 'head-neck'}
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One number of a table.
 
     Attributes:
@@ -37,21 +36,14 @@ class Cell:
     paper_rank: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A line of a table: an experiment.
-
-    Attributes:
-        labels: what it is called, by `Table.label_heads`.
-        cells: one for each column.
-    """
+class Row(NamedTuple):
+    """A line of a table: an experiment, by `Table.label_heads`, and a cell for each column."""
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table in the paper's form.
 
     Attributes:
@@ -66,23 +58,17 @@ class Table:
     name: str
     title: str
     label_heads: tuple[str, ...]
-    heads: tuple[tuple[str, ...], ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
+    heads: list[tuple[str, ...]]
+    rows: list[Row]
+    notes: list[str]
 
     @property
     def file_stem(self) -> str:
         """What its files are called: 'table_c1'."""
         return f'table_{self.name.lower().replace(".", "")}'
 
-    @property
-    def has_runs(self) -> bool:
-        """Whether any number is of runs."""
-        return any(cell.ours for row in self.rows for cell in row.cells)
 
-
-@dataclasses.dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """A column: its heads, and which score of a row's experiment stands in it."""
 
     heads: tuple[str, ...]
@@ -90,19 +76,14 @@ class _Column:
     split: str
     subset: str = POPULATION
     metric: str = 'mF1'
-    # of rows that are several experiments, which one
-    experiment: int = 0
+    experiment: int = 0  # of rows that are several experiments, which one
 
 
 def make_tables(found: Collection) -> list[Table]:
-    """Fills in the paper's tables.
+    """Fills in the paper's Tables 5, 6, 7, C.1 and D.1.
 
-    Args:
-        found: the runs.
-
-    Returns:
-        Tables 5, 6, 7, C.1 and D.1. Data sets that the paper does not have are
-        further columns, experiments that it does not have as further rows of Table 5.
+    Data sets that the paper does not have are further columns, experiments that it does not have
+    further rows of Table 5.
     """
     return [_table_5(found), _table_6(found), _table_7(found), _table_c1(found), _table_d1(found)]
 
@@ -128,18 +109,14 @@ def _table_6(found: Collection) -> Table:
         organs += [name for name in sorted(pairs) if name not in organs and name != POPULATION]
         if data != 'OCELOT' and len(organs) < 2:
             continue
+        head = f'{data} {_SPLIT_TITLES[split]}'
         columns += [
-            _Column(
-                (f'{data} {_SPLIT_TITLES[split]}', _ORGAN_TITLES.get(subset, subset)),
-                data,
-                split,
-                subset,
-            )
+            _Column((head, _ORGAN_TITLES.get(subset, subset)), data, split, subset)
             for subset in (POPULATION, *organs)
         ]
         if pairs:
             counts = ', '.join(f'{name} {count}' for name, count in pairs.items())
-            notes.append(f'Pairs of {data} {_SPLIT_TITLES[split]}: {counts}.')
+            notes.append(f'Pairs of {head}: {counts}.')
     counts = ', '.join(f'{name} {count}' for name, count in paper_scores.ORGANS.items())
     notes.append(
         f'Pairs of the paper: {POPULATION} {sum(paper_scores.ORGANS.values())}, {counts}.'
@@ -237,18 +214,18 @@ def _fill(
     notes: Sequence[str] = (),
 ) -> Table:
     """Looks up every number, and ranks those of each column."""
-    by_row = [
-        [_look_up(found, name, column, of[column.experiment % len(of)]) for column in columns]
-        for of in rows.values()
+    by_column = [
+        _ranked(
+            [
+                _look_up(found, name, column, of[column.experiment % len(of)])
+                for of in rows.values()
+            ]
+        )
+        for column in columns
     ]
-    by_column = [_ranked(column) for column in zip(*by_row, strict=True)]
-    filled = tuple(
-        Row(labels, cells)
-        for labels, cells in zip(rows, zip(*by_column, strict=True), strict=True)
-    )
-    told = [*notes, *([paper_scores.NOTES[name]] if name in paper_scores.NOTES else [])]
-    table = Table(name, title, label_heads, tuple(c.heads for c in columns), filled, ())
-    return dataclasses.replace(table, notes=(*_repeats(table), *told))
+    filled = [*map(Row, rows, zip(*by_column, strict=True))]
+    told = [_repeats(filled), *notes, *filter(None, [paper_scores.NOTES.get(name)])]
+    return Table(name, title, label_heads, [column.heads for column in columns], filled, told)
 
 
 def _look_up(found: Collection, table: str, column: _Column, experiment: str) -> Cell:
@@ -267,30 +244,30 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
     places = []
     for field in ('ours', 'paper'):
         shown = [
-            None
-            if (held := getattr(cell, field)) is None or cell.key.experiment == experiments.LEAKING
-            else round(100 * held.mean, 2)
+            round(100 * held.mean, 2)
+            if (held := getattr(cell, field)) and cell.key.experiment != experiments.LEAKING
+            else None
             for cell in cells
         ]
         best = sorted({value for value in shown if value is not None}, reverse=True)[:2]
         ranks = {value: rank for rank, value in enumerate(best, start=1)}
         places.append([ranks.get(value, 0) if len(best) > 1 else 0 for value in shown])
     return [
-        dataclasses.replace(cell, rank=ours, paper_rank=paper)
+        cell._replace(rank=ours, paper_rank=paper)
         for cell, ours, paper in zip(cells, *places, strict=True)
     ]
 
 
-def _repeats(table: Table) -> list[str]:
+def _repeats(rows: Sequence[Row]) -> str:
     """Tells over how many repeats the means are, by data set."""
     counts: dict[str, dict[str, int]] = {}
-    for cell in (cell for row in table.rows for cell in row.cells if cell.ours):
+    for cell in (cell for row in rows for cell in row.cells if cell.ours):
         counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count
     if not counts:
-        return ['No runs; the numbers are those of the paper.']
+        return 'No runs; the numbers are those of the paper.'
     parts = []
     for data, held in counts.items():
         usual = statistics.mode(held.values())
         others = [f'{name} {count}' for name, count in held.items() if count != usual]
         parts.append(f'{data} {usual}' + (f' (but {"; ".join(others)})' if others else ''))
-    return [f'Repeats, one for each seed: {", ".join(parts)}.']
+    return f'Repeats, one for each seed: {", ".join(parts)}.'
