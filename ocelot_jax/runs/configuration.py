@@ -105,6 +105,11 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_text(path, json.dumps(content, indent=2) + '\n')
 
 
+def load_stored(workdir: Path) -> dict[str, Any]:
+    """Reads the configuration of a run as its file holds it, whatever the run's age."""
+    return _read(RunDirectory(workdir).config)
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     """Reads a configuration; what an older run's lacks is what that run was trained with."""
     held = _read(path)

@@ -25,7 +25,8 @@ class LoadedRuns:
             and in the classes.
         variables: of the best epoch of each run.
         steps: the best epoch of each run, in optimizer steps.
-        digests: SHA-256 of each run's configuration, with its tuned detection settings.
+        digests: SHA-256 of each run's configuration as it is stored, with its tuned detection
+            settings.
     """
 
     workdirs: tuple[Path, ...]
@@ -80,22 +81,25 @@ def load_runs(
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [configuration.load_config(workdir) for workdir in workdirs]
-    for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
-        config.detection.update(configuration.load_detection(workdir))
+    stored = [configuration.load_stored(workdir) for workdir in workdirs]
+    for workdir, config, held in zip(workdirs if tuned else (), configs, stored, strict=tuned):
+        detection = configuration.load_detection(workdir)
+        config.detection.update(detection)
+        held['detection'].update(detection)
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         _check_agreement(workdirs[0], configs[0], workdir, other)
     config = configs[0]
     if test_time_augmentation:
-        config.test_time_augmentation = True
+        config.test_time_augmentation = stored[0]['test_time_augmentation'] = True
     empty = factory.empty_variables(factory.create_model(config))
     steps, variables = zip(
         *(checkpoints.restore_best(workdir, empty) for workdir in workdirs), strict=True
     )
-    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_digest, configs)))
+    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_digest, stored)))
 
 
-def _digest(config: ml_collections.ConfigDict) -> str:
-    return hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()
+def _digest(stored: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
 
 
 def _check_agreement(

@@ -1,6 +1,8 @@
 """Runs read to be applied, one or an ensemble."""
 
 import fnmatch
+import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -38,9 +40,17 @@ def test_what_was_tuned_is_used(tmp_path):
     before = loading.load_runs([run])
     tuned = {'sigma_um': 0.25, 'min_distance_um': 3.5, 'threshold': 0.75}
     configuration.write_detection(run, tuned)
+    # as an older run's file: what was predicted by that run is known by its configuration
+    path = RunDirectory(run).config
+    stored = json.loads(path.read_text()) | {'seeds': 1}
+    del stored['loss']
+    path.write_text(json.dumps(stored))
     after = loading.load_runs([run])
     assert {name: after.config.detection[name] for name in tuned} == tuned
     assert before.digests != after.digests
+    stored['detection'] |= tuned
+    text = json.dumps(stored, sort_keys=True)
+    assert after.digests == (hashlib.sha256(text.encode()).hexdigest(),)
 
 
 def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
