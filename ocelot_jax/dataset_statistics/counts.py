@@ -64,29 +64,34 @@ def count_pair(
         cell_classes: K; labels are 1..K.
         tissue_classes: T; the mask holds 0..T-1, and 255 for unknown.
 
-    Returns:
-        The counts.
-
     Raises:
         InputError: if a label or a mask's value is of no class, or the mask's size is not the
             tissue image's.
     """
-    mask = record['tissue_mask'][..., 0]
-    if mask.shape != record['tissue_image'].shape[:2]:
-        raise InputError(
-            f'pair {record["pair_id"]}: tissue_mask is {_text(mask)}, but tissue_image '
-            f'{_text(record["tissue_image"])}; want one size'
-        )
-    labels = record['cells']['label']
-    _require_classes(record['pair_id'], 'label', labels, 1, cell_classes, '--cell_classes')
-    known = mask[mask != release.UNKNOWN]
-    _require_classes(
-        record['pair_id'], 'tissue_mask value', known, 0, tissue_classes, '--tissue_classes'
-    )
-    points = np.stack([record['cells']['x'], record['cells']['y']], axis=-1).astype(np.float64)
+    mask, labels = record['tissue_mask'][..., 0], record['cells']['label']
     cell_size, tissue_size = (record[name].shape[1::-1] for name in ('cell_image', 'tissue_image'))
+    if mask.shape[::-1] != tissue_size:
+        raise InputError(
+            f'pair {record["pair_id"]}: tissue_mask is {mask.shape[1]} x {mask.shape[0]}, but '
+            f'tissue_image {tissue_size[0]} x {tissue_size[1]}; want one size'
+        )
+    known = mask[mask != release.UNKNOWN]
+    for what, values, first, count, flag in (
+        ('label', labels, 1, cell_classes, '--cell_classes'),
+        ('tissue_mask value', known, 0, tissue_classes, '--tissue_classes'),
+    ):
+        wrong = values[(values < first) | (values >= first + count)]
+        if wrong.size:
+            raise InputError(
+                f'pair {record["pair_id"]}: {what} {wrong.min()} is of no class; want '
+                f'{first}..{first + count - 1}, or more names in {flag}'
+            )
+    points = np.stack([record['cells']['x'], record['cells']['y']], axis=-1).astype(np.float64)
     center = np.asarray(record['center'], np.float64)
-    scale = float(record['cell_mpp']) / float(record['tissue_mpp'])
+    cell_mpp, tissue_mpp = float(record['cell_mpp']), float(record['tissue_mpp'])
+    scale = cell_mpp / tissue_mpp
+    middle, half = center * tissue_size, np.array(cell_size) * scale / 2
+    overhang = max(0.0, np.max(half - middle), np.max(middle + half - tissue_size))
     # a pixel reaches half a pixel to either side of its center
     inside = ((points >= -0.5) & (points < np.array(cell_size) - 0.5)).all(axis=-1)
     tissue = tissue_at(mask, points[inside], center, cell_size, scale)
@@ -103,10 +108,10 @@ def count_pair(
         pixels=np.append(pixels, mask.size - known.size),
         cell_size=cell_size,
         tissue_size=tissue_size,
-        cell_mpp=float(record['cell_mpp']),
-        tissue_mpp=float(record['tissue_mpp']),
+        cell_mpp=cell_mpp,
+        tissue_mpp=tissue_mpp,
         outside=int(np.sum(~inside)),
-        overhang=overhang(center, cell_size, tissue_size, scale),
+        overhang=float(overhang),
         cell_digest=digest(record['cell_image']),
         tissue_digest=digest(record['tissue_image']),
         cells_digest=_hash(np.array(sorted(zip(*points.T, labels, strict=True)))),
@@ -146,24 +151,6 @@ def tissue_at(
     return np.where(near, mask[row, column], release.UNKNOWN)
 
 
-def overhang(
-    center: np.ndarray, cell_size: tuple[int, int], tissue_size: tuple[int, int], scale: float
-) -> float:
-    """Tells how far the cell patch reaches out of the tissue patch, at the side where most.
-
-    Args:
-        center: [2] relative center (c_x, c_y).
-        cell_size: (width, height) of the cell patch, pixels.
-        tissue_size: (width, height) of the tissue patch, pixels.
-        scale: micrometres per pixel of the cell patch over those of the tissue patch.
-
-    Returns:
-        Pixels of the tissue patch, 0 where the cell patch lies within.
-    """
-    middle, half = center * tissue_size, np.array(cell_size) * scale / 2
-    return float(max(0.0, np.max(half - middle), np.max(middle + half - tissue_size)))
-
-
 def digest(image: np.ndarray) -> bytes | None:
     """Gives 16 bytes that two images share only if size and all pixels are the same.
 
@@ -176,18 +163,3 @@ def _hash(array: np.ndarray) -> bytes:
     code = hashlib.blake2b(repr(array.shape).encode(), digest_size=16)
     code.update(np.ascontiguousarray(array))
     return code.digest()
-
-
-def _require_classes(
-    pair_id: str, what: str, values: np.ndarray, first: int, count: int, flag: str
-):
-    wrong = values[(values < first) | (values >= first + count)]
-    if wrong.size:
-        raise InputError(
-            f'pair {pair_id}: {what} {wrong.min()} is of no class; want '
-            f'{first}..{first + count - 1}, or more names in {flag}'
-        )
-
-
-def _text(image: np.ndarray) -> str:
-    return f'{image.shape[1]} x {image.shape[0]}'

@@ -18,10 +18,8 @@ import numpy as np
 
 from ocelot_jax.data import pair_folder, release
 from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
-from ocelot_jax.dataset_statistics import checks as statistics_checks
-from ocelot_jax.dataset_statistics import figure as statistics_figure
+from ocelot_jax.dataset_statistics import checks, figure, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
-from ocelot_jax.dataset_statistics import tables as statistics_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
 from ocelot_jax.io.errors import InputError
 
@@ -44,24 +42,15 @@ class LenientFolder(pair_folder.PairFolder):
         except InputError:
             if kind == 'cells':
                 with contextlib.suppress(ValueError):
-                    return self._cells_anywhere(split, pair_id)
+                    data = self.files.read(release.pair_files(split, pair_id)['cells'])
+                    text = io.StringIO(data.decode('utf-8-sig'))
+                    table = np.loadtxt(text, _CSV, delimiter=',', comments=None, ndmin=1)
+                    return {name: table[name] for name, _ in _CSV}
             raise
-
-    def _cells_anywhere(self, split: str, pair_id: str) -> dict[str, np.ndarray]:
-        data = self.files.read(release.pair_files(split, pair_id)['cells'])
-        text = io.StringIO(data.decode('utf-8-sig'))
-        table = np.loadtxt(text, _CSV, delimiter=',', comments=None, ndmin=1)
-        return {name: table[name] for name, _ in _CSV}
 
 
 def open_splits(dataset: str) -> dict[str, Source]:
-    """Opens all the splits of a data set.
-
-    Args:
-        dataset: as `config.data.source`: a directory or zip in OCELOT's layout, or a TFDS name.
-
-    Returns:
-        The records of each split, in the order train, validation, test.
+    """Opens the splits of a data set, named as in `config.data.source`; train comes first.
 
     Raises:
         MissingFileError: if `dataset` is a path, and there is nothing.
@@ -73,8 +62,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
     else:
         config = ml_collections.ConfigDict({'source': dataset, 'large_fov': True})
         try:
-            names = splits(config)
-            sources = {name: open_source(config, name) for name in names}
+            sources = {name: open_source(config, name) for name in splits(config)}
         except InputError as error:
             raise type(error)(str(error).replace('config.data.source', '--dataset')) from None
     if not any(map(len, sources.values())):
@@ -88,16 +76,9 @@ def class_names(
     cell_classes: Sequence[str] | None,
     tissue_classes: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names the classes: as given, else as the data set tells, else as the paper.
+    """Names the cell and the tissue classes.
 
-    Args:
-        source: one split; a TFDS data set tells the names of its cells.
-        paper: what the paper says of the data set.
-        cell_classes: for the labels 1, 2, ...; None where not given.
-        tissue_classes: for the tissue classes 0, 1, ...; None where not given.
-
-    Returns:
-        The names of the cell and of the tissue classes.
+    They are as given, else as the data set tells (TFDS does of cells), else as the paper.
 
     Raises:
         InputError: if two classes share a name, or one has that of unknown tissue.
@@ -105,7 +86,7 @@ def class_names(
     if cell_classes is None:
         cell_classes = source.cell_classes if isinstance(source, TfdsSource) else _CELL_CLASSES
     tissue_classes = tissue_classes or paper.tissue_classes
-    reserved = {'total', statistics_tables.UNKNOWN}
+    reserved = {'total', tables.UNKNOWN}
     for flag, names in (('cell', cell_classes), ('tissue', tissue_classes)):
         if len(set(names) - reserved) < len(names):
             raise InputError(
@@ -163,29 +144,25 @@ class Description:
     name: str
     cell_classes: tuple[str, ...]
     tissue_classes: tuple[str, ...]
-    rows: list[statistics_tables.Row]
-    checks: list[statistics_checks.Check]
+    rows: list[tables.Row]
+    checks: list[checks.Check]
     notes: tuple[str, ...]
 
     def render(self) -> str:
         """Gives all of it as text."""
         cells, tissue = ', '.join(self.cell_classes), ', '.join(self.tissue_classes)
-        notes = '\n'.join(['Notes on the paper', *(f'- {note}' for note in self.notes)])
-        parts = [
-            f'{self.name}: cells {cells}; tissue {tissue}',
-            statistics_tables.render(self.rows),
-            *[notes][: len(self.notes)],
-            statistics_checks.render(self.checks),
-        ]
-        return '\n\n'.join(parts)
+        parts = [f'{self.name}: cells {cells}; tissue {tissue}', tables.render(self.rows)]
+        if self.notes:
+            parts.append('\n- '.join(['Notes on the paper', *self.notes]))
+        return '\n\n'.join([*parts, checks.render(self.checks)])
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes `tables.csv`, `checks.csv` and `statistics.png`; makes the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         classes = self.cell_classes, self.tissue_classes
-        statistics_tables.write_csv(self.rows, folder / 'tables.csv')
-        statistics_checks.write_csv(self.checks, folder / 'checks.csv')
-        statistics_figure.write(self.name, self.rows, *classes, folder / 'statistics.png')
+        tables.write_csv(self.rows, folder / 'tables.csv')
+        checks.write_csv(self.checks, folder / 'checks.csv')
+        figure.write(self.name, self.rows, *classes, folder / 'statistics.png')
 
 
 def describe(
@@ -206,17 +183,12 @@ def describe(
         InputError: as `open_splits`, `class_names` and `count_pairs` do.
     """
     sources = open_splits(dataset)
-    name = _name(dataset)
+    path = pathlib.Path(dataset)
+    name = dataset
+    if path.exists():
+        name = path.resolve().stem if path.is_file() else path.resolve().name
     paper = paper_tables.numbers_of(name)
     classes = class_names(next(iter(sources.values())), paper, cell_classes, tissue_classes)
     pairs = count_pairs(sources, *map(len, classes), track)
-    rows = statistics_tables.tabulate(pairs, *classes, paper.values)
-    return Description(name, *classes, rows, statistics_checks.check(pairs), paper.notes)
-
-
-def _name(dataset: str) -> str:
-    """Tells the name of a data set: its TFDS name, or that of its directory or zip."""
-    path = pathlib.Path(dataset)
-    if not path.exists():
-        return dataset
-    return path.resolve().stem if path.is_file() else path.resolve().name
+    rows = tables.tabulate(pairs, *classes, paper.values)
+    return Description(name, *classes, rows, checks.check(pairs), paper.notes)

@@ -52,16 +52,9 @@ def tabulate(
     tissue_classes: Sequence[str],
     paper: Mapping[Key, float],
 ) -> list[Row]:
-    """Sums the counts of all pairs to the paper's tables.
+    """Sums the counts of all pairs, at least one, to numbers in the order of the paper's tables.
 
-    Args:
-        pairs: of all splits, at least one.
-        cell_classes: names of the cell classes 1, 2, ...
-        tissue_classes: names of the tissue classes 0, 1, ...
-        paper: the paper's own numbers.
-
-    Returns:
-        The numbers, in the order of the paper's tables.
+    The names are of the cell classes 1, 2, ... and of the tissue classes 0, 1, ...
     """
     names = (cell_classes, tissue_classes)
     with_cells = _first(pairs, lambda pair: pair.cell_digest)

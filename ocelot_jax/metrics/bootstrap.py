@@ -98,24 +98,15 @@ def compare(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> list[Difference]:
-    """Compares two models on the same patches.
+    """Compares two models on the same patches, by their counts [N, 3, K] as of `scores`.
 
-    Args:
-        first: [N, 3, K], of each patch and class true positives, false positives, true cells.
-        second: [N, 3, K] of the other model.
-        slides: [N], the slide of each patch.
-        rng: source of the draws.
-        resamples: R.
+    The slides [N] and the draws are as of `resample`.
 
     Returns:
         The differences of mF1, and of the F1 of each class; first less second.
     """
     both = np.stack([first, second], axis=1)
     resampled = scores(resample(both, slides, rng, resamples))
-    whole = scores(both.sum(axis=0))
-    return [
-        difference(value, draws)
-        for value, draws in zip(
-            whole[0] - whole[1], (resampled[:, 0] - resampled[:, 1]).T, strict=True
-        )
-    ]
+    values = np.subtract(*scores(both.sum(axis=0)))
+    draws = (resampled[:, 0] - resampled[:, 1]).T
+    return [difference(*of) for of in zip(values, draws, strict=True)]

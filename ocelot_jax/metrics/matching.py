@@ -83,13 +83,15 @@ def match_cells(found: Cells, true: Cells, *, distance: float, num_classes: int)
     """
     pred_points, pred_labels = _check('predictions', found, num_classes)
     true_points, true_labels = _check('ground truth', true, num_classes)
-    pred, true_row = _candidates(pred_points, pred_labels, true_points, true_labels, distance)
-    squared = ((pred_points[pred] - true_points[true_row]) ** 2).sum(axis=-1)
+    squared = ((pred_points[:, None] - true_points[None]) ** 2).sum(axis=-1)
+    near = squared <= (distance * (1 + _CUTOFF_TOLERANCE)) ** 2
+    alike = (pred_labels[:, None] == true_labels[None]) & (pred_labels[:, None] > 0)
+    pred, true_row = np.nonzero(near & alike)
     rank = np.empty(len(pred_labels), np.int64)
     rank[np.argsort(-np.asarray(found.scores, np.float64), kind='stable')] = np.arange(len(rank))
     # Predictions by rank, then cells by distance, then by index: the first pair whose both ends
     # are free is what the next prediction takes.
-    order = np.lexsort((true_row, squared, rank[pred]))
+    order = np.lexsort((true_row, squared[pred, true_row], rank[pred]))
     pred_to_true = np.full(len(pred_labels), -1, np.int64)
     true_to_pred = np.full(len(true_labels), -1, np.int64)
     for p, t in zip(pred[order].tolist(), true_row[order].tolist(), strict=True):
@@ -97,26 +99,9 @@ def match_cells(found: Cells, true: Cells, *, distance: float, num_classes: int)
             pred_to_true[p], true_to_pred[t] = t, p
 
     matched = pred_to_true >= 0
-    counts = Counts(
-        tp=_per_class(pred_labels[matched], num_classes),
-        fp=_per_class(pred_labels[~matched], num_classes),
-        gt=_per_class(true_labels, num_classes),
-    )
-    return Match(counts, pred_to_true, true_to_pred)
-
-
-def _candidates(
-    pred_points: np.ndarray,
-    pred_labels: np.ndarray,
-    true_points: np.ndarray,
-    true_labels: np.ndarray,
-    distance: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of predictions and of true cells of one class within the cutoff of each other."""
-    squared = ((pred_points[:, None] - true_points[None]) ** 2).sum(axis=-1)
-    near = squared <= (distance * (1 + _CUTOFF_TOLERANCE)) ** 2
-    alike = (pred_labels[:, None] == true_labels[None]) & (pred_labels[:, None] > 0)
-    return np.nonzero(near & alike)
+    per_class = lambda labels: np.bincount(labels, minlength=num_classes + 1)[1:].astype(np.int64)
+    counts = map(per_class, (pred_labels[matched], pred_labels[~matched], true_labels))
+    return Match(Counts(*counts), pred_to_true, true_to_pred)
 
 
 def precision_recall_f1(
@@ -211,7 +196,3 @@ def _check(side: str, cells: Cells, num_classes: int) -> tuple[np.ndarray, np.nd
     if len(wrong):
         raise ValueError(f'{side}: label {wrong[0]}, wanted 0 to {num_classes}')
     return points, labels
-
-
-def _per_class(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    return np.bincount(labels, minlength=num_classes + 1)[1:].astype(np.int64)
