@@ -30,14 +30,7 @@ def write(
 ):
     """Draws four panels: cells by tissue, tissue by split, pairs by organ, cells by split.
 
-    Bars count distinct patches; black marks are the paper's numbers.
-
-    Args:
-        name: of the data set.
-        rows: of `statistics_tables.tabulate`.
-        cell_classes: names of the cell classes.
-        tissue_classes: names of the tissue classes.
-        path: the PNG to write; its folder must exist.
+    Bars count distinct patches; black marks are the paper's numbers. The folder must exist.
     """
     held = {row.key: row for row in rows}
     splits = [split for split in _SPLITS if Key('2', 'total', split, 'pairs') in held]

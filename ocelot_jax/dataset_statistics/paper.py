@@ -37,14 +37,10 @@ class Numbers:
 
 
 def numbers_of(name: str) -> Numbers:
-    """Finds the paper's numbers of a data set.
+    """Finds the paper's numbers of a data set; none for one that the paper does not know.
 
-    Args:
-        name: a data set's name, such as 'ocelot' or 'ocelot_synthetic/small', or that of a
-            directory or zip; the release's own, 'ocelot2023...', is known too.
-
-    Returns:
-        The numbers; none for a data set that the paper does not know.
+    The name is such as 'ocelot' or 'ocelot_synthetic/small', or that of a directory or zip; the
+    release's own, 'ocelot2023...', is known too.
     """
     name = name.partition('/')[0].partition(':')[0]
     known = {'tiger': _TIGER, 'carp': _CARP, 'ocelot': _OCELOT, 'ocelot_synthetic': _SYNTHETIC}

@@ -28,11 +28,6 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file of text, in UTF-8, whole or not at all.
-
-    Args:
-        path: the file; its folder must exist.
-        text: what it will hold.
-    """
+    """Writes a file of text, in UTF-8, whole or not at all; its folder must exist."""
     with replacing(path) as temporary:
         temporary.write_text(text, 'utf-8')

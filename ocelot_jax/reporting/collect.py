@@ -40,11 +40,6 @@ class Run:
     scores: dict[str, files.Table]
 
     @property
-    def seed(self) -> int:
-        """The seed of the repeat."""
-        return self.config.seed
-
-    @property
     def cell_classes(self) -> tuple[str, ...]:
         """Names of the cell classes 1..K."""
         return tuple(self.config.data.cell_classes)
@@ -143,12 +138,6 @@ def collect(root: Path) -> Collection:
     experiment stand the settings with the most repeats (in a sweep only the best point is
     repeated), and of those with equally many the ones of highest mean validation mF1.
 
-    Args:
-        root: the directory, or a run's own.
-
-    Returns:
-        What was found.
-
     Raises:
         MissingFileError: there is no such directory, or no run with an evaluation in it.
         InputError: a run's files are not what they should be.
@@ -168,10 +157,10 @@ def collect(root: Path) -> Collection:
             left_out[path] = f'other cell classes than {first.path}'
             continue
         repeats = groups.setdefault((run.data, run.settings), {})
-        if run.seed in repeats:
-            left_out[path] = f'the same settings and seed as {repeats[run.seed].path}'
+        if run.config.seed in repeats:
+            left_out[path] = f'the same settings and seed as {repeats[run.config.seed].path}'
         else:
-            repeats[run.seed] = run
+            repeats[run.config.seed] = run
     if not groups:
         wanted = ' or '.join(str(RunDirectory(Path()).evaluation(split).path) for split in SPLITS)
         raise MissingFileError(

@@ -7,14 +7,9 @@ from ocelot_jax.reporting import candidates, collect, sections, table_files, tab
 
 
 def write_report(root: Path, output: Path | None = None) -> Path:
-    """Writes the tables and the page of all runs below a directory.
+    """Writes the tables and the page, which it gives, of all runs below a directory.
 
-    Args:
-        root: the directory.
-        output: where to write; `<root>/report` where None.
-
-    Returns:
-        The page.
+    It writes to `<root>/report` where no output is given.
 
     Raises:
         MissingFileError: there is no evaluated run.

@@ -87,7 +87,11 @@ def load_runs(
         config.detection.update(detection)
         held['detection'].update(detection)
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
-        _check_agreement(workdirs[0], configs[0], workdir, other)
+        differing = configuration.differences(_agreeing(other), _agreeing(configs[0]))
+        if differing:
+            raise InputError(
+                f'{workdir}: does not fit {workdirs[0]} in an ensemble: {"; ".join(differing)}'
+            )
     config = configs[0]
     if test_time_augmentation:
         config.test_time_augmentation = stored[0]['test_time_augmentation'] = True
@@ -102,17 +106,8 @@ def _digest(stored: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
 
 
-def _check_agreement(
-    first: Path,
-    wanted: ml_collections.ConfigDict,
-    workdir: Path,
-    config: ml_collections.ConfigDict,
-) -> None:
+def _agreeing(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Gives what the runs of an ensemble must agree in."""
+    plain = json.loads(config.to_json())
     names = ('cell_classes', 'tissue_classes', 'large_fov')
-    found, expected = (
-        {'model': plain['model'], 'data': {name: plain['data'][name] for name in names}}
-        for plain in (json.loads(config.to_json()), json.loads(wanted.to_json()))
-    )
-    differing = configuration.differences(found, expected)
-    if differing:
-        raise InputError(f'{workdir}: does not fit {first} in an ensemble: {"; ".join(differing)}')
+    return {'model': plain['model'], 'data': {name: plain['data'][name] for name in names}}

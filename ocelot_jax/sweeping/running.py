@@ -26,7 +26,7 @@ def run_sweep(
     shard: tuple[int, int] = (0, 1),
     report: Report = lambda line: None,
 ) -> None:
-    """Trains and evaluates what is missing of a sweep.
+    """Trains and evaluates what is missing of a sweep in its directory.
 
     The same call goes on where an earlier one stopped. Several at once, in one process each,
     share the runs.

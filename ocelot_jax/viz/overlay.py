@@ -51,13 +51,7 @@ class Verdict:
 
 
 def judge(match: Match, found: Cells, true: Cells) -> Verdict:
-    """Sorts the cells of a patch by their match.
-
-    Args:
-        match: of `matching.match_cells` for these cells.
-        found: predictions, in pixels of the cell patch.
-        true: ground-truth cells.
-    """
+    """Sorts predictions and ground-truth cells of a patch by `matching.match_cells` of both."""
     taken = match.pred_to_true >= 0
     return Verdict(matched=found[taken], missed=true[match.true_to_pred < 0], false=found[~taken])
 
@@ -130,14 +124,9 @@ def draw_found(image: np.ndarray, cells: Cells, radius: float) -> np.ndarray:
 
 
 def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> np.ndarray:
-    """Draws the legend of `draw_pair`'s pictures, as wide as they are.
+    """Draws the legend of `draw_pair`'s pictures, as wide as they are: [rows, columns, 3] uint8.
 
-    Args:
-        cell_classes: names of the labels 1, 2, ...
-        tissue_classes: names of the tissue classes 0, 1, ...; the first is not outlined.
-
-    Returns:
-        [rows, columns, 3] uint8.
+    The names are of the labels 1, 2, ... and of the tissue classes 0, 1, ...
     """
     figure = Figure(figsize=(2 * _PANEL + 3 * _GAP, _LEGEND), dpi=_DPI, facecolor='white')
     tissue = {'cell patch': Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)}
@@ -173,11 +162,9 @@ def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> n
 
 
 def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike):
-    """Writes pictures below each other as one PNG; it appears whole or not at all.
+    """Writes pictures [rows, columns, 3] uint8 of one width below each other as one PNG.
 
-    Args:
-        pictures: arrays [rows, columns, 3] uint8 of one width: a legend and pairs, say.
-        path: the PNG to write; its folder must exist.
+    It appears whole or not at all; its folder must exist.
     """
     with atomic.replacing(path) as temporary:
         Image.fromarray(np.concatenate(list(pictures))).save(temporary, format='PNG')

@@ -45,7 +45,7 @@ def test_repeats_are_those_that_differ_in_the_seed_alone(tmp_path, add):
     assert sorted(len(group.runs) for group in found.groups) == [1, 1, 3]
     assert sorted(found.experiments('pairs')) == ['Cell-only', 'Pred-to-inter-2']
     repeats = found.chosen['pairs', 'Cell-only']
-    assert [run.seed for run in repeats.runs] == [0, 1, 2]
+    assert [run.config.seed for run in repeats.runs] == [0, 1, 2]
     assert repeats.validation == pytest.approx(0.6)
     assert found.estimate('pairs', 'Cell-only', 'validation').mean == pytest.approx(0.6)
     assert found.estimate('pairs', 'Cell-only', 'test') is None
