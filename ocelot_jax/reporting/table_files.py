@@ -26,12 +26,10 @@ _LATEX = {
 def write(table: Table, folder: Path) -> list[Path]:
     """Writes a table as `table_5.md`, `.csv` and `.tex` to a folder that exists; gives them."""
     forms = {'.md': to_markdown, '.csv': to_csv, '.tex': to_latex}
-    paths = []
-    for suffix, render in forms.items():
-        path = folder / f'{table.file_stem}{suffix}'
+    paths = {folder / f'{table.file_stem}{suffix}': render for suffix, render in forms.items()}
+    for path, render in paths.items():
         atomic.write_text(path, render(table))
-        paths.append(path)
-    return paths
+    return [*paths]
 
 
 def shown(held: Estimate | None, applies: bool = True) -> str:
@@ -72,23 +70,21 @@ def to_latex(table: Table) -> str:
     lines = _lines(table, marks, rf'\textit{{{PAPER}}}', escape)
     columns = 'l' * len(table.label_heads) + 'c' * len(table.heads)
     caption = escape(' '.join([f'{table.title}.', *table.notes]))
-    return '\n'.join(
-        [
-            r'% needs \usepackage{amssymb,booktabs}',
-            r'\begin{table*}',
-            r'\centering',
-            rf'\begin{{tabular}}{{{columns}}}',
-            r'\toprule',
-            *_latex_heads(table),
-            r'\midrule',
-            *(rf'{" & ".join(line)} \\' for line in lines),
-            r'\bottomrule',
-            r'\end{tabular}',
-            rf'\caption{{{caption}}}',
-            r'\end{table*}',
-            '',
-        ]
-    )
+    heads = '\n'.join(_latex_heads(table))
+    body = '\n'.join(rf'{" & ".join(line)} \\' for line in lines)
+    return rf"""% needs \usepackage{{amssymb,booktabs}}
+\begin{{table*}}
+\centering
+\begin{{tabular}}{{{columns}}}
+\toprule
+{heads}
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}
+\caption{{{caption}}}
+\end{{table*}}
+"""
 
 
 def escape(text: str) -> str:

@@ -89,11 +89,7 @@ def make_tables(found: Collection) -> list[Table]:
 
 
 def _table_5(found: Collection) -> Table:
-    columns = [
-        _Column((data, _SPLIT_TITLES[split]), data, split)
-        for data in _with_others(found, paper_scores.DATA_SETS, None)
-        for split in SPLITS
-    ]
+    columns = _by_split(_with_others(found, paper_scores.DATA_SETS, None))
     in_tables = {key.experiment for key in paper_scores.SCORES}
     others = sorted({name for _, name in found.chosen} - in_tables)
     rows = {(name,): (name,) for name in (*experiments.TABLE_5, *others)}
@@ -146,11 +142,7 @@ def _table_c1(found: Collection) -> Table:
         ('Cell-only†', 'MFoVCE-Net'): (experiments.MFOVCE,),
         ('Pred-to-inter-2', 'DeepLabV3+'): (experiments.PRED_INTER_2,),
     }
-    columns = [
-        _Column((data, _SPLIT_TITLES[split]), data, split)
-        for data in _with_others(found, ('OCELOT',), _names(rows))
-        for split in SPLITS
-    ]
+    columns = _by_split(_with_others(found, ('OCELOT',), _names(rows)))
     notes = ('† A large field of view is an input, too.',)
     title = 'More cell detection baselines, mean F1 scores'
     return _fill(found, 'C.1', title, ('Method', 'Architecture'), columns, rows, notes)
@@ -166,6 +158,10 @@ def _table_d1(found: Collection) -> Table:
     ]
     title = 'Ablation study on the tissue segmentation performance, Feature-sharing'
     return _fill(found, 'D.1', title, ('Tissue label', 'Large FoV'), columns, rows)
+
+
+def _by_split(data_sets: Sequence[str]) -> list[_Column]:
+    return [_Column((d, _SPLIT_TITLES[split]), d, split) for d in data_sets for split in SPLITS]
 
 
 def _ablation(names: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
