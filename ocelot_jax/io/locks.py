@@ -8,15 +8,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def try_lock(file: Path) -> Iterator[bool]:
-    """Locks a file until the block ends, if no other process has locked it.
+    """Locks a file, made where missing, until the block ends; yields whether this process has it.
 
-    The lock goes with its process, however that ends.
-
-    Args:
-        file: made where it is missing, with its folder.
-
-    Yields:
-        Whether this process holds the lock.
+    It does not if another one does. The lock goes with its process, however that ends.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open('w') as lock:

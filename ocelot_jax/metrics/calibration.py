@@ -46,13 +46,7 @@ def precision_recall(
 
 
 def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reliability:
-    """Compares confidences with how often they are right, in bins of equal width over 0..1.
-
-    Args:
-        scores: [n] in 0..1.
-        matched: [n] bool.
-        bins: their number.
-    """
+    """Compares confidences [n] with how often they are right, in bins of equal width over 0..1."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     held = count > 0

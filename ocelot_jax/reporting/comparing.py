@@ -16,7 +16,7 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.runs import configuration, files
-from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
+from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.runs.files import PairRecords
 
 
@@ -70,8 +70,14 @@ def compare_runs(
     paths = [*first, *second]
     classes = _classes(paths)
     evaluations = [RunDirectory(path).evaluation(split_name(split)) for path in paths]
+    for evaluation in evaluations:
+        if not evaluation.pairs.exists():
+            raise MissingFileError(
+                f'{evaluation.pairs}: not there; evaluate the run first: python -m '
+                f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
+            )
     counts, slides = same_pairs(
-        [(evaluation.pairs, _read(evaluation, classes)) for evaluation in evaluations]
+        [(e.pairs, files.read_pairs(e.pairs, classes)) for e in evaluations]
     )
     sides = [average(held) for held in np.split(counts, [len(first)])]
     rng = np.random.default_rng(seed)
@@ -146,12 +152,3 @@ def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
                 'want runs of one data set'
             )
     return classes[0]
-
-
-def _read(evaluation: EvaluationDirectory, classes: Sequence[str]) -> PairRecords:
-    if not evaluation.pairs.exists():
-        raise MissingFileError(
-            f'{evaluation.pairs}: not there; evaluate the run first: python -m '
-            f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
-        )
-    return files.read_pairs(evaluation.pairs, classes)

@@ -36,11 +36,7 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
 
 
 def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Checks that a run has a configuration.
-
-    Raises:
-        InputError: it has another one.
-    """
+    """Raises an InputError if a run has another configuration."""
     path = RunDirectory(workdir).config
     found = differences(_read_config(path), _plain(config))
     if found:
