@@ -63,7 +63,9 @@ class PairFolder:
             InputError: if the split is empty, a pair lacks a file, or its metadata are wrong.
         """
         split = self._existing(split)
-        return PairSource(self, split, tuple(self._good_pairs(split)))
+        pairs, problems = self.pairs(split)
+        validation.raise_first(problems)
+        return PairSource(self, split, tuple(pairs))
 
     def validate(self, splits: str | Iterable[str] | None = None) -> None:
         """Reads every file of a split or of several; of all that there are where None.
@@ -78,7 +80,9 @@ class PairFolder:
         problems = {}
         for split in dict.fromkeys(self._existing(split) for split in wanted):
             pairs, found = self.pairs(split)
-            problems |= found | validation.split_problems(self, split, self._ids[split], pairs)
+            checker = validation.Checker(self, split, found)
+            checker.check(self._ids[split], pairs)
+            problems |= checker.problems
         validation.raise_first(problems)
 
     def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -87,9 +91,8 @@ class PairFolder:
         Color images are file objects, so that TFDS keeps their bytes as they are. The mask is an
         array: its values differ from the file's.
         """
-        split = self._existing(split)
-        for pair in self._good_pairs(split):
-            names = release.pair_files(split, pair.pair_id)
+        for pair in self.as_data_source(split).pairs:
+            names = release.pair_files(pair.split, pair.pair_id)
             images = {kind: io.BytesIO(self.files.read(names[kind])) for kind in _IMAGES}
             yield pair.pair_id, self.read(pair) | images
 
@@ -177,11 +180,6 @@ class PairFolder:
             )
         return split
 
-    def _good_pairs(self, split: str) -> list[metadata.Pair]:
-        pairs, problems = self.pairs(split)
-        validation.raise_first(problems)
-        return pairs
-
     def _pair(self, split: str, pair_id: str) -> metadata.Pair:
         label = self.files.label(release.METADATA)
         if pair_id not in self._metadata:
@@ -202,18 +200,18 @@ class PairSource(Sequence):
     """
 
     def __init__(self, folder: PairFolder, split: str, pairs: tuple[metadata.Pair, ...]):
-        self._folder, self._split, self._pairs = folder, split, pairs
+        self._folder, self._split, self.pairs = folder, split, pairs
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._folder.read(self._pairs[index])
+        return self._folder.read(self.pairs[index])
 
     @property
     def pair_ids(self) -> tuple[str, ...]:
         """The pairs' ids, in order."""
-        return tuple(pair.pair_id for pair in self._pairs)
+        return tuple(pair.pair_id for pair in self.pairs)
 
     def __repr__(self) -> str:
         # Grain keeps a source's repr in its checkpoints and compares it on resuming.

@@ -56,9 +56,6 @@ class Files:
     pickled and read from many threads and processes at once: each thread of each process opens
     a zip for itself.
 
-    Args:
-        path: a directory or a zip file.
-
     Raises:
         MissingFileError: if there is nothing at `path`.
         InputError: if `path` is neither directory nor zip, if it holds no (or more than one)
@@ -161,13 +158,8 @@ def decode_image(data: bytes, label: str) -> np.ndarray:
 def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
     """Decodes a tissue mask to its classes as in memory.
 
-    Args:
-        data: a PNG with one 8-bit channel: 1..`classes`, and 255 for unknown.
-        label: the name of the file, for errors.
-        classes: the number of tissue classes.
-
-    Returns:
-        [h, w, 1] uint8: 0..classes-1, and 255 for unknown.
+    The PNG has one 8-bit channel, 1..`classes`, and 255 for unknown; in memory it is [h, w, 1]
+    uint8, 0..classes-1, and 255 for unknown.
 
     Raises:
         InputError: if the file is damaged or holds any other value.

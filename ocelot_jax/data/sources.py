@@ -29,14 +29,7 @@ class Source(Protocol):
 
 
 class TfdsSource:
-    """The records of a split of a TFDS data set.
-
-    Args:
-        source: of `tfds.core.DatasetBuilder.as_data_source`.
-
-    Attributes:
-        cell_classes: names of the cell classes 1, 2, ...
-    """
+    """The records of a split of TFDS, and as `cell_classes` the names of the classes 1, 2, ..."""
 
     def __init__(self, source: Any):
         self._source = source
@@ -55,9 +48,7 @@ def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
     """Brings what `tfds.data_source` gives into the form in which `PairFolder` gives records.
 
     TFDS gives texts as bytes, numbers as Python floats and a sequence as a list of NumPy scalars.
-
-    Args:
-        example: one item of `tfds.data_source`; may lack fields.
+    Fields may be missing.
 
     Returns:
         `pair_id`, `slide_name` and `organ` as str; `cell_image` and `tissue_image` [H,W,3] uint8;
@@ -113,23 +104,19 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
         folder.validate(split)
         source = folder.as_data_source(split)
     else:
-        source = _open_tfds(config.source, split)
+        builder = _open_builder(config.source)
+        if split not in builder.info.splits:
+            raise InputError(
+                f'config.data.source: {config.source!r} has no split {split!r}; it has '
+                f'{", ".join(sorted(builder.info.splits))}'
+            )
+        source = TfdsSource(builder.as_data_source(split=split))
     return source if config.large_fov else SmallFieldOfView(source)
 
 
 def _is_path(source: str) -> bool:
     looks_like_path = source.startswith(('./', '../', '/')) or source.endswith('.zip')
     return looks_like_path or pathlib.Path(source).exists()
-
-
-def _open_tfds(name: str, split: str) -> Source:
-    builder = _open_builder(name)
-    if split not in builder.info.splits:
-        raise InputError(
-            f'config.data.source: {name!r} has no split {split!r}; it has '
-            f'{", ".join(sorted(builder.info.splits))}'
-        )
-    return TfdsSource(builder.as_data_source(split=split))
 
 
 def _open_builder(name: str) -> tfds.core.DatasetBuilder:

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import dataclasses
 import functools
 import math
 import os
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ocelot_jax.data.pair_folder import PairFolder
 
 Size = tuple[int, int]  # (width, height)
+Sizes = Mapping[str, Size | None]
 
 _IMAGES = ('cell_image', 'tissue_image')
 
@@ -28,105 +30,78 @@ def raise_first(problems: Mapping[str, str]) -> None:
     raise InputError(problems[min(problems)] + more)
 
 
-def split_problems(
-    folder: 'PairFolder', split: str, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]
-) -> dict[str, str]:
-    """Reads every file of a split: one line by the name of each bad file or metadata entry.
+@dataclasses.dataclass
+class Checker:
+    """Reads every file of a split.
 
-    Files that are missing altogether are left to the listing.
-
-    Args:
+    Attributes:
         folder: the data set.
         split: 'train', 'validation' or 'test'.
-        pair_ids: ids of all the split's pairs, those without good metadata too.
-        pairs: the pairs whose metadata are good.
+        problems: one line by the name of each bad file, or of its entry in the metadata. Files
+            that are missing altogether are left to the listing.
     """
-    problems = {}
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        measure = functools.partial(_measure, folder, split, problems)
-        sizes = dict(zip(pair_ids, pool.map(measure, pair_ids), strict=True))
-        usual = {}
+
+    folder: 'PairFolder'
+    split: str
+    problems: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def check(self, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]) -> None:
+        """Checks all the split's pairs by their ids; `pairs` are those of good metadata."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            sizes = dict(zip(pair_ids, pool.map(self._measure, pair_ids), strict=True))
+            usual = {}
+            for kind in _IMAGES:
+                held = collections.Counter(size[kind] for size in sizes.values() if size[kind])
+                usual[kind] = held.most_common(1)[0][0] if held else None
+            check = functools.partial(self._check_annotations, usual)
+            list(pool.map(check, pair_ids, sizes.values()))
+        for pair in pairs:
+            if all(usual.values()) and sizes[pair.pair_id] == usual:
+                self._check_center(pair, usual)
+
+    def _decode(self, kind: str, pair_id: str, size: Size | None = None) -> Any:
+        """Decodes a file; None if it is bad, or missing, which the listing tells already."""
+        name = release.pair_files(self.split, pair_id)[kind]
+        try:
+            if self.folder.holds(name, self.split):
+                return self.folder.decode(kind, self.split, pair_id, size)
+        except InputError as error:
+            self.problems[name] = str(error)
+
+    def _measure(self, pair_id: str) -> dict[str, Size | None]:
+        """The sizes of a pair's color images; None of a bad one."""
+        images = {kind: self._decode(kind, pair_id) for kind in _IMAGES}
+        return {k: None if image is None else image.shape[1::-1] for k, image in images.items()}
+
+    def _check_annotations(self, usual: Sizes, pair_id: str, sizes: Sizes) -> None:
+        """An image of an unusual size is bad itself; its annotations are not blamed for it."""
+
+        def blame(kind: str, found: Size, wanted: Size, whose: str) -> None:
+            name = release.pair_files(self.split, pair_id)[kind]
+            texts = [f'{width} x {height}' for width, height in (found, wanted)]
+            label = self.folder.files.label(name)
+            self.problems[name] = f'{label}: size is {texts[0]}; want {texts[1]}, as {whose}'
+
         for kind in _IMAGES:
-            held = collections.Counter(size[kind] for size in sizes.values() if size[kind])
-            usual[kind] = held.most_common(1)[0][0] if held else None
-        check = functools.partial(_check_annotations, folder, split, problems, usual)
-        list(pool.map(check, pair_ids, sizes.values()))
-    for pair in pairs:
-        if all(usual.values()) and sizes[pair.pair_id] == usual:
-            problems |= _center_problem(folder, pair, usual)
-    return problems
+            if sizes[kind] not in (None, usual[kind]):
+                blame(kind, sizes[kind], usual[kind], "the split's other patches")
+        self._decode('cells', pair_id, usual['cell_image'] or (math.inf, math.inf))
+        mask = self._decode('tissue_mask', pair_id)
+        size, tissue = sizes['tissue_image'], usual['tissue_image']
+        if mask is not None and size and size == tissue != mask.shape[1::-1]:
+            blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
 
-
-def _decode(
-    folder: 'PairFolder',
-    problems: dict[str, str],
-    kind: str,
-    split: str,
-    pair_id: str,
-    size: Size | None = None,
-) -> Any:
-    """Decodes a file; None if it is bad, or missing, which the listing tells already."""
-    name = release.pair_files(split, pair_id)[kind]
-    try:
-        return folder.decode(kind, split, pair_id, size) if folder.holds(name, split) else None
-    except InputError as error:
-        problems[name] = str(error)
-
-
-def _measure(
-    folder: 'PairFolder', split: str, problems: dict[str, str], pair_id: str
-) -> dict[str, Size | None]:
-    """The sizes of a pair's color images; None of a bad one."""
-    images = {kind: _decode(folder, problems, kind, split, pair_id) for kind in _IMAGES}
-    return {k: None if image is None else image.shape[1::-1] for k, image in images.items()}
-
-
-def _check_annotations(
-    folder: 'PairFolder',
-    split: str,
-    problems: dict[str, str],
-    usual: Mapping[str, Size | None],
-    pair_id: str,
-    sizes: Mapping[str, Size | None],
-) -> None:
-    """Adds what is wrong with a pair's sizes and annotations.
-
-    An image of an unusual size is bad itself; its annotations are not blamed for it.
-    """
-
-    def blame(kind: str, found: Size, wanted: Size, whose: str) -> None:
-        name = release.pair_files(split, pair_id)[kind]
-        sizes = [f'{width} x {height}' for width, height in (found, wanted)]
-        problems[name] = (
-            f'{folder.files.label(name)}: size is {sizes[0]}; want {sizes[1]}, as {whose}'
-        )
-
-    for kind in _IMAGES:
-        if sizes[kind] not in (None, usual[kind]):
-            blame(kind, sizes[kind], usual[kind], "the split's other patches")
-    size = usual['cell_image'] or (math.inf, math.inf)
-    _decode(folder, problems, 'cells', split, pair_id, size)
-    mask = _decode(folder, problems, 'tissue_mask', split, pair_id)
-    size, tissue = sizes['tissue_image'], usual['tissue_image']
-    if mask is not None and size and size == tissue != mask.shape[1::-1]:
-        blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
-
-
-def _center_problem(
-    folder: 'PairFolder', pair: metadata.Pair, sizes: Mapping[str, Size]
-) -> dict[str, str]:
-    """Tells where the cell patch would reach out of the tissue patch."""
-    where = f'{folder.files.label(release.METADATA)}: pair {pair.pair_id}'
-    cell, tissue = (sizes[kind] for kind in _IMAGES)
-    for axis, center, cell_length, length in zip('xy', pair.center, cell, tissue, strict=True):
-        # Lengths in pixels of the tissue patch; the release rounds its offsets to about one.
-        extent = cell_length * pair.cell_mpp / pair.tissue_mpp
-        start, end = length * center - extent / 2, length * center + extent / 2
-        if start < -1 or end > length + 1:
-            return {
-                f'{release.METADATA}/{pair.pair_id}': (
+    def _check_center(self, pair: metadata.Pair, sizes: Sizes) -> None:
+        """Tells where the cell patch would reach out of the tissue patch."""
+        where = f'{self.folder.files.label(release.METADATA)}: pair {pair.pair_id}'
+        cell, tissue = (sizes[kind] for kind in _IMAGES)
+        for axis, center, cell_length, length in zip('xy', pair.center, cell, tissue, strict=True):
+            # Lengths in pixels of the tissue patch; the release rounds its offsets to about one.
+            extent = cell_length * pair.cell_mpp / pair.tissue_mpp
+            start, end = length * center - extent / 2, length * center + extent / 2
+            if start < -1 or end > length + 1:
+                self.problems[f'{release.METADATA}/{pair.pair_id}'] = (
                     f"{where}: 'patch_{axis}_offset' is {center:g}, which puts the cell patch at "
                     f'{start:.1f}..{end:.1f} of the tissue patch; want it within 0..{length}'
                 )
-            }
-    return {}
+                return

@@ -18,12 +18,7 @@ _NAME = re.compile(r'image_([0-9]{1,9})')
 
 
 def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[Cells]:
-    """Reads and checks a file of predictions.
-
-    Args:
-        path: a JSON file in the challenge's format.
-        num_images: number of patches; names run from image_0.
-        num_classes: K; labels run from 1.
+    """Reads and checks predictions, JSON, for so many patches, from image_0, and labels from 1.
 
     Returns:
         The cells of each patch in file order; points float64, in pixels of the cell patch.
@@ -48,12 +43,8 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[
 def write(path: str | os.PathLike, images: Iterable[Cells], *, num_classes: int) -> None:
     """Writes predictions; coordinates are rounded to whole pixels, as the challenge wants them.
 
-    The file appears whole or not at all.
-
-    Args:
-        path: the JSON file to write; its folder must exist.
-        images: the cells of each patch, sorted by pair id; points in pixels, labels 1..K.
-        num_classes: K.
+    The file appears whole or not at all; its folder must exist. The patches are sorted by pair
+    id; points are in pixels, labels 1..`num_classes`.
 
     Raises:
         InputError: a point, label or score is not as the challenge wants it.

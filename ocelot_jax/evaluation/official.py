@@ -6,7 +6,6 @@ import os
 import numpy as np
 
 from ocelot_jax.data.pair_folder import PairFolder
-from ocelot_jax.data.release import split_name
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
@@ -37,8 +36,7 @@ def score_file(
     """
     if not (match_distance_um > 0 and math.isfinite(match_distance_um)):
         raise InputError(f'match_distance_um is {match_distance_um}; want micrometres above 0')
-    folder.as_data_source(split)  # Raises where the split is empty or lacks files.
-    pairs, _ = folder.pairs(split_name(split))
+    pairs = folder.as_data_source(split).pairs
     num_classes = len(folder.cell_classes)
     found = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
     counts = matching.Counts.zeros(num_classes)

@@ -98,32 +98,22 @@ def find_pairs(
     batches = itertools.chain([first], batches)
     for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
         for row in np.flatnonzero(batch['valid']):
-            classes = None if tissue is None else tissue[row]
-            yield _result(batch, row, cells[row], classes, config, pictured)
-
-
-def _result(
-    batch: Batch,
-    row: int,
-    found: Cells,
-    tissue: np.ndarray | None,
-    config: ml_collections.ConfigDict,
-    pictured: Collection[int],
-) -> PairResult:
-    index, texts = int(batch['index'][row]), ('pair_id', 'slide_name', 'organ')
-    true, distance = true_cells(batch, row), match_distance(batch, row, config)
-    num_classes = len(config.data.cell_classes)
-    return PairResult(
-        index,
-        *(str(batch[name][row]) for name in texts),
-        found=found,
-        true=true,
-        distance=distance,
-        match=matching.match_cells(found, true, distance=distance, num_classes=num_classes),
-        tissue=tissue,
-        true_tissue=batch['tissue_mask'][row],
-        pictures={name: batch[name][row] for name in _PICTURES} if index in pictured else None,
-    )
+            index = int(batch['index'][row])
+            found, true = cells[row], true_cells(batch, row)
+            distance = match_distance(batch, row, config)
+            yield PairResult(
+                index,
+                *(str(batch[name][row]) for name in ('pair_id', 'slide_name', 'organ')),
+                found=found,
+                true=true,
+                distance=distance,
+                match=matching.match_cells(
+                    found, true, distance=distance, num_classes=len(config.data.cell_classes)
+                ),
+                tissue=None if tissue is None else tissue[row],
+                true_tissue=batch['tissue_mask'][row],
+                pictures={n: batch[n][row] for n in _PICTURES} if index in pictured else None,
+            )
 
 
 def true_cells(batch: Batch, row: int) -> Cells:

@@ -37,13 +37,7 @@ class Setting(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """What tuning a run gave.
-
-    Attributes:
-        file: where the choice is kept.
-        setting: the choice.
-        score: its validation mF1.
-    """
+    """What tuning a run gave: where the choice is kept, the choice, and its validation mF1."""
 
     file: Path
     setting: Setting
