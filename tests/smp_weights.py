@@ -3,12 +3,19 @@
 import functools
 import zlib
 
+import flax.traverse_util
 import jax
 import numpy as np
 
 from benchmarks import random_weights
 from ocelot_jax.interop import smp
 from ocelot_jax.models import deeplab
+
+
+def from_smp(state_dict):
+    """Variables of a `DeepLabV3Plus` from a state dict of smp's."""
+    wanted = smp.tensors(smp.encoder_of(state_dict))
+    return flax.traverse_util.unflatten_dict(smp.convert(state_dict, wanted))
 
 
 def smp_weights(names, shapes, seed):

@@ -1,4 +1,4 @@
-"""Batches to cells: engines, symmetries, ensembles, detection, one loop.
+"""Batches to cells: engines, symmetries, detection, one loop.
 
 May import interop, runs, models, data, metrics, io.
 """

@@ -165,25 +165,24 @@ def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
 
 
 def _max_filter(x: jax.Array, radius: int, lowest) -> jax.Array:
-    """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W]."""
-    return _max_along(_max_along(x, 1, radius, lowest), 2, radius, lowest)
+    """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W].
 
-
-def _max_along(x: jax.Array, axis: int, radius: int, lowest) -> jax.Array:
-    """Slides a maximum; each step joins two windows, so a window of n takes log2(n) steps."""
+    Slides along one axis, then the other; each step joins two windows, so a window of n takes
+    log2(n) steps.
+    """
     window = 2 * radius + 1
-    padding = [(0, 0)] * x.ndim
-    padding[axis] = (radius, radius)
-    x = jnp.pad(x, padding, constant_values=lowest)
-    reached = 1
-    while reached < window:
-        step = min(reached, window - reached)
-        size = x.shape[axis] - step
-        x = jnp.maximum(
-            lax.slice_in_dim(x, 0, size, axis=axis),
-            lax.slice_in_dim(x, step, step + size, axis=axis),
-        )
-        reached += step
+    for axis in (1, 2):
+        padding = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
+        x = jnp.pad(x, padding, constant_values=lowest)
+        reached = 1
+        while reached < window:
+            step = min(reached, window - reached)
+            size = x.shape[axis] - step
+            x = jnp.maximum(
+                lax.slice_in_dim(x, 0, size, axis=axis),
+                lax.slice_in_dim(x, step, step + size, axis=axis),
+            )
+            reached += step
     return x
 
 

@@ -1,7 +1,9 @@
 """What every engine computes: class probabilities of a batch of pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
+
+import jax
 
 Batch = Mapping[str, Any]
 
@@ -16,6 +18,11 @@ class Maps(NamedTuple):
 
     cell: Any
     tissue: Any | None
+
+
+def mean(results: Sequence[Maps]) -> Maps:
+    """The mean of several engines' maps, class by class."""
+    return jax.tree.map(lambda *maps: sum(maps) / len(maps), *results)
 
 
 class Engine(Protocol):

@@ -28,13 +28,8 @@ _PAIRS = 2
 def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     """Writes the best epoch of a run as an ONNX graph, and checks it against JAX.
 
-    Args:
-        workdir: the run's directory.
-        file: `.onnx`, to be written.
-        patches: what the graph is for; what the run was trained on where None.
-
-    Returns:
-        The largest difference of any probability on random pairs.
+    The graph is for `patches`; where None, for those that the run was trained on. What is given
+    back is the largest difference of any probability on random pairs.
 
     Raises:
         MissingFileError: there is no run.

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ocelot_jax.data import augmentation
-from ocelot_jax.inference import ensembles
-from ocelot_jax.inference.engine import Batch, Engine, Maps
+from ocelot_jax.inference.engine import Batch, Engine, Maps, mean
 
 _IMAGES = ('cell_image', 'tissue_image', 'tissue_mask')
 
@@ -16,7 +15,7 @@ def average(engine: Engine) -> Engine:
 
     def symmetric(batch: Batch) -> Maps:
         orientations = list(np.ndindex(2, 4))
-        return ensembles.mean([_undo(engine(_turn(batch, *way)), *way) for way in orientations])
+        return mean([_undo(engine(_turn(batch, *way)), *way) for way in orientations])
 
     return symmetric
 

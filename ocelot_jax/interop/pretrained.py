@@ -44,11 +44,7 @@ def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -
     Args:
         variables: of a model.
         file: `.safetensors`, or `.pth`, which needs the `[torch]` extra.
-        branches: names of branches, `cell` and `tissue`; those that the model does not have are
-            ignored.
-
-    Returns:
-        New variables.
+        branches: `cell` and `tissue`; those that the model does not have are ignored.
 
     Raises:
         MissingFileError: the file does not exist.
@@ -78,16 +74,34 @@ def read(file: Path) -> StateDict:
         InputError: it is no file of tensors by name.
     """
     file = Path(file)
+    where = f'config.model.pretrained: {file}'
     if not file.exists():
-        raise MissingFileError(f'config.model.pretrained: {file} is not there')
+        raise MissingFileError(f'{where} is not there')
     if file.suffix == '.safetensors':
         try:
             return safetensors.numpy.load_file(file)
         except safetensors.SafetensorError as error:
-            raise InputError(f'config.model.pretrained: {file}: no safetensors: {error}') from None
-    if file.suffix in ('.pth', '.pt'):
-        return _read_torch(file)
-    raise InputError(f'config.model.pretrained: {file}: want .safetensors, .pth or .pt')
+            raise InputError(f'{where}: no safetensors: {error}') from None
+    if file.suffix not in ('.pth', '.pt'):
+        raise InputError(f'{where}: want .safetensors, .pth or .pt')
+    try:
+        import torch
+    except ImportError:
+        raise MissingPackageError(
+            f"{where} needs PyTorch: pip install 'ocelot_jax[torch]', "
+            'or give the same weights as .safetensors'
+        ) from None
+    try:
+        loaded = torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as error:  # a foreign file can make the reader fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f'{where}: holds more than tensors, or is broken ({reason}); save a state_dict alone'
+        ) from None
+    loaded = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
+    if not loaded or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise InputError(f'{where}: want a state_dict, tensors by name')
+    return {name: value.float().numpy() for name, value in loaded.items()}
 
 
 def export(workdir: Path, file: Path) -> None:
@@ -96,12 +110,8 @@ def export(workdir: Path, file: Path) -> None:
     Names begin with the branch, `cell.` or `tissue.`. The file's metadata name the tensors that a
     seam widened and the channels that it added; smp's network takes such a tensor without them.
 
-    Args:
-        workdir: the run's directory.
-        file: `.safetensors`, to be written.
-
     Raises:
-        MissingFileError: there is no run.
+        MissingFileError: there is no run in `workdir`.
         InputError: it has no best epoch, or another architecture.
     """
     config = configuration.load_config(workdir)
@@ -116,32 +126,16 @@ def export(workdir: Path, file: Path) -> None:
     for branch in (name for name in _BRANCHES if name in variables['params']):
         own = {collection: tree[branch] for collection, tree in variables.items()}
         tensors |= {f'{branch}.{name}': array for name, array in smp.to_smp(own).items()}
-        notes = _notes(flax.traverse_util.flatten_dict(own), config.model.encoder_name)
-        metadata |= {f'{branch}.{name}': note for name, note in notes.items()}
+        flat = flax.traverse_util.flatten_dict(own)
+        plain = _plain_shapes(config.model.encoder_name, flat[_HEAD].size)
+        for tensor in smp.tensors(config.model.encoder_name):
+            path, shape = tensor.path, flat[tensor.path].shape
+            if shape != plain[path]:
+                _, added = _added_channels(path, plain[path], shape)
+                note = f'a seam added input channels {added[0]} to {added[-1]}'
+                metadata[f'{branch}.{tensor.name}'] = note
     with atomic.replacing(file) as temporary:
         safetensors.numpy.save_file(tensors, temporary, metadata)
-
-
-def _read_torch(file: Path) -> StateDict:
-    try:
-        import torch
-    except ImportError:
-        raise MissingPackageError(
-            f"config.model.pretrained: {file} needs PyTorch: pip install 'ocelot_jax[torch]', "
-            'or give the same weights as .safetensors'
-        ) from None
-    try:
-        loaded = torch.load(file, map_location='cpu', weights_only=True)
-    except Exception as error:  # a foreign file can make the reader fail in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f'config.model.pretrained: {file}: holds more than tensors, or is broken ({reason}); '
-            'save a state_dict alone'
-        ) from None
-    loaded = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
-    if not loaded or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise InputError(f'config.model.pretrained: {file}: want a state_dict, tensors by name')
-    return {name: value.float().numpy() for name, value in loaded.items()}
 
 
 def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
@@ -206,17 +200,6 @@ def _added_channels(path: smp.Path, plain: Shape, widened: Shape) -> tuple[int, 
     # the decoder puts its detail behind the context and what was injected there
     start = ASPP.features if path[1:3] == ('decoder', 'fuse') else plain[axis]
     return axis, range(start, start + widened[axis] - plain[axis])
-
-
-def _notes(branch: Flat, encoder: str) -> dict[str, str]:
-    """A note on each tensor that a seam widened, by smp's name."""
-    plain = _plain_shapes(encoder, branch[_HEAD].size)
-    notes = {}
-    for name, path in ((each.name, each.path) for each in smp.tensors(encoder)):
-        if branch[path].shape != plain[path]:
-            _, added = _added_channels(path, plain[path], branch[path].shape)
-            notes[name] = f'a seam added input channels {added[0]} to {added[-1]}'
-    return notes
 
 
 def _name(path: smp.Path) -> str:

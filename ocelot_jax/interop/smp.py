@@ -31,24 +31,8 @@ class Tensor(NamedTuple):
     to_theirs: Callable[[np.ndarray], np.ndarray]
 
 
-def from_smp(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Variables of `deeplab.DeepLabV3Plus` from those of smp's with a ResNet encoder.
-
-    Args:
-        state_dict: of `segmentation_models_pytorch.DeepLabV3Plus`, arrays in PyTorch's layout. The
-            counters `num_batches_tracked`, with which neither side computes, are left out.
-
-    Returns:
-        `{'params': ..., 'batch_stats': ...}` for `DeepLabV3Plus.apply`, float32.
-
-    Raises:
-        InputError: a tensor is missing, or one is of no layer of the network.
-    """
-    return flax.traverse_util.unflatten_dict(convert(state_dict, tensors(encoder_of(state_dict))))
-
-
 def to_smp(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The exact inverse of `from_smp`; counters are zero, what a seam widened keeps its width."""
+    """Smp's state dict, counters at zero, of a DeepLabV3+; what a seam widened keeps its width."""
     flat = flax.traverse_util.flatten_dict(dict(variables))
     blocks = {path[2] for path in flat if path[2].startswith('stage')}
     bottleneck = ('params', 'encoder', 'stage1_block1', 'conv3', 'conv', 'kernel') in flat

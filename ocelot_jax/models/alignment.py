@@ -1,5 +1,7 @@
 """Maps between the fields of view of a pair (Fig. 5)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -7,11 +9,7 @@ Array = jax.Array
 
 
 def fov_ratio(batch: dict[str, Array]) -> Array:
-    """Side of the cell patch's field of view as a share of the tissue patch's, [B] float32.
-
-    Args:
-        batch: `cell_image`, `tissue_image` [B,H,W,C] and `cell_mpp`, `tissue_mpp` [B] in um/px.
-    """
+    """Side of the cell patch's field of view as a share of the tissue patch's, [B] float32."""
     cell_um = batch['cell_mpp'] * batch['cell_image'].shape[2]
     return cell_um / (batch['tissue_mpp'] * batch['tissue_image'].shape[2])
 
@@ -32,14 +30,13 @@ def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int
     Returns:
         [B,H,W,C].
     """
-    target, source = _sizes(shape), _sizes(features.shape[1:3])
 
-    def one(x: Array, center: Array, ratio: Array) -> Array:
+    def place(center: Array, ratio: Array, source: Array, target: Array) -> tuple[Array, Array]:
         scale = target / (ratio * source)
         top_left = (center[::-1] - ratio / 2) * source
-        return _resample(x, shape, scale, -top_left * scale)
+        return scale, -top_left * scale
 
-    return jax.vmap(one)(features, center, ratio)
+    return _resample(features, center, ratio, shape, place)
 
 
 def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
@@ -49,21 +46,22 @@ def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[in
     as there. Outside the cell patch the result is zero. Arguments are as there, too, but for the
     features [B,h,w,C], which cover the cell patch, and the result, which covers the tissue patch.
     """
-    target, source = _sizes(shape), _sizes(features.shape[1:3])
+
+    def place(center: Array, ratio: Array, source: Array, target: Array) -> tuple[Array, Array]:
+        return ratio * target / source, (center[::-1] - ratio / 2) * target
+
+    return _resample(features, center, ratio, shape, place)
+
+
+def _resample(
+    features: Array, center: Array, ratio: Array, shape: tuple[int, int], place: Callable
+) -> Array:
+    """Moves maps so that p, in pixels from the corner, goes to s * p + t; `place` gives s, t."""
+    target, source = (jnp.asarray(x, jnp.float32) for x in (shape, features.shape[1:3]))
 
     def one(x: Array, center: Array, ratio: Array) -> Array:
-        scale = ratio * target / source
-        return _resample(x, shape, scale, (center[::-1] - ratio / 2) * target)
+        moves = place(center, ratio, source, target)
+        size = (*shape, x.shape[-1])
+        return jax.image.scale_and_translate(x, size, (0, 1), *moves, 'linear', antialias=True)
 
     return jax.vmap(one)(features, center, ratio)
-
-
-def _sizes(shape: tuple[int, ...]) -> Array:
-    return jnp.asarray(shape, jnp.float32)
-
-
-def _resample(x: Array, shape: tuple[int, int], scale: Array, translation: Array) -> Array:
-    """Moves [h,w,C] to [H,W,C]: a place p, in pixels from the corner, goes to scale * p + t."""
-    return jax.image.scale_and_translate(
-        x, (*shape, x.shape[-1]), (0, 1), scale, translation, 'linear', antialias=True
-    )

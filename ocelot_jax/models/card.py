@@ -16,13 +16,8 @@ def describe(config: Any) -> str:
 
     Shapes and FLOPs are those of a prediction for one pair of the paper's geometry (Sec. 3.1),
     1024 x 1024 pixels at 0.2 and 0.8 um/px; FLOPs count multiplications and additions, as XLA
-    does.
-
-    Args:
-        config: as `configs/default.py`; no data is read.
-
-    Returns:
-        Text as wide as the terminal.
+    does. The text is as wide as the terminal. `config` is as `configs/default.py`; its data are
+    not read.
 
     Raises:
         InputError: see `factory.create_model`.

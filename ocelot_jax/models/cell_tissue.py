@@ -150,11 +150,6 @@ class FeatureSharing(nn.Module):
     The giver's features pass "a shallow convolutional layer with 3 x 3 kernel size", are brought
     into the taker's field of view and are concatenated behind the taker's own. The paper does not
     give the layer's width; 64 channels cost little beside the 256 or more that they join.
-
-    Attributes:
-        direction: one of `DIRECTIONS`.
-        features: channels that are given.
-        axis_name: see `layers.BatchNorm`.
     """
 
     direction: str

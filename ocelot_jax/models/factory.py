@@ -23,11 +23,8 @@ ARCHITECTURES: dict[str, type[Model]] = dict.fromkeys(BRANCHES, CellTissue) | {'
 def create_model(config: Any, axis_name: str | None = None) -> Model:
     """Makes the model of a configuration.
 
-    Each attribute of the model takes the value of its name in `config.model`.
-
-    Args:
-        config: as `configs/default.py`.
-        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+    Each attribute of the model takes the value of its name in `config.model`. Over the mapped axis
+    `axis_name`, if any, batch statistics are averaged in training.
 
     Raises:
         InputError: the configuration names a part that does not exist, or that does not go with
@@ -106,11 +103,9 @@ def empty_variables(model: Model) -> dict[str, Any]:
 
 
 def blank_batch(cell: Size = (1024, 1024), tissue: Size = (1024, 1024)) -> dict[str, np.ndarray]:
-    """A batch of one pair of zeros as models read it; of the paper's geometry by default.
+    """A batch of one pair of zeros as models read it, at 0.2 and 0.8 um/px.
 
-    Args:
-        cell: (H, W) of the cell patch, at 0.2 um/px.
-        tissue: (h, w) of the tissue patch, at 0.8 um/px.
+    Sizes are (H, W) in pixels; by default those of the paper.
     """
     return {
         'cell_image': np.zeros((1, *cell, 3), np.float32),

@@ -108,16 +108,10 @@ class SeparableConvBN(nn.Module):
 
 
 def max_pool(x: Array) -> Array:
-    """Max pooling, window 3, stride 2, padding 1.
+    """Max pooling, window 3, stride 2, padding 1: [B,H,W,C] to [B,ceil(H/2),ceil(W/2),C].
 
     Written as shifted maxima, rows then columns: their gradient is a few selections, where
     that of a windowed reduction is a scatter (eight times slower on CPUs).
-
-    Args:
-        x: [B,H,W,C].
-
-    Returns:
-        [B,ceil(H/2),ceil(W/2),C].
     """
     for axis in (1, 2):
         size = (x.shape[axis] + 1) // 2
@@ -133,15 +127,7 @@ def max_pool(x: Array) -> Array:
 
 
 def resize(x: Array, shape: tuple[int, int]) -> Array:
-    """Bilinear resizing with corners aligned, as two small matrix products.
-
-    Args:
-        x: [B,h,w,C].
-        shape: (H, W) wanted.
-
-    Returns:
-        [B,H,W,C].
-    """
+    """Bilinear resizing of [B,h,w,C] with corners aligned, as two small matrix products."""
     rows, columns = (
         jnp.asarray(_interpolation_matrix(new, old), x.dtype)
         for new, old in zip(shape, x.shape[1:3], strict=True)

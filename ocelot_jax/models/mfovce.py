@@ -27,14 +27,7 @@ Array = jax.Array
 class MFoVCENet(nn.Module):
     """Cell detection from two fields of view, without tissue labels.
 
-    Attributes:
-        cell_classes: number K of cell classes; "no cell" comes on top.
-        encoder_name: of either field of view, one of `resnet.VARIANTS`.
-        cell_dropout: spatial dropout of the cell patch's encoder.
-        tissue_dropout: the same for the tissue patch.
-        remat: see `resnet.ResNetEncoder`.
-        dtype: see `cell_tissue.CellTissue`.
-        axis_name: mapped axis over which batch statistics are averaged in training, if any.
+    Attributes are those of `cell_tissue.CellTissue`, of the patches rather than the branches.
     """
 
     cell_classes: int

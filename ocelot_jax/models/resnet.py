@@ -11,12 +11,7 @@ Array = jax.Array
 
 
 class Variant(NamedTuple):
-    """The structure of a ResNet.
-
-    Attributes:
-        blocks: number of residual blocks of each of the four stages.
-        bottleneck: whether a block is 1x1, 3x3, 1x1 rather than two 3x3.
-    """
+    """A ResNet: blocks of each stage, and whether they are 1x1, 3x3, 1x1 rather than two 3x3."""
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool = False

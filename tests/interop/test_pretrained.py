@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from ocelot_jax.configs import cell_only, pred_inter2
-from smp_weights import random_state_dict, torchvision_resnet
+from smp_weights import from_smp, random_state_dict, torchvision_resnet
 
 from benchmarks import random_weights
-from ocelot_jax.interop import pretrained, smp
+from ocelot_jax.interop import pretrained
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.models import factory
 
@@ -87,7 +87,7 @@ def test_widened_layers_compute_at_first_what_the_plain_ones_do(
 ):
     """New channels stand where they are injected, and weigh nothing."""
     state_dict = random_state_dict('resnet18')
-    plain = flat(smp.from_smp(state_dict))
+    plain = flat(from_smp(state_dict))
     before = draw_variables(cell_only, context=context, seam=seam)
     file = write(tmp_path / 'smp.safetensors', state_dict)
     after = flat(pretrained.initialise(before, file, ('cell',)))

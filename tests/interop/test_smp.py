@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from smp_weights import smp_weights, torchvision_resnet
+from smp_weights import from_smp, smp_weights, torchvision_resnet
 
 from ocelot_jax.interop import smp
 
@@ -15,7 +15,7 @@ def weights(shared):
 
 
 def test_the_way_back_is_exact(weights):
-    back = smp.to_smp(smp.from_smp(weights))
+    back = smp.to_smp(from_smp(weights))
     assert back.keys() == weights.keys()
     for name, array in weights.items():
         assert back[name].dtype == array.dtype
@@ -47,6 +47,6 @@ def test_encoders_have_the_layers_of_torchvision(encoder, parameters):
 def test_names_the_missing_and_the_extra_tensor(weights):
     missing = {k: v for k, v in weights.items() if k != 'decoder.aspp.0.project.0.weight'}
     with pytest.raises(ValueError, match=r"'decoder\.aspp\.0\.project\.0\.weight' is missing"):
-        smp.from_smp(missing)
+        from_smp(missing)
     with pytest.raises(ValueError, match=r"'encoder\.fc\.weight' is of no layer"):
-        smp.from_smp(weights | {'encoder.fc.weight': np.zeros((2, 2))})
+        from_smp(weights | {'encoder.fc.weight': np.zeros((2, 2))})

@@ -3,10 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from smp_weights import smp_weights
+from smp_weights import from_smp, smp_weights
 
 from benchmarks import random_weights
-from ocelot_jax.interop import smp
 from ocelot_jax.models import deeplab, resnet
 
 PARTS = ('encoder', 'aspp', 'decoder')
@@ -33,7 +32,7 @@ def test_meets_the_reference_network(golden, weights):
             variables, image, train=False, capture_intermediates=True, mutable='intermediates'
         )
 
-    logits, captured = apply(smp.from_smp(weights))
+    logits, captured = apply(from_smp(weights))
     outputs = {part: captured['intermediates'][part]['__call__'][0] for part in PARTS}
     _, low, _, _, high = outputs['encoder']
     ours = outputs | {'low': low, 'high': high, 'logits': logits}

@@ -67,13 +67,17 @@ def prepare(
     """
     if name not in _FACTORIES:
         raise InputError(f'--engine: {name!r}; want one of {", ".join(ENGINES)}')
-    from ocelot_jax.inference import ensembles, symmetries
+    from ocelot_jax.inference import symmetries
+    from ocelot_jax.inference.engine import mean
 
     module, function = _FACTORIES[name]
     bind = getattr(importlib.import_module(f'{__name__}.{module}'), function)(model)
 
     def create_engine(members: Sequence[Any]) -> 'Engine':
-        engine = ensembles.average([bind(variables) for variables in members])
+        networks = [bind(variables) for variables in members]
+        engine = networks[0]
+        if len(networks) > 1:
+            engine = lambda batch: mean([network(batch) for network in networks])
         return symmetries.average(engine) if test_time_augmentation else engine
 
     return create_engine

@@ -31,8 +31,16 @@ def require(package: str, what: str) -> ModuleType:
         ) from None
 
 
-def prepare(model: factory.Model, open_graph: Callable[[bytes], 'Session']) -> Callable:
-    """Makes the function that binds variables to a network run by the program of `open_graph`."""
+def prepare(
+    model: factory.Model, program: str, flag: str, open_graph: Callable[[bytes], 'Session']
+) -> Callable:
+    """Makes the function that binds variables to a network run by a program; see `engines.create`.
+
+    Raises:
+        MissingPackageError: ONNX or the program is not installed.
+    """
+    for package in ('onnx', program):
+        require(package, flag)
     return lambda variables: Exported(model, jax.device_get(variables), open_graph)
 
 

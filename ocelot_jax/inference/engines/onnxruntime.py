@@ -8,14 +8,8 @@ from ocelot_jax.models import factory
 
 
 def prepare(model: factory.Model) -> Callable:
-    """Makes the function that binds variables to the network; see `engines.create`.
-
-    Raises:
-        MissingPackageError: ONNX or ONNX Runtime is not installed.
-    """
-    for package in ('onnx', 'onnxruntime'):
-        exported.require(package, '--engine=onnxruntime')
-    return exported.prepare(model, open_graph)
+    """As `exported.prepare`."""
+    return exported.prepare(model, 'onnxruntime', '--engine=onnxruntime', open_graph)
 
 
 def open_graph(graph: bytes) -> exported.Session:

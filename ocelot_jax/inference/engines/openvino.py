@@ -9,20 +9,15 @@ from ocelot_jax.inference.engines import exported
 from ocelot_jax.models import factory
 
 
-def prepare(
-    model: factory.Model, flag: str = '--engine=openvino', precision: str = 'f32'
-) -> Callable:
-    """Makes the function that binds variables to the network; see `engines.create`.
-
-    Raises:
-        MissingPackageError: ONNX or OpenVINO is not installed.
-    """
-    for package in ('onnx', 'openvino'):
-        exported.require(package, flag)
-    return exported.prepare(model, functools.partial(open_graph, precision=precision))
+def prepare(model: factory.Model) -> Callable:
+    """As `exported.prepare`."""
+    return exported.prepare(model, 'openvino', '--engine=openvino', open_graph)
 
 
-prepare_bf16 = functools.partial(prepare, flag='--engine=openvino-bf16', precision='bf16')
+def prepare_bf16(model: factory.Model) -> Callable:
+    """As `prepare`, in bfloat16 where the processor has it."""
+    open_bf16 = functools.partial(open_graph, precision='bf16')
+    return exported.prepare(model, 'openvino', '--engine=openvino-bf16', open_bf16)
 
 
 def open_graph(graph: bytes, precision: str = 'f32') -> exported.Session:

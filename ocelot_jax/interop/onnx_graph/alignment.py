@@ -60,11 +60,8 @@ def _resample(features: Value, place: Place, size: tuple[int, int], weights) -> 
 def _weights(step: Value, start: Value, old: int, new: int) -> Value:
     """Weights [B,1,new,old] that interpolate linearly, or average where the map shrinks.
 
-    Args:
-        step: [B,1,1,1] distance of two new pixels, in old ones.
-        start: [B,1,1,1] place of the first new pixel's corner, in old pixels from the corner.
-        old: number of pixels.
-        new: number of pixels wanted.
+    `step` is the distance of two new pixels, `start` the place of the first one's corner, both
+    [B,1,1,1] in old pixels.
     """
     graph = step.graph
     sample = step * (np.arange(new) + 0.5)[:, None] + (start - 0.5)

@@ -12,32 +12,27 @@ from ocelot_jax.models.deeplab import ASPP
 def encode(scope: Scope, x: Value, variant: str, output_stride: int) -> list[Value]:
     """A ResNet's five maps: the stem's and the stages'."""
     blocks, bottleneck = ENCODERS[variant]
-    block = _bottleneck_block if bottleneck else _basic_block
     maps = [layers.conv_bn(scope / 'stem', x, stride=2)]
     x = layers.max_pool(maps[0])
     steps = resnet.strides_and_dilations(output_stride)
     for stage, (count, (stride, dilation)) in enumerate(zip(blocks, steps, strict=True), start=1):
         for i in range(count):
-            name = f'stage{stage}_block{i + 1}'
-            x = block(scope / name, x, stride=stride if i == 0 else 1, dilation=dilation)
+            block = scope / f'stage{stage}_block{i + 1}'
+            x = _block(block, x, bottleneck, stride if i == 0 else 1, dilation)
         maps.append(x)
     return maps
 
 
-def _basic_block(scope: Scope, x: Value, *, stride: int, dilation: int) -> Value:
-    y = layers.conv_bn(scope / 'conv1', x, stride=stride, dilation=dilation)
-    y = layers.conv_bn(scope / 'conv2', y, dilation=dilation, relu=False)
-    return _join(scope, x, y, stride)
-
-
-def _bottleneck_block(scope: Scope, x: Value, *, stride: int, dilation: int) -> Value:
-    y = layers.conv_bn(scope / 'conv1', x)
-    y = layers.conv_bn(scope / 'conv2', y, stride=stride, dilation=dilation)
-    y = layers.conv_bn(scope / 'conv3', y, relu=False)
-    return _join(scope, x, y, stride)
-
-
-def _join(scope: Scope, x: Value, y: Value, stride: int) -> Value:
+def _block(scope: Scope, x: Value, bottleneck: bool, stride: int, dilation: int) -> Value:
+    """A `resnet.BottleneckBlock` or `resnet.BasicBlock`."""
+    spatial = {'stride': stride, 'dilation': dilation}
+    if bottleneck:
+        y = layers.conv_bn(scope / 'conv1', x)
+        y = layers.conv_bn(scope / 'conv2', y, **spatial)
+        y = layers.conv_bn(scope / 'conv3', y, relu=False)
+    else:
+        y = layers.conv_bn(scope / 'conv1', x, **spatial)
+        y = layers.conv_bn(scope / 'conv2', y, dilation=dilation, relu=False)
     if 'shortcut' in scope:
         x = layers.conv_bn(scope / 'shortcut', x, stride=stride, relu=False)
     return x.graph.add('Relu', y + x, name=f'{scope.name}/relu')

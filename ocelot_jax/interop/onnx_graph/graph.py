@@ -26,13 +26,7 @@ def _operator(op: str, reflected: bool = False) -> Callable[['Value', Operand], 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """The result of a node.
-
-    Attributes:
-        graph: that of the node.
-        name: of the value in the graph.
-        size: (height, width) of a map; None if it is no map.
-    """
+    """The result of a node, by name; size is (height, width), None if it is no map."""
 
     graph: 'Graph'
     name: str
@@ -84,14 +78,9 @@ class Graph:
         size: tuple[int, int] | None = None,
         **attributes: Any,
     ) -> Value:
-        """Adds a node with one result.
+        """Adds a node with one result; operands that are no values become constants.
 
-        Args:
-            op: ONNX's name of the operation.
-            operands: values, or numbers and arrays, which become constants.
-            name: of the node and its result; by default that of the operation.
-            size: of the resulting map; that of the first operand with one by default.
-            attributes: of the operation.
+        By default the name is that of the operation, and the size that of the first map.
         """
         values = [x if isinstance(x, Value) else self.constant(x) for x in operands]
         name = self._unique(name or op.lower())
@@ -105,11 +94,9 @@ class Graph:
 
     def to_model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The finished model."""
-        graph = helper.make_graph(
-            self._nodes, 'ocelot_jax', self._inputs, self._outputs, self._constants
-        )
+        parts = self._inputs, self._outputs, self._constants
         model = helper.make_model(
-            graph,
+            helper.make_graph(self._nodes, 'ocelot_jax', *parts),
             opset_imports=[helper.make_opsetid('', _OPSET)],
             ir_version=_IR_VERSION,
             producer_name='ocelot_jax',

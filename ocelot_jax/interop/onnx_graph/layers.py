@@ -47,10 +47,7 @@ def conv_bn(
     scope: Scope, x: Value, *, stride: int = 1, dilation: int = 1, relu: bool = True
 ) -> Value:
     """Convolution, batch normalisation and, unless told otherwise, ReLU."""
-    weight = to_weight((scope / 'conv').variable('kernel'))
-    scale, bias = _batch_norm(scope / 'bn')
-    weight = weight * scale[:, None, None, None]
-    x = _conv(scope / 'conv', x, weight, bias, stride=stride, dilation=dilation)
+    x = _conv(scope / 'conv', x, *_fold(scope, 'conv'), stride=stride, dilation=dilation)
     return x.graph.add('Relu', x, name=f'{scope.name}/relu') if relu else x
 
 
@@ -58,9 +55,7 @@ def separable_conv_bn(scope: Scope, x: Value, *, dilation: int = 1) -> Value:
     """Depthwise 3x3 and pointwise 1x1 convolution, batch normalisation, ReLU."""
     weight = to_depthwise_weight((scope / 'depthwise').variable('kernel'))
     x = _conv(scope / 'depthwise', x, weight, None, dilation=dilation, group=len(weight))
-    weight = to_weight((scope / 'pointwise').variable('kernel'))
-    scale, bias = _batch_norm(scope / 'bn')
-    x = _conv(scope / 'pointwise', x, weight * scale[:, None, None, None], bias)
+    x = _conv(scope / 'pointwise', x, *_fold(scope, 'pointwise'))
     return x.graph.add('Relu', x, name=f'{scope.name}/relu')
 
 
@@ -132,11 +127,12 @@ def _conv(
     )
 
 
-def _batch_norm(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
-    """Factor and summand of batch normalisation, [C] each."""
-    deviation = np.sqrt(scope.variable('var', 'batch_stats') + _EPSILON)
-    scale = scope.variable('scale') / deviation
-    return scale, scope.variable('bias') - scope.variable('mean', 'batch_stats') * scale
+def _fold(scope: Scope, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of a convolution with the batch normalisation after it."""
+    bn = scope / 'bn'
+    scale = bn.variable('scale') / np.sqrt(bn.variable('var', 'batch_stats') + _EPSILON)
+    weight = to_weight((scope / name).variable('kernel')) * scale[:, None, None, None]
+    return weight, bn.variable('bias') - bn.variable('mean', 'batch_stats') * scale
 
 
 def _interpolation_matrix(new: int, old: int) -> np.ndarray:

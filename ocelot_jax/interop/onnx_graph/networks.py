@@ -179,17 +179,12 @@ def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
         joined = own.graph.concat(own, wide)
         aggregated.append(layers.conv_bn(head / f'aggregate{level}', joined))
     *skips, high = aggregated
-    high = _encode_context(head / 'context', high, [cell[-1], tissue[-1]])
+    # the context encoding: channels scaled by gates, made of the means over both fields of view
+    means = high.graph.concat(layers.mean(cell[-1]), layers.mean(tissue[-1]))
+    hidden = high.graph.add('Relu', layers.dense(head / 'context' / 'squeeze', means))
+    high *= high.graph.add('Sigmoid', layers.dense(head / 'context' / 'excite', hidden))
     decoded = branches.decode_unet(head / 'decoder', high, [stem, *skips])
     return _softmax(layers.dense(head / 'classify', decoded))
-
-
-def _encode_context(scope: Scope, x: Value, views: list[Value]) -> Value:
-    """Scales a map's channels by gates, made of the means over both fields of view."""
-    graph = x.graph
-    means = graph.concat(*map(layers.mean, views))
-    hidden = graph.add('Relu', layers.dense(scope / 'squeeze', means))
-    return x * graph.add('Sigmoid', layers.dense(scope / 'excite', hidden))
 
 
 def _softmax(logits: Value) -> Value:

@@ -6,6 +6,8 @@ choice is made where the program is lowered, so one traced function serves all.
 """
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,31 +26,15 @@ _MANY_PIXELS = 1024
 def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
     """Convolves, with `dilation * (k // 2)` pixels of zeros beyond every border.
 
-    Args:
-        x: [B,H,W,C] features.
-        kernel: [k,k,C,K], k odd.
-        stride: distance of the outputs in pixels.
-        dilation: distance of the taps in pixels.
-
-    Returns:
-        [B,ceil(H/stride),ceil(W/stride),K].
+    Maps [B,H,W,C] to [B,ceil(H/stride),ceil(W/stride),K] by a kernel [k,k,C,K], k odd.
     """
     return _convolve(x, kernel, stride, dilation)
 
 
-def _forward(
-    x: Array, kernel: Array, stride: int, dilation: int
-) -> tuple[Array, tuple[Array, Array]]:
-    return _convolve(x, kernel, stride, dilation), (x, kernel)
-
-
-def _backward(
-    stride: int, dilation: int, residuals: tuple[Array, Array], grad: Array
-) -> tuple[Array, Array]:
-    return _differentiate(*residuals, grad, stride, dilation)
-
-
-conv.defvjp(_forward, _backward)
+conv.defvjp(
+    lambda x, kernel, *steps: (_convolve(x, kernel, *steps), (x, kernel)),
+    lambda stride, dilation, held, grad: _differentiate(*held, grad, stride, dilation),
+)
 
 
 # jitted, so that the many convolutions of equal shapes are traced and lowered once
@@ -56,29 +42,26 @@ conv.defvjp(_forward, _backward)
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _convolve(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-    default = functools.partial(native, stride=stride, dilation=dilation)
-    cpu = default
-    if _suits(x, kernel, stride):
-        cpu = functools.partial(_winograd, dilation=dilation)
-    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=default)
+    return _choose(native, _winograd, (x, kernel), stride, dilation)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _differentiate(
     x: Array, kernel: Array, grad: Array, stride: int, dilation: int
 ) -> tuple[Array, Array]:
-    default = functools.partial(_native_backward, stride=stride, dilation=dilation)
-    cpu = default
-    if _suits(x, kernel, stride):
-        cpu = functools.partial(_winograd_backward, dilation=dilation)
-    return jax.lax.platform_dependent(x, kernel, grad, cpu=cpu, default=default)
+    return _choose(_native_backward, _winograd_backward, (x, kernel, grad), stride, dilation)
 
 
-def _suits(x: Array, kernel: Array, stride: int) -> bool:
-    """Whether Winograd's algorithm is the faster one on CPUs."""
-    if kernel.shape[:2] != (3, 3) or stride != 1 or x.dtype != jnp.float32:
-        return False
-    return min(kernel.shape[2:]) >= _MIN_CHANNELS
+def _choose(
+    plain: Callable, fast: Callable, arrays: Sequence[Array], stride: int, dilation: int
+) -> Any:
+    """Calls `plain`; on CPUs Winograd's algorithm, `fast`, where that is the faster one."""
+    x, kernel = arrays[:2]
+    default = cpu = functools.partial(plain, stride=stride, dilation=dilation)
+    square = kernel.shape[:2] == (3, 3) and stride == 1
+    if square and x.dtype == jnp.float32 and min(kernel.shape[2:]) >= _MIN_CHANNELS:
+        cpu = functools.partial(fast, dilation=dilation)
+    return jax.lax.platform_dependent(*arrays, cpu=cpu, default=default)
 
 
 def _tile(x: Array) -> int:
@@ -123,10 +106,8 @@ def _winograd_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> t
 def _split(x: Array, dilation: int, tile: int) -> Array:
     """Cuts maps into those of every `dilation`-th pixel, sides filled up to whole tiles.
 
-    What a dilated convolution does to a map, an undilated one does to each of these.
-
-    Returns:
-        [B * dilation^2, h, w, C] of [B,H,W,C].
+    What a dilated convolution does to a map, an undilated one does to each of these: [B,H,W,C]
+    becomes [B * dilation^2, h, w, C].
     """
     batch, height, width, channels = x.shape
     step = dilation * tile

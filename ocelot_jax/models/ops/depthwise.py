@@ -17,26 +17,13 @@ Array = jax.Array
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv(x: Array, kernel: Array, dilation: int = 1) -> Array:
-    """Convolves each channel by a 3x3 kernel of its own, with zeros beyond the border.
-
-    Args:
-        x: [B,H,W,C] features.
-        kernel: [3,3,C].
-        dilation: distance of the taps in pixels.
-
-    Returns:
-        [B,H,W,C].
-    """
+    """Convolves each channel of [B,H,W,C] by a kernel of its own, [3,3,C]; zeros are beyond."""
     return jax.lax.platform_dependent(
         x,
         kernel,
         cpu=functools.partial(_shifted_forward, dilation=dilation),
         default=functools.partial(_native_forward, dilation=dilation),
     )
-
-
-def _forward(x: Array, kernel: Array, dilation: int) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise_conv(x, kernel, dilation), (x, kernel)
 
 
 def _backward(dilation: int, residuals: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
@@ -48,7 +35,9 @@ def _backward(dilation: int, residuals: tuple[Array, Array], grad: Array) -> tup
     )
 
 
-depthwise_conv.defvjp(_forward, _backward)
+depthwise_conv.defvjp(
+    lambda x, kernel, dilation: (depthwise_conv(x, kernel, dilation), (x, kernel)), _backward
+)
 
 
 def _native_forward(x: Array, kernel: Array, dilation: int) -> Array:
@@ -60,19 +49,15 @@ def _native_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tup
     return vjp(grad)
 
 
-def _taps(shape: tuple[int, ...], dilation: int) -> list[tuple[int, int]]:
-    """The kernel's positions that see any pixel at all; wide dilations on small maps miss."""
-    rows, columns = ([i for i in range(3) if abs(i - 1) * dilation < size] for size in shape[1:3])
-    return [(i, j) for i in rows for j in columns]
-
-
 def _shifts(x: Array, dilation: int) -> dict[tuple[int, int], Array]:
-    """For each tap the map as that tap sees it, [B,H,W,C] each."""
-    height, width = x.shape[1:3]
+    """For each tap that sees any pixel at all (on small maps few do) the map as it sees it."""
+    height, width = sizes = x.shape[1:3]
+    rows, columns = ([i for i in range(3) if abs(i - 1) * dilation < size] for size in sizes)
     padded = jnp.pad(x, ((0, 0), (dilation, dilation), (dilation, dilation), (0, 0)))
     return {
         (i, j): padded[:, i * dilation :, j * dilation :][:, :height, :width]
-        for i, j in _taps(x.shape, dilation)
+        for i in rows
+        for j in columns
     }
 
 

@@ -21,10 +21,7 @@ Array = jax.Array
 class _Transforms(NamedTuple):
     """The matrices B^T, G and A^T of F(m, 3) (Lavin and Gray, Sec. 4.1 and 4.3), for m x m tiles.
 
-    Attributes:
-        inputs: [(m+2)^2,(m+2)^2].
-        kernel: [(m+2)^2,9].
-        outputs: [m^2,(m+2)^2].
+    Their shapes are [(m+2)^2,(m+2)^2], [(m+2)^2,9] and [m^2,(m+2)^2].
     """
 
     inputs: np.ndarray
@@ -32,11 +29,9 @@ class _Transforms(NamedTuple):
     outputs: np.ndarray
 
     @classmethod
-    def of_tile(cls, inputs: list, kernel: list, outputs: list) -> '_Transforms':
+    def of_tile(cls, **matrices: list) -> '_Transforms':
         """From those of one dimension: both axes of a tile are transformed alike."""
-        return cls(
-            *(np.kron(m, m).astype(np.float32) for m in map(np.array, (inputs, kernel, outputs)))
-        )
+        return cls(**{k: np.kron(m, m).astype(np.float32) for k, m in matrices.items()})
 
 
 _TRANSFORMS = {
@@ -73,26 +68,23 @@ _TRANSFORMS = {
 
 
 def conv(x: Array, kernel: Array, tile: int) -> Array:
-    """Convolves with a 3x3 kernel, zeros beyond the border.
+    """Convolves with a kernel [3,3,C,K], zeros beyond the border: [B,H,W,C] to [B,H,W,K].
 
-    Args:
-        x: [B,H,W,C] float32, H and W multiples of `tile`.
-        kernel: [3,3,C,K] float32.
-        tile: m, 2 or 4.
-
-    Returns:
-        [B,H,W,K].
+    All is float32; H and W are multiples of `tile`, m, which is 2 or 4.
     """
     transforms = _TRANSFORMS[tile]
     products = _transform_inputs(x, tile) @ _transform_kernel(kernel, tile)
     tiles = _mix(transforms.outputs, products)
-    return _from_tiles(tiles, (*x.shape[:3], kernel.shape[-1]), tile)
+    batch, height, width, _ = x.shape
+    blocks = tiles.reshape(tile, tile, batch, height // tile, width // tile, kernel.shape[-1])
+    return _from_blocks(blocks)
 
 
 def conv_vjp(x: Array, kernel: Array, grad: Array, tile: int) -> tuple[Array, Array]:
     """The gradients of `conv` by its input and its kernel, given that by its output [B,H,W,K]."""
     transforms = _TRANSFORMS[tile]
-    grads = _mix(transforms.outputs.T, _to_tiles(grad, tile))
+    grads = _to_blocks(grad, tile).reshape(tile * tile, -1, grad.shape[-1])
+    grads = _mix(transforms.outputs.T, grads)
     grad_inputs = jnp.einsum('ptk,pck->ptc', grads, _transform_kernel(kernel, tile))
     grad_kernel = jnp.einsum('ptc,ptk->pck', _transform_inputs(x, tile), grads)
     grad_x = _from_windows(_mix(transforms.inputs.T, grad_inputs), x.shape, tile)
@@ -113,17 +105,6 @@ def _transform_inputs(x: Array, tile: int) -> Array:
 def _transform_kernel(kernel: Array, tile: int) -> Array:
     """[3,3,C,K] to [(m+2)^2,C,K]."""
     return _mix(_TRANSFORMS[tile].kernel, kernel.reshape(9, *kernel.shape[2:]))
-
-
-def _to_tiles(x: Array, tile: int) -> Array:
-    """[B,H,W,C] to [m^2,tiles,C]."""
-    return _to_blocks(x, tile).reshape(tile * tile, -1, x.shape[-1])
-
-
-def _from_tiles(tiles: Array, shape: tuple[int, ...], tile: int) -> Array:
-    """[m^2,tiles,C] to `shape` [B,H,W,C]."""
-    batch, height, width, channels = shape
-    return _from_blocks(tiles.reshape(tile, tile, batch, height // tile, width // tile, channels))
 
 
 def _to_windows(x: Array, tile: int) -> Array:
