@@ -21,17 +21,12 @@ def define_flags() -> None:
 
 
 def main(file: str) -> None:
-    """Exports the run that the flags name.
-
-    Args:
-        file: what to write.
-    """
+    """Exports the run that the flags name."""
     workdir, path = Path(flags.FLAGS.workdir), Path(file)
     if path.suffix == '.onnx':
         from ocelot_jax.inference import exporting
 
-        patches = parsing.parse_patches(flags.FLAGS.patches)
-        difference = exporting.export(workdir, path, patches)
+        difference = exporting.export(workdir, path, parsing.parse_patches(flags.FLAGS.patches))
         print(f'{path}: probabilities within {difference:.1e} of those of JAX')
     elif path.suffix == '.safetensors':
         from ocelot_jax.interop import pretrained

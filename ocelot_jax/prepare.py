@@ -19,11 +19,7 @@ def define_flags() -> None:
 
 
 def main(name: str) -> None:
-    """Prepares the data set that the command names.
-
-    Args:
-        name: of the data set.
-    """
+    """Prepares the data set that the command names."""
     from ocelot_jax.data import preparation
 
     directory = preparation.prepare(name, flags.FLAGS.data_dir, flags.FLAGS.manual_dir)

@@ -19,11 +19,7 @@ def define_flags() -> None:
 
 
 def main(root: str) -> None:
-    """Reports on the runs below the directory that the command names.
-
-    Args:
-        root: the directory.
-    """
+    """Reports on the runs below the directory that the command names."""
     from ocelot_jax.reporting import report
 
     output = flags.FLAGS.output

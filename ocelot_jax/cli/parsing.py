@@ -8,12 +8,7 @@ from ocelot_jax.io.errors import InputError
 
 
 def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:
-    """Reads numbers between commas.
-
-    Args:
-        flag: its name, for errors.
-        text: its value; None where it is not set.
-        names: of the numbers, between commas.
+    """Reads numbers between commas, as many as `names`; None where the flag is not set.
 
     Raises:
         InputError: it is not as many numbers.
@@ -38,11 +33,7 @@ def parse_patches(text: str | None) -> Patches | None:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Reads 'i/n'.
-
-    Raises:
-        InputError: it is none, or i is not below n.
-    """
+    """Reads 'i/n'; an InputError where it is none, or i is not below n."""
     index, _, count = text.partition('/')
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f'--shard: {text!r}; want i/n with i from 0 to n - 1, as in 0/4')
@@ -50,11 +41,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Reads 'field=value', where the value is a Python literal or else a string.
-
-    Raises:
-        InputError: it is none.
-    """
+    """Reads 'field=value', where the value is a Python literal or else a string."""
     name, equals, value = text.partition('=')
     if not equals:
         raise InputError(f'--override: {text!r}; want field=value, as in data.source=PATH')
