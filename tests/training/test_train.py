@@ -125,7 +125,8 @@ def test_a_run_leaves_metrics_the_best_epoch_and_its_evaluation(folder, referenc
     assert scores
     for name, value in scores.items():
         assert table['population'][name] == pytest.approx(value), name
-    assert Image.open(evaluation / 'overlays.png').size[0] > 500
+    with Image.open(evaluation / 'overlays.png') as picture:
+        assert picture.size[0] > 500
 
 
 def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(train, reference, tmp_path):
