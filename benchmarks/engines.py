@@ -39,8 +39,8 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of an inference by one engine."""
     config = workload.create_config(options.size, options.batch)
     batch = workload.random_batch(config, options.size)
-    variables = workload.random_variables(factory.create_model(config))
-    engine = engines.create(options.engine, config, variables)
+    model = factory.create_model(config)
+    engine = engines.create(options.engine, model, [workload.random_variables(model)])
     return {'infer_s': median_seconds(lambda: engine(batch), options.runs)}
 
 

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import flax.jax_utils
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -29,7 +28,9 @@ from benchmarks.step import infer_call, median_seconds
 from ocelot_jax.data import augmentation, targets
 from ocelot_jax.data.batches import train_batches
 from ocelot_jax.data.pair_folder import PairFolder
-from ocelot_jax.inference import loop
+from ocelot_jax.evaluation import scoring
+from ocelot_jax.inference import engines
+from ocelot_jax.inference.detector import Detector
 from ocelot_jax.models import factory
 
 
@@ -94,9 +95,9 @@ def measure_detection(
     """Seconds of finding a batch's cells, beside scikit-image's and the inference before it."""
     probs = random_probabilities(batch)
     on_device = jnp.asarray(probs)
-    detect = loop.Detector(config, workload.CELL_MPP)
+    detect = Detector(config.detection, workload.CELL_MPP)
     config.detection.backend = 'skimage'
-    reference = loop.Detector(config, workload.CELL_MPP)
+    reference = Detector(config.detection, workload.CELL_MPP)
     config.detection.backend = 'jax'
     seconds = median_seconds(lambda: detect(on_device), runs)
     inference_seconds = median_seconds(infer_call(config, batch), runs)
@@ -112,12 +113,10 @@ def measure_detection(
 def measure_evaluation(config: ml_collections.ConfigDict, source: Any) -> dict[str, float]:
     """Seconds of predicting, matching and scoring every pair of a split, after compilation."""
     model = factory.create_model(config)
-    variables = flax.jax_utils.replicate(workload.random_variables(model), jax.devices()[:1])
-    predict = loop.create_predictor(config, workload.CELL_MPP)
-    predict(variables, workload.random_batch(config, source[0]['cell_image'].shape[0]))
+    engine = engines.create('xla', model, [workload.random_variables(model)])
+    engine(workload.random_batch(config, source[0]['cell_image'].shape[0]))
     start = time.perf_counter()
-    found = loop.predictions(predict, variables, source, config)
-    loop.evaluate(found, len(source), config)
+    scoring.score_pairs(engine, source, config)
     return {'pairs': len(source), 'evaluation_s': round(time.perf_counter() - start, 2)}
 
 

@@ -18,7 +18,7 @@ import jax
 from benchmarks import workload
 from ocelot_jax.cli import process
 from ocelot_jax.data.batches import shard
-from ocelot_jax.inference import loop
+from ocelot_jax.inference.engines import network
 from ocelot_jax.models import factory
 
 
@@ -57,7 +57,7 @@ def infer_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call that computes both patches' class probabilities."""
     model = factory.create_model(config)
     variables = jax.device_put(workload.random_variables(model))
-    infer = jax.jit(functools.partial(loop.probabilities, model))
+    infer = jax.jit(functools.partial(network.probabilities, model))
     return lambda: infer(variables, batch)
 
 
