@@ -49,7 +49,7 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
         InputError: `model.context` is unknown.
     """
     model = config.model
-    large_fov = config.data.get('large_fov', True)
+    large_fov = config.data.large_fov
     architecture = {'unet': 'U-Net', 'mfovce': MFOVCE}.get(model.architecture, model.architecture)
     if model.context == 'none':  # nothing of the tissue is told to the cell branch
         if model.architecture == 'mfovce':

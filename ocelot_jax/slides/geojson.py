@@ -29,9 +29,6 @@ def write(result: SlideResult, path: str | os.PathLike):
     Args:
         result: what was found.
         path: the file to write, `.geojson`; its folder must exist.
-
-    Raises:
-        OSError: if it cannot be written.
     """
     with atomic.replacing(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write('{"type":"FeatureCollection","features":[')

@@ -7,6 +7,7 @@ import io
 import os
 import string
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jinja2
 import matplotlib
@@ -33,16 +34,8 @@ _SAMPLE = 720  # Pixels a side.
 _QUALITY = 85
 
 
-@dataclasses.dataclass(frozen=True)
-class Mark:
-    """A word on a picture, at a place in percent of its width and height.
-
-    Attributes:
-        kind: of what it names, a region or a window.
-        text: the word.
-        left: its place.
-        top: its place.
-    """
+class Mark(NamedTuple):
+    """A word on a picture: what it names, the word, its place in percent of width and height."""
 
     kind: str
     text: str
@@ -50,26 +43,15 @@ class Mark:
     top: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Bar:
-    """A scale bar."""
+class Bar(NamedTuple):
+    """A scale bar: its length in words, and in percent of the picture's width."""
 
     text: str
     percent: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture of the page.
-
-    Attributes:
-        source: a data URI.
-        width: in pixels.
-        height: in pixels.
-        alt: what it shows, in words.
-        bar: its scale.
-        marks: words on it.
-    """
+class Picture(NamedTuple):
+    """A picture as a data URI, its size in pixels, what it shows, its scale, words on it."""
 
     source: str
     width: int
@@ -79,8 +61,7 @@ class Picture:
     marks: tuple[Mark, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """What the colors of a map mean: CSS colors from `low` to `high`."""
 
     colors: str
@@ -101,9 +82,6 @@ def write(
         summary: of the same slide.
         overlays: a picture with cells for each of `result.samples`.
         path: the HTML to write; its folder must exist.
-
-    Raises:
-        OSError: if it cannot be written.
     """
     text = _template().render(
         result=result,
@@ -129,8 +107,7 @@ def write(
         },
         in_full=lambda name: _IN_FULL.get(name, name),
     )
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(text, 'utf-8')
+    atomic.write_text(path, text)
 
 
 def _template() -> jinja2.Template:
@@ -244,8 +221,7 @@ def letters(result: SlideResult) -> list[str]:
 def _whole(
     result: SlideResult, picture: np.ndarray, alt: str, marks: Sequence[Mark] = ()
 ) -> Picture:
-    drawn = _embed(picture, alt, result.width * result.mpp)
-    return dataclasses.replace(drawn, marks=tuple(marks))
+    return _embed(picture, alt, result.width * result.mpp)._replace(marks=tuple(marks))
 
 
 def _embed(picture: np.ndarray, alt: str, width_um: float) -> Picture:

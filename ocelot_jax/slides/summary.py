@@ -107,11 +107,7 @@ def summarise(result: SlideResult) -> Summary:
 
 
 def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
-    """Writes the summary as JSON; what is not known is null. The file appears whole or not at all.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Writes the summary as JSON, whole or not at all; what is not known is null."""
     anchors = summary.regions.anchors().round(1).tolist()
     document = {
         'slide': result.name,
@@ -126,17 +122,13 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
             )
         ],
     }
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + '\n', 'utf-8')
+    atomic.write_text(path, json.dumps(document, indent=2, allow_nan=False) + '\n')
 
 
 def write_csv(result: SlideResult, summary: Summary, path: str | os.PathLike):
     """Writes a row for the slide (region 0), then one a region; what is not known is empty.
 
     The rows of many slides go into one table. The file appears whole or not at all.
-
-    Raises:
-        OSError: if it cannot be written.
     """
     rows = [
         {'slide': result.name, 'region': number, **_flat(_entry(part))}

@@ -27,9 +27,6 @@ def write(result: SlideResult, csv: str | os.PathLike, parquet: str | os.PathLik
         result: what was found.
         csv: the CSV to write; its folder must exist.
         parquet: the Parquet to write; its folder must exist.
-
-    Raises:
-        OSError: if a file cannot be written.
     """
     schema = _schema(result)
     with contextlib.ExitStack() as stack:

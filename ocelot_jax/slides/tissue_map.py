@@ -25,9 +25,6 @@ def write(result: SlideResult, path: str | os.PathLike):
     Args:
         result: what was found, with a tissue map.
         path: the file to write, `.ome.tif`; its folder must exist.
-
-    Raises:
-        OSError: if it cannot be written.
     """
     levels = _levels(result.tissue)
     options = {'dtype': np.uint8, 'tile': (_TILE, _TILE), 'compression': 'zlib'}

@@ -61,12 +61,6 @@ def test_names_follow_what_the_network_is_told(file, changes, name):
     assert experiment_of(config) == name
 
 
-def test_runs_from_before_the_large_field_of_view_was_a_setting():
-    config = read('pred_inter2').unlock()
-    del config.data.large_fov
-    assert experiment_of(config) == 'Pred-to-inter-2'
-
-
 @pytest.mark.parametrize(
     ('source', 'name'),
     [
