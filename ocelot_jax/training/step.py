@@ -46,19 +46,19 @@ def create_loss(
     max_radius = math.ceil(1.25 * detection.to_pixels(radius_um, cell_mpp))
 
     def compute(params, batch_stats, batch, dropout_key):
-        outputs, updates = model.apply(
-            {'params': params, 'batch_stats': batch_stats},
-            augmentation.model_inputs(batch),
-            train=True,
-            mutable=['batch_stats'],
-            rngs={'dropout': dropout_key},
-        )
         cell_target = targets.cell_target(
             batch['cell_points'],
             batch['cell_labels'],
             radius_um / batch['cell_mpp'],
             batch['cell_image'].shape[1:3],
             max_radius=max_radius,
+        )
+        outputs, updates = model.apply(
+            {'params': params, 'batch_stats': batch_stats},
+            augmentation.model_inputs(batch),
+            train=True,
+            mutable=['batch_stats'],
+            rngs={'dropout': dropout_key},
         )
         loss = branch_loss(outputs['cell_logits'], cell_target)
         parts = {'cell_loss': loss}
