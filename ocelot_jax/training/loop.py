@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.jax_utils
 import grain
 import jax
 import ml_collections
@@ -201,7 +200,7 @@ def save(
         stream: the training batches, which have come as far.
         scores: of the validation split; None where it was not validated.
     """
-    state = flax.jax_utils.unreplicate(state)
+    state = train_state.unreplicate(state)
     checkpoints.save(
         manager,
         step,
@@ -226,7 +225,7 @@ def validate(
         pairs: the validation split.
         config: as `configs/default.py`.
     """
-    engine = prepare([flax.jax_utils.unreplicate(state.evaluated)])
+    engine = prepare([train_state.unreplicate(state.evaluated)])
     return scoring.score_pairs(engine, pairs, config)
 
 

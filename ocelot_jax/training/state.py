@@ -57,3 +57,11 @@ def replicate(state: TrainState, num_devices: int) -> TrainState:
     """
     devices = jnp.arange(num_devices)
     return jax.pmap(lambda device, state: state, AXIS, in_axes=(0, None))(devices, state)
+
+
+def unreplicate(tree: Any) -> Any:
+    """The copy of a replicated tree on this process's first device, without the device axis.
+
+    Not `x[0]`, which asks for what may lie on another host.
+    """
+    return jax.tree.map(lambda x: x.addressable_data(0)[0], tree)
