@@ -3,6 +3,8 @@
 Lengths are in micrometres; the patches' microns-per-pixel make pixels of them.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
@@ -16,67 +18,15 @@ def get_config() -> ConfigDict:
             # whether predictions are means over the eight symmetries of the square, at eight
             # times the cost
             'test_time_augmentation': False,
-            'data': {
-                # a TFDS data set, or a directory or zip in OCELOT's layout
-                'source': 'ocelot',
-                'cell_classes': ('BC', 'TC'),
-                'tissue_classes': ('BG', 'CA'),
-                # whether the tissue branch sees the tissue patch, or the cell patch with the
-                # label of its region (the ablation of Sec. 6.4)
-                'large_fov': True,
-                # over all devices and hosts
-                'batch_size': 8,
-                # most cells that a patch may hold
-                'max_cells': 2048,
-            },
-            'model': {
-                # deeplabv3plus, unet or mfovce
-                'architecture': 'deeplabv3plus',
-                # resnet18, resnet34 or resnet50
-                'encoder_name': 'resnet34',
-                # none, label, prediction or features: what the cell branch is told of the tissue
-                'context': 'prediction',
-                # input, encoder, aspp or decoder: where label or prediction are injected
-                'seam': 'aspp',
-                # whether the cell loss trains the tissue branch through its injected prediction
-                'context_gradient': True,
-                # which way features are shared: none, c2t, t2c or both. The paper does not say
-                # which of the 64 candidates was best; these are the seams at which injection
-                # works, and the cheap ones.
-                'sharing': {'encoder': 'both', 'aspp': 'both', 'decoder': 'none'},
-                # spatial dropout of each branch's encoder; the paper tries 0.1, 0.3, 0.5 (cell)
-                'cell_dropout': 0.1,
-                'tissue_dropout': 0.1,
-                # dropout after the ASPP's projection, as the reference network has it
-                'aspp_dropout': 0.5,
-                # whether to compute inner activations anew in the backward pass, to save memory
-                'remat': False,
-                # of what is computed: float32, or bfloat16, which GPUs and TPUs do faster
-                'dtype': 'float32',
-                # weights to start from: .safetensors, or .pth with PyTorch at hand
-                'pretrained': '',
-                # which branches take them
-                'pretrained_branches': ('cell', 'tissue'),
-            },
+            'data': _data(),
+            'model': _model(),
             'target': {'disk_radius_um': 1.4},
             # of both branches, by its name in ocelot_jax/training/losses.py
             'loss': 'dice',
             # weight of the tissue branch's loss beside the cell branch's; without it (0) the
             # classes of the tissue branch mean nothing, so they are not scored
             'tissue_loss_weight': 1.0,
-            'augment': {
-                'flip_probability': 0.5,
-                'rotate_probability': 0.75,
-                'blur_probability': 0.5,
-                'blur_sigma': 1.0,
-                'noise_probability': 0.5,
-                'noise_std': 0.05,
-                'color_probability': 0.5,
-                'brightness': 0.1,
-                'contrast': 0.1,
-                'saturation': 0.1,
-                'hue': 0.05,
-            },
+            'augment': _augment(),
             'optimizer': {
                 # by its name in ocelot_jax/training/optimizer.py
                 'name': 'adam',
@@ -100,3 +50,70 @@ def get_config() -> ConfigDict:
     )
     # an unknown field is an error, in a file as on the command line
     return config.lock()
+
+
+def _data() -> dict[str, Any]:
+    """Which pairs, and how many at a time."""
+    return {
+        # a TFDS data set, or a directory or zip in OCELOT's layout
+        'source': 'ocelot',
+        'cell_classes': ('BC', 'TC'),
+        'tissue_classes': ('BG', 'CA'),
+        # whether the tissue branch sees the tissue patch, or the cell patch with the
+        # label of its region (the ablation of Sec. 6.4)
+        'large_fov': True,
+        # over all devices and hosts
+        'batch_size': 8,
+        # most cells that a patch may hold
+        'max_cells': 2048,
+    }
+
+
+def _model() -> dict[str, Any]:
+    """The network."""
+    return {
+        # deeplabv3plus, unet or mfovce
+        'architecture': 'deeplabv3plus',
+        # resnet18, resnet34 or resnet50
+        'encoder_name': 'resnet34',
+        # none, label, prediction or features: what the cell branch is told of the tissue
+        'context': 'prediction',
+        # input, encoder, aspp or decoder: where label or prediction are injected
+        'seam': 'aspp',
+        # whether the cell loss trains the tissue branch through its injected prediction
+        'context_gradient': True,
+        # which way features are shared: none, c2t, t2c or both. The paper does not say
+        # which of the 64 candidates was best; these are the seams at which injection
+        # works, and the cheap ones.
+        'sharing': {'encoder': 'both', 'aspp': 'both', 'decoder': 'none'},
+        # spatial dropout of each branch's encoder; the paper tries 0.1, 0.3, 0.5 (cell)
+        'cell_dropout': 0.1,
+        'tissue_dropout': 0.1,
+        # dropout after the ASPP's projection, as the reference network has it
+        'aspp_dropout': 0.5,
+        # whether to compute inner activations anew in the backward pass, to save memory
+        'remat': False,
+        # of what is computed: float32, or bfloat16, which GPUs and TPUs do faster
+        'dtype': 'float32',
+        # weights to start from: .safetensors, or .pth with PyTorch at hand
+        'pretrained': '',
+        # which branches take them
+        'pretrained_branches': ('cell', 'tissue'),
+    }
+
+
+def _augment() -> dict[str, Any]:
+    """Augmentation (Appendix B): how often, and by how much at most."""
+    return {
+        'flip_probability': 0.5,
+        'rotate_probability': 0.75,
+        'blur_probability': 0.5,
+        'blur_sigma': 1.0,
+        'noise_probability': 0.5,
+        'noise_std': 0.05,
+        'color_probability': 0.5,
+        'brightness': 0.1,
+        'contrast': 0.1,
+        'saturation': 0.1,
+        'hue': 0.05,
+    }

@@ -76,16 +76,9 @@ def count_pair(
             f'tissue_image {tissue_size[0]} x {tissue_size[1]}; want one size'
         )
     known = mask[mask != release.UNKNOWN]
-    for what, values, first, count, flag in (
-        ('label', labels, 1, cell_classes, '--cell_classes'),
-        ('tissue_mask value', known, 0, tissue_classes, '--tissue_classes'),
-    ):
-        wrong = values[(values < first) | (values >= first + count)]
-        if wrong.size:
-            raise InputError(
-                f'pair {record["pair_id"]}: {what} {wrong.min()} is of no class; want '
-                f'{first}..{first + count - 1}, or more names in {flag}'
-            )
+    where = f'pair {record["pair_id"]}'
+    _check(where, 'label', labels, 1, cell_classes, '--cell_classes')
+    _check(where, 'tissue_mask value', known, 0, tissue_classes, '--tissue_classes')
     points = np.stack([record['cells']['x'], record['cells']['y']], axis=-1).astype(np.float64)
     center = np.asarray(record['center'], np.float64)
     cell_mpp, tissue_mpp = float(record['cell_mpp']), float(record['tissue_mpp'])
@@ -117,6 +110,16 @@ def count_pair(
         cells_digest=_hash(np.array(sorted(zip(*points.T, labels, strict=True)))),
         mask_digest=_hash(mask),
     )
+
+
+def _check(where: str, what: str, values: np.ndarray, first: int, count: int, flag: str) -> None:
+    """Raises an `InputError` unless all values are classes, `first` and the next ones."""
+    wrong = values[(values < first) | (values >= first + count)]
+    if wrong.size:
+        raise InputError(
+            f'{where}: {what} {wrong.min()} is of no class; want {first}..{first + count - 1}, '
+            f'or more names in {flag}'
+        )
 
 
 def tissue_at(
