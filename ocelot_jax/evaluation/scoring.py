@@ -60,7 +60,7 @@ class Evaluation(NamedTuple):
             cells, as in `matching.Counts`.
         confusion: [N,T,T] int64, tissue pixels by true and predicted class; zeros without a
             tissue branch.
-        organs: [N] bytes, the organ of each pair in UTF-8.
+        organs: [N] strings, the organ of each pair.
     """
 
     counts: np.ndarray
@@ -71,7 +71,6 @@ class Evaluation(NamedTuple):
 Table = dict[str, dict[str, float]]
 """Names of rows to scores by name."""
 
-_ORGAN = 'S64'
 _PICTURES = ('cell_image', 'tissue_image', 'center', 'cell_mpp', 'tissue_mpp')
 
 
@@ -93,7 +92,9 @@ def find_pairs(
         process_count=jax.process_count(),
     )
     first = next(batches)
-    detect = Detector(config.detection, float(first['cell_mpp'][0]))
+    # every host detects by the um/px of the first pair, which is the first host's first row
+    example = source[0]['cell_mpp'] if jax.process_index() else first['cell_mpp'][0]
+    detect = Detector(config.detection, float(example))
     maps_tissue = factory.maps_tissue(config)
     batches = itertools.chain([first], batches)
     for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
@@ -134,9 +135,9 @@ def count(
     num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
     counts = np.zeros((num_pairs, 3, num_cells), np.int64)
     confusion = np.zeros((num_pairs, num_tissues, num_tissues), np.int64)
-    organs = np.zeros(num_pairs, _ORGAN)
+    organs = [''] * num_pairs
     for result in results:
-        organs[result.index] = result.organ.encode()
+        organs[result.index] = result.organ
         found = result.match.counts
         counts[result.index] = found.tp, found.fp, found.gt
         if result.tissue is not None:
@@ -144,11 +145,19 @@ def count(
             confusion[result.index] = pixels
     if jax.process_count() > 1:
         # each pair was one process's; the others hold zeros
-        held = counts, confusion, organs.view(np.uint8)
-        gathered = multihost_utils.process_allgather(held)
-        counts, confusion, letters = (np.asarray(x).sum(0) for x in gathered)
-        organs = letters.astype(np.uint8).view(_ORGAN)
-    return Evaluation(counts, confusion, organs)
+        gathered = multihost_utils.process_allgather((counts, confusion))
+        counts, confusion = (np.asarray(x).sum(0) for x in gathered)
+        organs = _gather_texts(organs)
+    return Evaluation(counts, confusion, np.array(organs))
+
+
+def _gather_texts(texts: list[str]) -> list[str]:
+    """The texts of all hosts: each is one host's, and empty on the others."""
+    encoded = np.array([text.encode() for text in texts])
+    width = np.asarray(multihost_utils.process_allgather(np.array(encoded.itemsize))).max()
+    letters = encoded.astype(f'S{width}').view(np.uint8)
+    letters = np.asarray(multihost_utils.process_allgather(letters)).sum(0).astype(np.uint8)
+    return [text.decode() for text in letters.view(f'S{width}')]
 
 
 def scores(
@@ -175,7 +184,7 @@ def tabulate(evaluation: Evaluation, config: ml_collections.ConfigDict) -> Table
     """Scores by row: the whole population, then each organ (Table 6)."""
     organs = evaluation.organs
     rows = {'population': np.ones(len(organs), bool)}
-    rows |= {organ.decode(): organs == organ for organ in np.unique(organs)}
+    rows |= {str(organ): organs == organ for organ in np.unique(organs)}
     return {
         name: {'pairs': int(chosen.sum()), **scores(evaluation, config, chosen)}
         for name, chosen in rows.items()

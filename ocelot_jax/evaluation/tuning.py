@@ -106,17 +106,15 @@ def count_matches(
     for batch, found, _ in loop.run(engine, find_all, batches, maps_tissue=False):
         for length, (cells, heights) in zip(lengths, found, strict=True):
             for row in np.flatnonzero(batch['valid']):
+                patch, true = cells.of_patch(row), scoring.true_cells(batch, row)
+                distance = scoring.match_distance(batch, row, config)
                 for threshold in THRESHOLDS:
                     # what is lower than another peak never suppresses it, so these are the peaks
                     # of a higher threshold, too
-                    higher = heights[row][: cells.count[row]] > threshold
-                    match = matching.match_cells(
-                        cells.of_patch(row)[higher],
-                        scoring.true_cells(batch, row),
-                        distance=scoring.match_distance(batch, row, config),
-                        num_classes=num_classes,
-                    )
-                    held = match.counts
+                    higher = heights[row][: len(patch)] > threshold
+                    held = matching.match_cells(
+                        patch[higher], true, distance=distance, num_classes=num_classes
+                    ).counts
                     counts[Setting(*length, threshold)] += np.stack([held.tp, held.fp, held.gt])
     return counts
 
