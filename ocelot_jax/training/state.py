@@ -6,7 +6,9 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = 'batch'
 """The mapped axis: gradients, batch statistics and losses are taken over all its devices."""
@@ -53,10 +55,11 @@ def create(
 def replicate(state: TrainState, num_devices: int) -> TrainState:
     """Copies a state to the first local devices, with a leading device axis.
 
-    It is the output of a mapped function, like every later state: the step is compiled once.
+    It lies as the step leaves it: the step is compiled once, and moves nothing.
     """
-    devices = jnp.arange(num_devices)
-    return jax.pmap(lambda device, state: state, AXIS, in_axes=(0, None))(devices, state)
+    mesh = Mesh(np.array(jax.local_devices()[:num_devices]), (AXIS,))
+    spread = lambda x: np.broadcast_to(x, (num_devices, *x.shape))
+    return jax.device_put(jax.tree.map(spread, state), NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def unreplicate(tree: Any) -> Any:
