@@ -76,7 +76,7 @@ def create_train_step(
     tx: optax.GradientTransformation,
     cell_mpp: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """Makes the training step, mapped over devices; it consumes the state that it is given.
+    """Makes the training step of all devices; it consumes the state that it is given.
 
     Args:
         config: as `configs/default.py`.
@@ -91,12 +91,34 @@ def create_train_step(
     Raises:
         InputError: there is no loss of that name.
     """
+    step = create_device_step(config, model, tx, cell_mpp)
+    # the one place that knows how devices are mapped over; the tests hold `shard_map` against it
+    mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0), out_axes=(0, None), donate_argnums=1)
+    # an argument, not a constant, so that runs with other seeds share the compiled program
+    return functools.partial(mapped, np.asarray(config.seed))
+
+
+def create_device_step(
+    config: ml_collections.ConfigDict,
+    model: factory.Model,
+    tx: optax.GradientTransformation,
+    cell_mpp: float,
+) -> Callable[[jax.Array, TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
+    """Makes what one device does in a training step, within the mapped axis `AXIS`.
+
+    Arguments and errors are those of `create_train_step`.
+
+    Returns:
+        `step(seed, state, batch)` to the next state and the named losses, all without a device
+        axis. Seed and state are the same on every device, and so are the results; the batch is
+        the device's own part.
+    """
     compute_gradients = jax.grad(create_loss(config, model, cell_mpp), has_aux=True)
     augment = functools.partial(
         augmentation.augment, settings=augmentation.Settings(**config.augment)
     )
 
-    def train_step(
+    def device_step(
         seed: jax.Array, state: TrainState, batch: Batch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -116,6 +138,4 @@ def create_train_step(
             average = optax.incremental_update(variables, average, 1 - decay)
         return TrainState(state.step + 1, variables, opt_state, average), metrics
 
-    mapped = jax.pmap(train_step, AXIS, in_axes=(None, 0, 0), out_axes=(0, None), donate_argnums=1)
-    # an argument, not a constant, so that runs with other seeds share the compiled program
-    return functools.partial(mapped, np.asarray(config.seed))
+    return device_step
