@@ -47,6 +47,10 @@ def train(folder, tmp_path_factory):
         'JAX_COMPILATION_CACHE_DIR': str(cache),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
         'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
+        # what a mapped function is given must lie where it wants it
+        'JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE': 'disallow',
+        # of JAX and of ours a warning ends the run; this one is ml_collections'
+        'PYTHONWARNINGS': 'error,ignore:the load_module() method is deprecated',
     }
 
     def start(workdir):
