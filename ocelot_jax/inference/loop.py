@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from ocelot_jax.inference import devices
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Batch, Engine
 from ocelot_jax.metrics.cells import Cells
@@ -33,17 +34,24 @@ def run(
     Yields:
         The batch; what `read_cells` gave, as NumPy arrays; and the most likely tissue classes
         [T,h,w] uint8, or None.
+
+    Raises:
+        OutOfMemoryError: a batch does not fit into a device's memory.
     """
     last = None
-    for batch in batches:
-        maps = engine(batch)
-        tissue = _classes(maps.tissue) if maps_tissue and maps.tissue is not None else None
-        current = batch, (read_cells(maps.cell), tissue)
+    with devices.exhaustion_as_error(
+        'want fewer pairs at a time: a smaller --batch_size where there is one, else a smaller '
+        'config.data.batch_size'
+    ):
+        for batch in batches:
+            maps = engine(batch)
+            tissue = _classes(maps.tissue) if maps_tissue and maps.tissue is not None else None
+            current = batch, (read_cells(maps.cell), tissue)
+            if last is not None:
+                yield last[0], *jax.tree.map(np.asarray, last[1])
+            last = current
         if last is not None:
             yield last[0], *jax.tree.map(np.asarray, last[1])
-        last = current
-    if last is not None:
-        yield last[0], *jax.tree.map(np.asarray, last[1])
 
 
 def find(

@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
 from ocelot_jax.data.sources import Record, Source, open_source
 from ocelot_jax.evaluation import scoring
-from ocelot_jax.inference import engines
+from ocelot_jax.inference import devices, engines
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.interop import pretrained
 from ocelot_jax.io.errors import InputError
@@ -29,7 +29,7 @@ from ocelot_jax.training import progress
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
-from ocelot_jax.training.step import create_train_step
+from ocelot_jax.training.step import create_train_step, memory_as_error
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
@@ -50,8 +50,11 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
 
     Raises:
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
-        InputError: the data do not fit the configuration, or `workdir` holds another run.
+        InputError: the data do not fit the configuration, `workdir` holds another run, or the
+            devices are not alike.
+        OutOfMemoryError: a step does not fit into the devices' memory.
     """
+    devices.check_alike(jax.devices())
     pairs, validation = (open_source(config.data, split) for split in ('train', 'validation'))
     example = pairs[0]
     cell_mpp = float(example['cell_mpp'])
@@ -72,6 +75,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
         reporter = progress.Reporter(workdir, step, total_steps, config.data.batch_size)
         stack.enter_context(reporter)
         interrupted = stack.enter_context(sigterm_flag())
+        stack.enter_context(memory_as_error(config))
 
         while step < total_steps:
             epoch = step // epoch_steps + 1

@@ -1,5 +1,6 @@
 """The loss and the training step: augmentation, loss, gradients, optimizer, on every device."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import optax
 
 from ocelot_jax.data import augmentation, targets
-from ocelot_jax.inference import detection
+from ocelot_jax.inference import detection, devices
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.training.losses import LOSSES
@@ -96,6 +97,20 @@ def create_train_step(
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0), out_axes=(0, None), donate_argnums=1)
     # an argument, not a constant, so that runs with other seeds share the compiled program
     return functools.partial(mapped, np.asarray(config.seed))
+
+
+def memory_as_error(config: ml_collections.ConfigDict) -> contextlib.AbstractContextManager[None]:
+    """Within the context a step that does not fit into a device's memory is one line.
+
+    Raises:
+        OutOfMemoryError: with what would make it smaller.
+    """
+    ways = [f'a config.data.batch_size below {config.data.batch_size}']
+    if not config.model.remat:
+        ways.append('--config.model.remat=True')
+    if config.model.dtype != 'bfloat16':
+        ways.append('--config.model.dtype=bfloat16')
+    return devices.exhaustion_as_error(f'want {", ".join(ways)} or more devices')
 
 
 def create_device_step(

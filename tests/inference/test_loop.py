@@ -1,11 +1,12 @@
 """The loop from batches to cells, with stand-ins for the network."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from ocelot_jax.inference import loop
+from ocelot_jax.inference import devices, loop
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Maps
 
@@ -76,3 +77,9 @@ def test_a_batch_is_computed_ahead_of_the_one_that_is_used():
 
     for batch, _, _ in loop.run(slow_engine, lambda maps: maps, batches([(1, 0)] * 3)):
         assert computed[-1] == min(batch['number'] + 1, 2)
+
+
+def test_a_batch_beyond_the_memory_is_one_line():
+    too_large = lambda batch: Maps(jax.jit(lambda: jnp.zeros(1 << 46))(), None)
+    with pytest.raises(devices.OutOfMemoryError, match=r'--batch_size .*data\.batch_size'):
+        list(loop.run(too_large, lambda maps: maps, batches([(1, 0)])))

@@ -199,6 +199,44 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
     assert [row['step'] for row in rows(tmp_path)] == [str(STEPS)]
 
 
+class Late:
+    """A loss that is not there: what a device does shows when it is asked for."""
+
+    def __float__(self):
+        raise_no_memory()
+
+
+def raise_no_memory(*arguments):
+    raise jax.errors.JaxRuntimeError(
+        'RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12.5GiB.\nPeak buffers:\n'
+    )
+
+
+@pytest.mark.parametrize('step', [raise_no_memory, lambda state, batch: (state, {'loss': Late()})])
+def test_a_step_beyond_the_memory_is_one_line(folder, tmp_path, monkeypatch, step):
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: step)
+    config = tiny.create_config(data__source=str(folder), model__remat=True)
+    with pytest.raises(InputError) as caught:
+        loop.train_and_evaluate(config, tmp_path)
+    [line] = str(caught.value).splitlines()
+    assert '12.5GiB more were wanted' in line
+    assert 'want a config.data.batch_size below 2, --config.model.dtype=bfloat16 or' in line
+    # what is done already helps no further
+    assert 'remat' not in line
+
+
+def test_unlike_devices_leave_nothing_behind(folder, tmp_path, monkeypatch):
+    mixed = [
+        types.SimpleNamespace(device_kind=kind, local_hardware_id=number, process_index=0)
+        for number, kind in enumerate(('NVIDIA A100', 'NVIDIA T4'))
+    ]
+    monkeypatch.setattr(jax, 'devices', lambda: mixed)
+    with pytest.raises(InputError, match='NVIDIA A100: 0 of host 0; NVIDIA T4: 1 of host 0'):
+        loop.train_and_evaluate(tiny.create_config(data__source=str(folder)), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
     config = tiny.create_config(model__pretrained='gone.safetensors')
     manager = types.SimpleNamespace(latest_step=lambda: 3)

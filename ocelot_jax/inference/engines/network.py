@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ocelot_jax.data import augmentation
+from ocelot_jax.inference import devices
 from ocelot_jax.inference.engine import Batch, Engine, Maps
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
@@ -18,9 +19,14 @@ _FIELDS = ('cell_image', 'tissue_image', 'tissue_mask', 'center', 'cell_mpp', 't
 
 
 def prepare(model: factory.Model) -> Callable[[Any], Engine]:
-    """Makes the function that binds variables to the network; all share one compilation."""
-    devices = jax.local_devices()
-    mesh = jax.make_mesh((len(devices),), ('batch',), (AxisType.Auto,), devices=devices)
+    """Makes the function that binds variables to the network; all share one compilation.
+
+    Raises:
+        InputError: the devices are not alike.
+    """
+    local = jax.local_devices()
+    devices.check_alike(local)
+    mesh = jax.make_mesh((len(local),), ('batch',), (AxisType.Auto,), devices=local)
     compute = jax.jit(
         jax.shard_map(
             functools.partial(probabilities, model),
@@ -36,10 +42,10 @@ def prepare(model: factory.Model) -> Callable[[Any], Engine]:
 
         def engine(batch: Batch) -> Maps:
             rows = len(batch['tissue_image'])
-            if rows % len(devices):
+            if rows % len(local):
                 raise InputError(
                     f'config.data.batch_size: {rows} pairs at a time do not divide by the '
-                    f'{len(devices)} devices; want a multiple'
+                    f'{len(local)} devices; want a multiple'
                 )
             return compute(variables, {name: batch[name] for name in _FIELDS if name in batch})
 
