@@ -140,7 +140,7 @@ def turn(
     # dm_pix.rot90 wants a static number of turns. The eight orientations are a transposition
     # followed by flips of the columns and of the rows.
     transpose = quarter_turns % 2 == 1
-    flip_x = (quarter_turns >= 2) ^ (flip & ~transpose)
+    flip_x = (quarter_turns >= 2) ^ (flip & (quarter_turns % 2 == 0))
     flip_y = ((quarter_turns == 1) | (quarter_turns == 2)) ^ (flip & transpose)
 
     def orient_image(image: jax.Array) -> jax.Array:
