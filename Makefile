@@ -1,32 +1,52 @@
 # `make demo` and `make test` each install what they need into .venv, once.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The newest that is there and has its venv module. That it runs must be tried: a name on the path
+# may stand for a Python that is not installed, and Debian keeps ensurepip apart.
+VERSIONS := 3.13 3.12 3.11
+PYTHON ?= $(firstword $(foreach version,$(VERSIONS),$(shell \
+    python$(version) -c 'import ensurepip' 2>/dev/null && echo python$(version))))
+PYTHON := $(PYTHON)
+VERSION := $(shell $(or $(PYTHON),false) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+CONSTRAINTS := constraints/python$(VERSION).txt
+INSTALLED := .venv/python$(VERSION)
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format constraints clean
 
-demo: .venv/installed
+demo: $(INSTALLED)
 	$(BIN)/python -m ocelot_jax.main --config=configs/demo.py --workdir=runs/demo
 	$(BIN)/python -m ocelot_jax.evaluate --workdir=runs/demo --split=test --untrained
 
-test: .venv/installed lint
+test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-lint: .venv/installed
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-format: .venv/installed
+format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The newest releases that go together, for each Python; `make test PYTHON=...` then tries them.
+constraints: $(INSTALLED)
+	for version in $(VERSIONS); do \
+	    $(BIN)/uv pip compile --quiet --upgrade --extra dev --no-annotate \
+	        --python-version $$version --python-platform x86_64-manylinux_2_28 \
+	        --custom-compile-command 'make constraints' \
+	        --output-file constraints/python$$version.txt setup.cfg || exit 1; \
+	done
 
 clean:
 	rm -rf .venv build *.egg-info
 
 # uv resolves and downloads in parallel, which pip does one by one
-.venv/installed: setup.cfg pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(INSTALLED): setup.cfg pyproject.toml $(wildcard $(CONSTRAINTS))
+	$(if $(filter $(VERSION),$(VERSIONS)),,$(error \
+	    want Python $(VERSIONS) with its venv module (Debian: python3-venv), found "$(PYTHON)" $(VERSION); \
+	    name one: make PYTHON=/path/to/python))
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -e '.[dev]'
 	touch $@

@@ -1,8 +1,12 @@
 """What is installed."""
 
 import configparser
+import re
 
+import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 # two packages stand at the top level, and are installed inside the third
 PLACES = {
@@ -10,21 +14,59 @@ PLACES = {
     'ocelot_jax.configs': 'configs',
     'ocelot_jax.datasets': 'datasets',
 }
+CONSTRAINTS = sorted((ROOT / 'constraints').glob('*.txt'))
+
+
+def settings():
+    parsed = configparser.ConfigParser()
+    parsed.read(ROOT / 'setup.cfg')
+    return parsed
+
+
+def requirements():
+    """What all that the tests need asks for on Linux."""
+    parsed = settings()
+    extras = parsed['options.extras_require']
+    texts = [parsed['options']['install_requires'], extras['dev']]
+    [ours] = re.findall(r'ocelot_jax\[(.*)\]', extras['dev'])
+    texts += [extras[extra] for extra in ours.split(',')]
+    asked = [Requirement(line) for text in texts for line in text.split('\n') if line]
+    linux = {'sys_platform': 'linux', 'platform_machine': 'x86_64'}
+    return [
+        each
+        for each in asked
+        if each.name != 'ocelot_jax' and (each.marker is None or each.marker.evaluate(linux))
+    ]
 
 
 def test_the_container_is_built_from_every_folder_of_code():
-    lines = (ROOT / 'docker/Dockerfile').read_text().splitlines()
+    text = (ROOT / 'docker/Dockerfile').read_text()
     for folder in PLACES.values():
-        assert f'COPY {folder} /opt/source/{folder}' in lines
+        assert f'COPY {folder} /opt/source/{folder}' in text.splitlines()
+    [version] = re.findall('^FROM python:(.*)-slim$', text, re.M)
+    assert f'-c /opt/source/constraints/python{version}.txt' in text
 
 
 def test_every_folder_of_code_is_installed():
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / 'setup.cfg')
-    installed = settings['options']['packages'].split()
+    installed = settings()['options']['packages'].split()
     wanted = {
         '.'.join([package, *file.parent.relative_to(ROOT / folder).parts])
         for package, folder in PLACES.items()
         for file in (ROOT / folder).rglob('__init__.py')
     }
     assert sorted(installed) == sorted(wanted)
+
+
+def test_the_makefile_takes_each_python_that_has_constraints():
+    [line] = re.findall(r'^VERSIONS := (.*)$', (ROOT / 'Makefile').read_text(), re.M)
+    assert sorted(f'python{version}' for version in line.split()) == [
+        file.stem for file in CONSTRAINTS
+    ]
+
+
+@pytest.mark.parametrize('file', CONSTRAINTS, ids=lambda file: file.stem)
+def test_what_is_asked_for_is_pinned_to_a_version_that_it_allows(file):
+    lines = [line for line in file.read_text().splitlines() if not line.startswith('#')]
+    pinned = dict(line.split('==') for line in lines)
+    for requirement in requirements():
+        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
