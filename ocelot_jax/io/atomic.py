@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         A name beside `path`, with the same suffix.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    # no process id: hosts that share a disk have some in common
+    temporary = path.with_name(f'.{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}')
     try:
         yield temporary
         temporary.replace(path)

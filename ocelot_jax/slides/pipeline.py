@@ -21,7 +21,7 @@ from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import foreground, seams, windows
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.slide import Slide
-from ocelot_jax.slides.store import Store
+from ocelot_jax.slides.store import Part, Store
 
 _SAVE_SECONDS = 30.0
 _SAMPLES = 6
@@ -130,7 +130,7 @@ def predict_slide(
         'patches': dataclasses.asdict(method.patches),
         'windows': [[g.column, g.row, *g.windows] for g in plan.groups],
     }
-    store = Store(folder, identity, layout.tissue_shape if method.maps_tissue else None)
+    store = Store(folder, identity)
     groups = plan.groups[store.done :]
     done = sum(len(group.windows) for group in plan.groups[: store.done])
     with tqdm.tqdm(
@@ -142,18 +142,16 @@ def predict_slide(
         mininterval=0.5 if sys.stderr.isatty() else 30,
         dynamic_ncols=True,
     ) as bar:
-        unsaved, saved = [], time.monotonic()
+        unsaved, count, saved = [], 0, time.monotonic()
         for found in find(slide, method, layout, groups):
-            if store.tissue is not None:
-                for group, classes in zip(found.groups, found.tissue, strict=True):
-                    _write_tissue(store.tissue, layout, group, classes)
-            unsaved.append(found)
+            unsaved.append(_part(found, layout))
+            count += len(found.groups)
             bar.update(sum(len(group.windows) for group in found.groups))
             if time.monotonic() - saved > _SAVE_SECONDS:
-                _save(unsaved, store)
-                unsaved, saved = [], time.monotonic()
+                store.add(Part.concatenate(unsaved), count)
+                unsaved, count, saved = [], 0, time.monotonic()
         if unsaved:
-            _save(unsaved, store)
+            store.add(Part.concatenate(unsaved), count)
     return _result(slide, method, plan, store)
 
 
@@ -237,28 +235,37 @@ def read_group(
     }
 
 
-def _save(found: Sequence[Found], store: Store) -> None:
-    """Keeps the cells of some batches in one file."""
-    store.add(
-        Cells.concatenate([some.cells for some in found]),
-        np.concatenate([some.windows for some in found]),
-        sum(len(some.groups) for some in found),
-    )
+def _part(found: Found, layout: windows.Layout) -> Part:
+    """What is kept of a batch: of each tissue window, the pixels that it owns."""
+    if found.tissue is None:
+        return Part(found.cells, found.windows, None)
+    owned = []
+    for group, classes in zip(found.groups, found.tissue, strict=True):
+        rows, columns = layout.tissue_core(group)
+        x, y = layout.tissue_origin(group)
+        core = classes[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+        owned.append(core.ravel())
+    return Part(found.cells, found.windows, np.concatenate(owned))
 
 
-def _write_tissue(
-    target: np.ndarray, layout: windows.Layout, group: windows.Group, classes: np.ndarray
-) -> None:
-    """Writes the part of the tissue map that a tissue window owns."""
-    rows, columns = layout.tissue_core(group)
-    x, y = layout.tissue_origin(group)
-    target[rows, columns] = classes[
-        rows.start - y : rows.stop - y, columns.start - x : columns.stop - x
-    ]
+def _load(store: Store, method: Method, plan: Plan) -> tuple[Cells, np.ndarray, np.ndarray | None]:
+    """All n cells, [n] the window that saw each, and the tissue map where there is one."""
+    tissue = store.create_map(plan.layout.tissue_shape) if method.maps_tissue else None
+    cells, seen_by, groups = [], [np.zeros(0, np.int32)], iter(plan.groups)
+    for part in store.load():
+        cells.append(part.cells)
+        seen_by.append(part.windows)
+        start = 0
+        while tissue is not None and start < len(part.tissue):
+            core = plan.layout.tissue_core(next(groups))
+            height, width = (side.stop - side.start for side in core)
+            tissue[core] = part.tissue[start : start + height * width].reshape(height, width)
+            start += height * width
+    return Cells.concatenate(cells), np.concatenate(seen_by), tissue
 
 
 def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResult:
-    cells, seen_by = store.load()
+    cells, seen_by, tissue = _load(store, method, plan)
     stays = seams.resolve(cells, seen_by, plan.layout, method.detect.min_distance)
     cells, seen_by = cells[stays], seen_by[stays]
     scale = method.patches.cell_mpp / slide.mpp
@@ -271,7 +278,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         cell_classes=method.cell_classes,
         tissue_classes=method.tissue_classes,
         cells=dataclasses.replace(cells, points=points),
-        tissue=store.tissue,
+        tissue=tissue,
         tissue_mpp=method.patches.tissue_mpp,
         foreground=plan.foreground,
         foreground_mpp=plan.foreground_mpp,

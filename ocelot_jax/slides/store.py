@@ -1,6 +1,10 @@
 """What is found on a slide, kept on disk piece by piece, so that a killed run goes on."""
 
+import dataclasses
+import hashlib
 import json
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,90 +14,94 @@ from ocelot_jax.io import atomic
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides.result import UNPREDICTED
 
-_PLAN = 'plan.json'
-_TISSUE = 'tissue.u8'
 _CHUNK = 1 << 24
 
 
-class Store:
-    """Results of one slide in a folder of its own, which only one process uses at a time.
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What was found in some groups of windows.
 
-    Cells come in parts, each a file that appears whole, named by the groups of windows that it
-    covers; the tissue map is one file, flushed before each part is written. A part covers
-    the groups from where the last one ended: what a killed run did after its last part is
-    done again.
+    Attributes:
+        cells: n cells, points [n,2] int32 in pixels of the cell grid.
+        windows: [n] int32, the number of the window that saw each.
+        tissue: [m] uint8, the pixels of the tissue map that the groups own, row by row, group
+            by group; None where none are predicted.
+    """
+
+    cells: Cells
+    windows: np.ndarray
+    tissue: np.ndarray | None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence['Part']) -> 'Part':
+        """Joins one part or more."""
+        tissues = [part.tissue for part in parts]
+        return cls(
+            Cells.concatenate([part.cells for part in parts]),
+            np.concatenate([part.windows for part in parts]),
+            None if tissues[0] is None else np.concatenate(tissues),
+        )
+
+
+class Store:
+    """Results of one slide, in a folder that none of another plan shares.
+
+    They come in parts, each a file that appears whole, named by the groups of windows that it
+    covers. A part covers the groups from where the last one ended: what a killed run did after
+    its last part is done again. Several processes at the same slide do not harm each other, for
+    what each writes of a group is the same.
 
     Args:
         folder: where; made if it is not there.
-        plan: what the results depend on, as JSON holds it; results of another plan are dropped.
-        tissue_shape: height and width of the tissue map, None for none.
+        plan: what the results depend on, as JSON holds it.
 
     Attributes:
         done: groups of windows that are done and kept.
-        tissue: [h,w] uint8 map on disk to write to, 255 where nothing was written; or None.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
 
-    def __init__(self, folder: Path, plan: dict[str, Any], tissue_shape: tuple[int, int] | None):
-        self._folder = folder
-        plan = json.loads(json.dumps(plan))
-        if self._read_plan() != plan:
-            for path in [*folder.glob('cells-*.npz'), folder / _PLAN]:
-                path.unlink(missing_ok=True)
-            folder.mkdir(parents=True, exist_ok=True)
-            if tissue_shape is not None:
-                _fill(folder / _TISSUE, tissue_shape[0] * tissue_shape[1])
-            with atomic.replacing(folder / _PLAN) as temporary:
-                temporary.write_text(json.dumps(plan))
-        self.tissue = None
-        if tissue_shape is not None:
-            self.tissue = np.memmap(folder / _TISSUE, np.uint8, 'r+', shape=tissue_shape)
+    def __init__(self, folder: Path, plan: dict[str, Any]):
+        digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+        self._folder = folder / digest[:16]
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._parts: list[Path] = []
         self.done = 0
-        while found := list(folder.glob(f'cells-{self.done:08d}-*.npz')):
+        while found := list(self._folder.glob(f'part-{self.done:08d}-*.npz')):
             self._parts.append(max(found))
             self.done = int(self._parts[-1].stem.split('-')[2])
 
-    def add(self, cells: Cells, windows: np.ndarray, groups: int) -> None:
-        """Keeps the cells of the next so many groups, whose tissue has been written.
-
-        Args:
-            cells: n cells.
-            windows: [n] int32, the number of the window that saw each.
-            groups: how many groups of windows they are of.
-        """
-        if self.tissue is not None:
-            self.tissue.flush()
-        path = self._folder / f'cells-{self.done:08d}-{self.done + groups:08d}.npz'
+    def add(self, part: Part, groups: int) -> None:
+        """Keeps what was found in the next so many groups."""
+        path = self._folder / f'part-{self.done:08d}-{self.done + groups:08d}.npz'
+        arrays = vars(part.cells) | {'windows': part.windows}
+        if part.tissue is not None:
+            arrays['tissue'] = part.tissue
         with atomic.replacing(path) as temporary:
-            np.savez(temporary, **vars(cells), windows=windows)
+            np.savez(temporary, **arrays)
         self._parts.append(path)
         self.done += groups
 
-    def load(self) -> tuple[Cells, np.ndarray]:
-        """All n cells that are kept, and [n] int32 the number of the window that saw each."""
-        cells, windows = [], [np.zeros(0, np.int32)]
+    def load(self) -> Iterator[Part]:
+        """Reads all that is kept, part by part."""
         for path in self._parts:
             with np.load(path) as arrays:
-                cells.append(Cells(arrays['points'], arrays['labels'], arrays['scores']))
-                windows.append(arrays['windows'])
-        return Cells.concatenate(cells), np.concatenate(windows)
+                yield Part(
+                    Cells(arrays['points'], arrays['labels'], arrays['scores']),
+                    arrays['windows'],
+                    arrays.get('tissue'),
+                )
 
-    def _read_plan(self) -> Any:
-        try:
-            return json.loads((self._folder / _PLAN).read_text())
-        except (OSError, json.JSONDecodeError):
-            return None
+    def create_map(self, shape: tuple[int, int]) -> np.ndarray:
+        """Makes an uint8 map of this process's own, on disk, "not predicted" everywhere.
 
-
-def _fill(path: Path, size: int) -> None:
-    """Writes so many bytes of "not predicted".
-
-    All of them, because a disk that is full when a sparse file is filled through a map kills the
-    process, where it makes a plain write fail.
-    """
-    with path.open('wb') as file:
-        for start in range(0, size, _CHUNK):
-            file.write(bytes([UNPREDICTED]) * min(_CHUNK, size - start))
+        All of its bytes are written, because a disk that is full when a sparse file is filled
+        through a map kills the process, where it makes a plain write fail.
+        """
+        handle, name = tempfile.mkstemp('.u8', 'tissue-', self._folder)
+        size = shape[0] * shape[1]
+        with open(handle, 'wb') as file:
+            for start in range(0, size, _CHUNK):
+                file.write(bytes([UNPREDICTED]) * min(_CHUNK, size - start))
+        return np.memmap(name, np.uint8, 'r+', shape=shape)

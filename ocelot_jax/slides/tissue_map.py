@@ -5,7 +5,9 @@ predicted; the OME-XML names them. A level holds every second pixel of the one b
 indices has no averages.
 """
 
+import hashlib
 import os
+import uuid
 from collections.abc import Iterator
 
 import numpy as np
@@ -73,7 +75,10 @@ def _tiles(level: np.ndarray) -> Iterator[np.ndarray]:
 
 def _metadata(result: SlideResult) -> dict:
     names = class_names(result.tissue_classes)
+    # of the pixels, so that the same map is the same file; otherwise it tells time and machine
+    digest = hashlib.sha256(np.ascontiguousarray(result.tissue)).hexdigest()
     return {
+        'UUID': str(uuid.uuid5(uuid.NAMESPACE_OID, f'{result.name} {digest}')),
         'axes': 'YX',
         'Name': f'{result.name} tissue',
         'Description': ', '.join(f'{value} = {name}' for value, name in names.items()),

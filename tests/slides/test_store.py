@@ -1,55 +1,58 @@
 """What is kept of a slide that is not done yet."""
 
-import json
-
 import numpy as np
-import pytest
 
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.slides.store import Store
+from ocelot_jax.slides.store import Part, Store
 
 PLAN = {'steps': [1]}
 
 
-def make_cells(count):
+def make_part(count, windows, tissue=None):
     points = np.arange(2 * count, dtype=np.int32).reshape(count, 2)
-    return Cells(points, np.ones(count, np.int32), np.full(count, 0.5, np.float32))
+    cells = Cells(points, np.ones(count, np.int32), np.full(count, 0.5, np.float32))
+    return Part(cells, np.array(windows, np.int32), tissue)
 
 
 def test_what_is_kept_is_there_again_in_order(tmp_path):
-    store = Store(tmp_path / 'found', PLAN, (3, 4))
-    store.tissue[1] = 1
-    store.add(make_cells(2), np.int32([7, 8]), groups=3)
-    store.add(make_cells(0), np.zeros(0, np.int32), groups=1)
-    store.add(make_cells(1), np.int32([9]), groups=2)
-    again = Store(tmp_path / 'found', PLAN, (3, 4))
-    assert again.done == 6
-    np.testing.assert_array_equal(again.tissue, [[255] * 4, [1] * 4, [255] * 4])
-    cells, windows = again.load()
-    assert cells.points.tolist() == [[0, 1], [2, 3], [0, 1]]
-    assert windows.tolist() == [7, 8, 9]
-    assert [array.dtype for array in (*vars(cells).values(), windows)] == [
+    store = Store(tmp_path / 'found', PLAN)
+    store.add(make_part(2, [7, 8], np.uint8([1, 0, 1])), groups=3)
+    store.add(Part.concatenate([make_part(0, []), make_part(1, [9])]), groups=2)
+    again = Store(tmp_path / 'found', PLAN)
+    assert again.done == 5
+    first, second = again.load()
+    assert first.cells.points.tolist() == [[0, 1], [2, 3]]
+    assert first.windows.tolist() == [7, 8]
+    assert (first.tissue.tolist(), first.tissue.dtype) == ([1, 0, 1], np.uint8)
+    assert (second.windows.tolist(), second.tissue) == ([9], None)
+    assert [array.dtype for array in (*vars(second.cells).values(), second.windows)] == [
         np.int32, np.int32, np.float32, np.int32,
     ]  # fmt: skip
 
 
-def test_the_files_are_those_of_runs_before(tmp_path):
-    """A slide that was killed goes on with whatever version wrote its parts."""
-    (tmp_path / 'plan.json').write_text(json.dumps(PLAN))
-    values = vars(make_cells(2)) | {'windows': np.int32([4, 5])}
-    np.savez(tmp_path / 'cells-00000000-00000007.npz', **values)
-    store = Store(tmp_path, PLAN, None)
-    assert (store.done, store.tissue) == (7, None)
-    cells, windows = store.load()
-    assert (len(cells), windows.tolist()) == (2, [4, 5])
+def test_two_at_one_slide_do_not_harm_each_other(tmp_path):
+    """As where a worker that was thought dead goes on beside the one that took its place."""
+    first, second = Store(tmp_path, PLAN), Store(tmp_path, PLAN)
+    first.add(make_part(1, [0]), groups=2)
+    second.add(make_part(2, [0, 1]), groups=3)
+    first.add(make_part(2, [1, 2]), groups=4)
+    windows = [[part.windows.tolist() for part in store.load()] for store in (first, second)]
+    assert windows == [[[0], [1, 2]], [[0, 1]]]
+    third = Store(tmp_path, PLAN)
+    assert third.done == 3
+    third.add(make_part(1, [2]), groups=3)
+    assert [part.windows.tolist() for part in Store(tmp_path, PLAN).load()] == [[0, 1], [2]]
 
 
-@pytest.mark.parametrize('damage', [lambda path: path.unlink(), lambda path: path.write_text('{')])
-def test_parts_of_an_unknown_plan_are_dropped(tmp_path, damage):
-    Store(tmp_path, PLAN, (3, 4)).add(make_cells(2), np.int32([7, 8]), groups=3)
-    damage(tmp_path / 'plan.json')
-    store = Store(tmp_path, PLAN, (3, 4))
-    assert store.done == 0
-    cells, windows = store.load()
-    assert len(cells) == len(windows) == 0
-    assert (store.tissue == 255).all()
+def test_of_another_plan_nothing_is_shared(tmp_path):
+    Store(tmp_path, PLAN).add(make_part(2, [7, 8]), groups=3)
+    other = Store(tmp_path, {'steps': [2]})
+    assert other.done == 0
+    assert list(other.load()) == []
+
+
+def test_each_has_a_map_of_its_own(tmp_path):
+    one, two = (Store(tmp_path, PLAN).create_map((3, 4)) for _ in range(2))
+    one[1] = 1
+    np.testing.assert_array_equal(one, [[255] * 4, [1] * 4, [255] * 4])
+    assert (two == 255).all()
