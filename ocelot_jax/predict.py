@@ -8,12 +8,11 @@ What X may be, and what is written to DIR:
 | a directory or zip in OCELOT's layout, annotated or not | the same, in a folder per split |
 | the challenge's stacks (`images/cell_patches/*.tif`, ...) | `cell_classification.json` |
 | a slide (OpenSlide's formats) or a large image | a folder, see `slides.outputs` |
-| a directory of slides | a folder per slide |
+| a directory of slides | a folder per slide, and `slides.csv` over all of them |
 
 Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on with a slide
-where it was. Started several times at once, it shares a directory of slides: processes that see
-the same output leave each other's slides alone, and with `--distributed` each host takes a part
-of its own.
+where it was. `--workers=N` shares the slides of a directory out to N processes,
+`--scheduler=ADDRESS` to a Dask cluster; `--shard=i/n` gives each of n array jobs its own part.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ from typing import Any
 
 from absl import flags
 
-from ocelot_jax.cli import app, parsing, process
+from ocelot_jax.cli import app, parsing, sharing
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -42,7 +41,7 @@ def define_flags() -> None:
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
     flags.DEFINE_string('patches', None, 'SIDE,UM,SIDE,UM: cell and tissue patches of the run.')
     flags.DEFINE_integer('batch_size', None, 'Tissue patches at a time.', lower_bound=1)
-    flags.DEFINE_bool('distributed', False, 'Whether other hosts run this too.')
+    sharing.define_flags('the slides of a directory')
     flags.DEFINE_bool('dry_run', False, 'Tell what would be done, and how long it would take.')
 
 
@@ -51,13 +50,12 @@ def main() -> None:
     from ocelot_jax.prediction import predictor
 
     values = flags.FLAGS
-    if values.distributed:
-        process.initialize_distributed()
     options: dict[str, Any] = {
         field.name: values[field.name].value for field in dataclasses.fields(predictor.Options)
     }
     options['tissue'] = Path(values.tissue) if values.tissue else None
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
+    options['workers'], options['shard'] = sharing.read_workers(), sharing.read_shard()
     options['patches'] = parsing.parse_patches(values.patches)
     predictor.predict_input(
         [Path(workdir) for workdir in values.workdir],
@@ -65,7 +63,7 @@ def main() -> None:
         Path(values.output),
         predictor.Options(**options),
         report=lambda outcome: print(
-            outcome.text, file=sys.stderr if outcome.failed else sys.stdout
+            outcome.text, file=sys.stderr if outcome.failed else sys.stdout, flush=True
         ),
     )
 

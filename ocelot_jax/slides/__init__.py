@@ -1,4 +1,4 @@
 """A slide to windows, cells and files.
 
-May import inference, viz, data, metrics, io.
+May import inference, viz, data, metrics, cluster, io.
 """

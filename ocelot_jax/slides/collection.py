@@ -1,24 +1,20 @@
-"""Many slides into one folder: one after the other, by as many processes as there are.
+"""Many slides into one folder, by this process or on a cluster, and a table over all of them."""
 
-Each slide's results take their place, `<output>/<name>`, by one rename when they are complete;
-until then all is in `<output>/.<name>.partial`. Whoever holds the lock there works on the slide;
-the lock goes with its process, however that ends.
-"""
-
+import collections
 import dataclasses
-import json
-import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from ocelot_jax.io import disk, locks
+from ocelot_jax.cluster import pool as pool_lib
+from ocelot_jax.cluster.pool import Ended, Pool
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import outputs, pipeline, readers
-from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.slides import pipeline, readers
+from ocelot_jax.slides.cohort import Table
 from ocelot_jax.slides.slide import Slide
 
-_RECORD = 'prediction.json'
+# To write ten thousand rows after each of ten thousand slides would take minutes.
+_TABLE_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +30,15 @@ class Outcome:
     failed: bool = False
 
 
-def find_slides(folder: Path) -> list[Path]:
-    """The slides and images of a directory, by their suffixes, sorted.
+def find_slides(folder: Path) -> dict[str, Path]:
+    """The slides and images of a directory, by their suffixes.
+
+    Returns:
+        The files in order, by the names of their results: stems, and where two would be alike
+        the whole names.
 
     Raises:
-        InputError: there are none, or two would share a name.
+        InputError: there are none.
     """
     paths = sorted(
         path
@@ -49,34 +49,20 @@ def find_slides(folder: Path) -> list[Path]:
     )
     if not paths:
         raise InputError(f'{folder}: holds no slide; want files of {", ".join(readers.SUFFIXES)}')
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in seen:
-            raise InputError(
-                f'{path}: its results would take the place of those of {seen[path.stem].name}; '
-                'rename one of the two'
-            )
-        seen[path.stem] = path
-    return paths
+    taken = collections.Counter(name for path in paths for name in (path.stem, path.name))
+    return {path.stem if taken[path.stem] == 1 else path.name: path for path in paths}
 
 
 def predict_slides(
-    paths: Sequence[Path],
-    method: pipeline.Method,
-    output: Path,
-    identity: dict[str, Any],
-    mpp: float | None = None,
-    everywhere: bool = False,
+    slides: Mapping[str, Path], pool: Pool, output: Path, shard: tuple[int, int] = (0, 1)
 ) -> Iterator[Outcome]:
-    """Predicts slides; what is done already, or another process's, is left alone.
+    """Predicts slides, and keeps `slides.csv`; what is done already is left alone.
 
     Args:
-        paths: the slides.
-        method: how cells are found.
+        slides: the files by the names of their results.
+        pool: runs `prediction.predict` for each.
         output: the folder to write to.
-        identity: what the results depend on beside the slides.
-        mpp: um per pixel of the slides, instead of what their files state.
-        everywhere: see `pipeline.make_plan`.
+        shard: see `cohort.Table`.
 
     Yields:
         What became of each slide.
@@ -84,48 +70,62 @@ def predict_slides(
     Raises:
         InputError: a slide failed; the others are done.
     """
-    failures, busy = [], []
-    for path in paths:
-        try:
-            outcome = _predict(path, method, output, identity, mpp, everywhere)
-        except InputError as error:
-            if len(paths) == 1:
-                raise
-            failures.append(path.name)
-            outcome = Outcome(f'error: {path.name}: {error}', failed=True)
-        if outcome is None:
-            busy.append(path.name)
-        else:
-            yield outcome
-    if busy:
-        yield Outcome(
-            f"{len(busy)} of {len(paths)} slides are another process's: {', '.join(busy)}"
-        )
+    table, failures = Table(output, slides, shard), []
+    table.write()
+    written = time.monotonic()
+    try:
+        for ended in pool.run(slides):
+            if ended.error is None:
+                table.done(ended.name, ended.value.numbers, _seconds(ended))
+            else:
+                failures.append(slides[ended.name].name)
+                table.failed(ended.name, ended.error)
+            if time.monotonic() - written > _TABLE_SECONDS:
+                table.write()
+                written = time.monotonic()
+            yield tell(ended, slides[ended.name], output)
+    finally:
+        table.write()
     if failures:
         raise InputError(
-            f'{len(failures)} of {len(paths)} slides failed: {", ".join(failures)}; the others '
-            f'are in {output}'
+            f'{len(failures)} of {len(slides)} slides failed: {", ".join(failures)}; the others '
+            f'are in {output}, and {table.path.name} there lists all'
         )
+
+
+def tell(ended: Ended, path: Path, output: Path) -> Outcome:
+    """Tells what became of a slide."""
+    target = output / ended.name
+    if ended.error is not None:
+        return Outcome(f'error: {path.name}: {ended.error}', failed=True)
+    if ended.value.windows is None:
+        return Outcome(f'{target}: done already')
+    count = sum(ended.value.numbers['cells'].values())
+    return Outcome(f'{target}: {count} cells in {ended.value.windows} windows')
+
+
+def _seconds(ended: Ended) -> float | None:
+    return None if ended.value.windows is None else ended.seconds
 
 
 def estimate_slides(
-    paths: Sequence[Path],
+    slides: Mapping[str, Path],
     method: pipeline.Method,
     mpp: float | None = None,
     everywhere: bool = False,
 ) -> Iterator[Outcome]:
     """Yields what `predict_slides` would do, and how long it would take at the rate measured."""
     rate, total, failures = None, 0.0, 0
-    for path in paths:
+    for name, path in slides.items():
         try:
             with Slide(path, mpp) as slide:
                 plan = pipeline.make_plan(slide, method, everywhere)
                 rate = rate or pipeline.measure(slide, method, plan)
-        except InputError as error:
-            if len(paths) == 1:
+        except Exception as error:
+            if len(slides) == 1:
                 raise
             failures += 1
-            yield Outcome(f'error: {path.name}: {error}', failed=True)
+            yield tell(pool_lib.failed(name, error), path, Path())
             continue
         seconds = len(plan.groups) * rate if plan.groups else 0.0
         total += seconds
@@ -135,56 +135,7 @@ def estimate_slides(
             f'{area:.3g} mm2 of tissue, {plan.num_windows} of {plan.layout.num_windows} cell '
             f'windows in {len(plan.groups)} tissue windows, {_duration(seconds)}'
         )
-    yield Outcome(f'{len(paths) - failures} slides, {_duration(total)}; nothing was written')
-
-
-def _predict(
-    path: Path,
-    method: pipeline.Method,
-    output: Path,
-    identity: dict[str, Any],
-    mpp: float | None,
-    everywhere: bool,
-) -> Outcome | None:
-    """Predicts a slide; None where another process is at it."""
-    target, work = output / path.stem, output / f'.{path.stem}.partial'
-    with disk.full_as_error(output), locks.try_lock(work / 'lock') as mine:
-        if not mine:
-            return None
-        with Slide(path, mpp) as slide:
-            record = identity | {'slide': slide.describe(), 'everywhere': everywhere}
-            if target.exists():
-                _check_done(target, record)
-                outcome = Outcome(f'{target}: done already')
-            else:
-                plan = pipeline.make_plan(slide, method, everywhere)
-                result = pipeline.predict_slide(slide, method, plan, work / 'found', record)
-                _write(result, record, work / 'written', target)
-                outcome = Outcome(
-                    f'{target}: {len(result.cells)} cells in {plan.num_windows} windows'
-                )
-        shutil.rmtree(work)
-        return outcome
-
-
-def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path) -> None:
-    """Writes everything to `work`, which then becomes `target`."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    outputs.write(result, work)
-    (work / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
-    work.rename(target)
-
-
-def _check_done(target: Path, record: dict[str, Any]) -> None:
-    try:
-        held = json.loads((target / _RECORD).read_text())
-    except (OSError, json.JSONDecodeError):
-        held = None
-    if held != json.loads(json.dumps(record)):
-        raise InputError(
-            f'{target}: is there and holds other results; want another --output, or no such folder'
-        )
+    yield Outcome(f'{len(slides) - failures} slides, {_duration(total)}; nothing was written')
 
 
 def _duration(seconds: float) -> str:

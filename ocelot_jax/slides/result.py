@@ -36,7 +36,7 @@ class SlideResult:
     """What was found on a slide.
 
     Attributes:
-        name: the slide file's stem.
+        name: what the slide is called, the file's stem or name.
         width: of the slide, in level-0 pixels.
         height: of the slide, in level-0 pixels.
         mpp: micrometres per level-0 pixel.

@@ -21,10 +21,11 @@ class Slide:
     Args:
         path: the file.
         mpp: micrometres per pixel at full resolution; where None, what the file states.
+        name: what it is called; where None, the file's stem.
 
     Attributes:
         path: as given.
-        name: the file's stem.
+        name: what it is called.
         width: pixels at full resolution.
         height: the same.
         mpp: micrometres per pixel at full resolution.
@@ -34,9 +35,9 @@ class Slide:
         InputError: it is no image in 8-bit color, or its um/px is neither given nor stated.
     """
 
-    def __init__(self, path: str | os.PathLike, mpp: float | None = None):
+    def __init__(self, path: str | os.PathLike, mpp: float | None = None, name: str | None = None):
         self.path = Path(path)
-        self.name = self.path.stem
+        self.name = name or self.path.stem
         self._reader = readers.open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
         try:

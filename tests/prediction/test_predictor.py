@@ -16,12 +16,13 @@ from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import make_run, small_config
 from PIL import Image
 
+from ocelot_jax.cluster.pool import Workers
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import engines
 from ocelot_jax.inference.engine import Maps
 from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
 from ocelot_jax.prediction import predictor
-from ocelot_jax.prediction.predictor import Options
+from ocelot_jax.prediction.setup import Options
 from ocelot_jax.runs import loading
 
 
@@ -208,11 +209,21 @@ def test_a_disk_that_is_full_of_pairs(run, release_folder, tmp_path, monkeypatch
         predict([run], release_folder, tmp_path / 'out')
 
 
-def test_what_is_missing_is_named(run, tmp_path):
+def test_what_is_missing_is_named(run, slide_path, tmp_path):
     with pytest.raises(MissingFileError, match=r'nowhere\.svs: no such file or directory'):
         predict([run], tmp_path / 'nowhere.svs', tmp_path)
     with pytest.raises(MissingFileError, match='is no run; --workdir'):
-        predict([tmp_path], tmp_path, tmp_path)
+        predict([tmp_path], slide_path, tmp_path)
+
+
+@pytest.mark.parametrize('options', [Options(workers=Workers(count=2)), Options(shard=(1, 2))])
+def test_only_a_directory_of_slides_is_shared_out(
+    run, slide_path, release_folder, tmp_path, options
+):
+    for source in (slide_path, release_folder):
+        with pytest.raises(InputError, match='is no directory of slides, which --workers, --sch'):
+            predict([run], source, tmp_path / 'out', options)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(

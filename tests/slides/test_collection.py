@@ -1,6 +1,8 @@
-"""Many slides into one folder: what is done, left alone, failed, or another process's."""
+"""Many slides into one folder: what is done, left alone or failed, and the table of all."""
 
+import csv
 import errno
+import functools
 import json
 import os
 import re
@@ -14,10 +16,10 @@ from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import SMALL, small_config
 from PIL import Image
 
+from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.inference.detector import Detector
-from ocelot_jax.io import locks
 from ocelot_jax.io.errors import InputError, OutputError
-from ocelot_jax.slides import collection, outputs, pipeline, tables
+from ocelot_jax.slides import collection, outputs, pipeline, prediction, summary, tables
 
 FILES = {'cells.csv', 'cells.geojson', 'page.html', 'summary.json', 'prediction.json'}
 
@@ -53,16 +55,37 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def light(monkeypatch):
     """Writes the summary of a slide alone, in a moment."""
-    monkeypatch.setattr(
-        outputs, 'write', lambda result, work: (work / 'summary.json').write_text(result.name)
-    )
+
+    def write(result, work):
+        summary.write_json(result, summary.summarise(result), work / 'summary.json')
+
+    monkeypatch.setattr(outputs, 'write', write)
 
 
-def predict(source, method, output, identity=None, **options):
-    """The outcomes' texts, and which of them are errors."""
-    paths = collection.find_slides(source) if source.is_dir() else [source]
-    outcomes = collection.predict_slides(paths, method, output, identity or {}, **options)
-    return [(outcome.text, outcome.failed) for outcome in outcomes]
+def predict_one(path, method, output, identity=None, **options):
+    """The number of cells found, and that of windows."""
+    output.mkdir(exist_ok=True)
+    done = prediction.predict(path.stem, path, method, output, identity or {}, **options)
+    return sum(done.numbers['cells'].values()), done.windows
+
+
+def predict(source, method, output, shard=(0, 1)):
+    """Outcomes, as they come."""
+    output.mkdir(exist_ok=True)
+    slides = collection.find_slides(source)
+    own = dict(list(slides.items())[shard[0] :: shard[1]])
+    perform = functools.partial(prediction.predict, method=method, output=output, identity={})
+    with pool_lib.open_pool(pool_lib.HERE, lambda: perform, 'predict') as pool:
+        yield from collection.predict_slides(own, pool, output, shard)
+
+
+def read_table(path):
+    with path.open(newline='') as file:
+        return {row['slide']: row for row in csv.DictReader(file)}
+
+
+def column(path, name):
+    return {slide: row[name] for slide, row in read_table(path).items()}
 
 
 def visible(folder):
@@ -70,37 +93,44 @@ def visible(folder):
 
 
 def test_a_slide_as_a_pyramid_and_as_a_plain_image(folder, method, tmp_path, monkeypatch):
-    [(text, failed)] = predict(folder / 'a.tif', method, tmp_path)
+    found, windows = predict_one(folder / 'a.tif', method, tmp_path)
     assert os.listdir(tmp_path) == ['a']
     assert set(os.listdir(tmp_path / 'a')) >= FILES
-    summary = json.loads((tmp_path / 'a/summary.json').read_text())
+    numbers = json.loads((tmp_path / 'a/summary.json').read_text())
     _, labels = spread_cells(120, 100, 12.0, np.random.default_rng(0))
-    assert sum(summary['cells'].values()) == len(labels)
-    assert re.fullmatch(rf'{tmp_path / "a"}: {len(labels)} cells in \d+ windows', text)
-    assert not failed
+    assert numbers['slide'] == 'a'
+    assert sum(numbers['cells'].values()) == len(labels) == found
+    assert windows > 0
 
     Image.fromarray(tifffile.imread(folder / 'a.tif')).save(tmp_path / 'a.png')
-    monkeypatch.setattr(
-        outputs, 'write', lambda found, work: tables.write(found, work / 'csv', work / 'parquet')
-    )
-    predict(tmp_path / 'a.png', method, tmp_path / 'plain', mpp=0.5)
+
+    def write(result, work):
+        tables.write(result, work / 'csv', work / 'parquet')
+        summary.write_json(result, summary.summarise(result), work / 'summary.json')
+
+    monkeypatch.setattr(outputs, 'write', write)
+    predict_one(tmp_path / 'a.png', method, tmp_path / 'plain', mpp=0.5)
     assert (tmp_path / 'plain/a/csv').read_bytes() == (tmp_path / 'a/cells.csv').read_bytes()
 
 
 def test_done_slides_are_left_alone(folder, method, tmp_path, light):
-    predict(folder, method, tmp_path)
-    before = method.engine.batches
-    assert predict(folder, method, tmp_path) == [
-        (f'{tmp_path / name}: done already', False) for name in 'ab'
-    ]
+    told = [outcome.text for outcome in predict(folder, method, tmp_path)]
+    assert all(
+        map(re.fullmatch, [rf'{tmp_path}/{x}: \d+ cells in \d+ windows' for x in 'ab'], told)
+    )
+    before, seconds = method.engine.batches, column(tmp_path / 'slides.csv', 'seconds')
+    again = [(outcome.text, outcome.failed) for outcome in predict(folder, method, tmp_path)]
+    assert again == [(f'{tmp_path / name}: done already', False) for name in 'ab']
     assert method.engine.batches == before
+    assert column(tmp_path / 'slides.csv', 'status') == dict.fromkeys('ab', 'done already')
+    assert column(tmp_path / 'slides.csv', 'seconds') == seconds
 
 
 @pytest.mark.parametrize('change', [{'identity': {'steps': [2]}}, {'everywhere': True}])
 def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, change):
-    predict(folder / 'a.tif', method, tmp_path)
+    predict_one(folder / 'a.tif', method, tmp_path)
     with pytest.raises(InputError, match='a: is there and holds other results'):
-        predict(folder / 'a.tif', method, tmp_path, **change)
+        predict_one(folder / 'a.tif', method, tmp_path, **change)
 
 
 def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
@@ -108,12 +138,11 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
     shutil.copytree(folder, source)
     (source / '0bad.svs').write_text('no slide')
     (source / 'notes.txt').write_text('no slide either')
-    paths = collection.find_slides(source)
     for estimate in (True, False):
         if estimate:
-            outcomes = collection.estimate_slides(paths, method)
+            outcomes = collection.estimate_slides(collection.find_slides(source), method)
         else:
-            outcomes = collection.predict_slides(paths, method, tmp_path / 'out', {})
+            outcomes = predict(source, method, tmp_path / 'out')
         first = next(outcomes)
         assert first.failed
         assert first.text.startswith(f'error: 0bad.svs: {source / "0bad.svs"}: no slide that')
@@ -122,35 +151,115 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
         if estimate:
             assert next(outcomes).text.startswith('2 slides, ')
             continue
-        wanted = r'1 of 3 slides failed: 0bad\.svs; the others are in'
+        wanted = r'1 of 3 slides failed: 0bad\.svs; the others are in .*, and slides\.csv there'
         with pytest.raises(InputError, match=wanted):
             next(outcomes)
-    assert visible(tmp_path / 'out') == ['a', 'b']
+    assert visible(tmp_path / 'out') == ['a', 'b', 'slides.csv']
 
 
-def test_a_bug_ends_everything(folder, method, tmp_path, light, monkeypatch):
-    def fail(*arguments):
-        raise ValueError('a bug')
+def test_a_bug_costs_one_slide_and_keeps_its_traceback(
+    folder, method, tmp_path, light, monkeypatch, caplog
+):
+    resolve = pipeline.seams.resolve
 
-    monkeypatch.setattr(pipeline.seams, 'resolve', fail)
-    with pytest.raises(ValueError, match='a bug') as caught:
-        predict(folder, method, tmp_path)
-    assert not isinstance(caught.value, InputError)
+    def fail_once(*arguments):
+        monkeypatch.setattr(pipeline.seams, 'resolve', resolve)
+        raise MemoryError('a\nbug')
+
+    monkeypatch.setattr(pipeline.seams, 'resolve', fail_once)
+    outcomes = predict(folder, method, tmp_path)
+    first = next(outcomes)
+    assert (first.text, first.failed) == ('error: a.tif: MemoryError: a bug', True)
+    assert 'in fail_once' in caplog.text
+    with pytest.raises(InputError, match=r'1 of 2 slides failed: a\.tif'):
+        list(outcomes)
+    assert visible(tmp_path) == ['b', 'slides.csv']
 
 
-def test_a_slide_that_another_process_is_at_is_left_to_it(folder, method, tmp_path, light):
-    with locks.try_lock(tmp_path / '.a.partial/lock') as mine:
-        assert mine
-        outcomes = predict(folder, method, tmp_path)
-    assert outcomes[-1] == ("1 of 2 slides are another process's: a.tif", False)
-    assert visible(tmp_path) == ['b']
+def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, light):
+    source, output = tmp_path / 'slides', tmp_path / 'out'
+    shutil.copytree(folder, source)
+    (source / '0bad.svs').write_text('no slide')
+    outcomes = predict(source, method, output)
+    next(outcomes)
+    outcomes.close()  # as where the command is interrupted
+    statuses = {'0bad': 'failed', 'a': 'waiting', 'b': 'waiting'}
+    assert column(output / 'slides.csv', 'status') == statuses
+    with pytest.raises(InputError):
+        list(predict(source, method, output))
+    rows = read_table(output / 'slides.csv')
+    assert list(rows) == ['0bad', 'a', 'b']
+    numbers = json.loads((output / 'a/summary.json').read_text())
+    cells = numbers['cells']
+    assert rows['a'] == {
+        'slide': 'a', 'file': 'a.tif', 'status': 'done', 'um_per_px': '0.5',
+        'cells': str(sum(cells.values())), 'cells_BC': str(cells['BC']),
+        'cells_TC': str(cells['TC']), 'tumor_purity': str(numbers['tumor_purity']),
+        'foreground_mm2': str(numbers['foreground_mm2']),
+        'seconds': rows['a']['seconds'], 'error': '',
+    }  # fmt: skip
+    assert float(rows['a']['seconds']) >= 0
+    assert 'no slide that OpenSlide knows' in rows['0bad']['error']
+    # a slide that comes later leaves the rows of the others, even where those are not reached
+    (source / '0bad.svs').unlink()
+    shutil.copy(source / 'b.tif', source / '0new.tif')
+    outcomes = predict(source, method, output)
+    next(outcomes)
+    outcomes.close()
+    statuses = {'0new': 'done', 'a': 'done', 'b': 'done'}
+    assert column(output / 'slides.csv', 'status') == statuses
 
 
-def test_two_slides_of_one_name(folder, tmp_path):
-    shutil.copy(folder / 'a.tif', tmp_path / 'a.tif')
-    shutil.copy(folder / 'a.tif', tmp_path / 'a.tiff')
-    with pytest.raises(InputError, match=r'a\.tiff: its results would take the place of'):
-        collection.find_slides(tmp_path)
+def test_shards_write_tables_of_their_own(folder, method, tmp_path, light):
+    for index in range(2):
+        assert len(list(predict(folder, method, tmp_path, shard=(index, 2)))) == 1
+    assert column(tmp_path / 'slides-0-of-2.csv', 'status') == {'a': 'done'}
+    assert column(tmp_path / 'slides-1-of-2.csv', 'status') == {'b': 'done'}
+    list(predict(folder, method, tmp_path))
+    assert column(tmp_path / 'slides.csv', 'status') == dict.fromkeys('ab', 'done already')
+    assert all(column(tmp_path / 'slides.csv', 'seconds').values())
+
+
+def test_slides_of_one_stem_have_results_by_their_whole_names(folder, method, tmp_path, light):
+    source = tmp_path / 'slides'
+    source.mkdir()
+    for name in ('a.tif', 'a.tiff', 'a.tif.tif', 'b.tif'):
+        shutil.copy(folder / 'b.tif', source / name)
+    slides = collection.find_slides(source)
+    names = {'a.tif': 'a.tif', 'a.tif.tif': 'a.tif.tif', 'a.tiff': 'a.tiff', 'b': 'b.tif'}
+    assert {name: path.name for name, path in slides.items()} == names
+    list(predict(source, method, tmp_path / 'out'))
+    assert visible(tmp_path / 'out') == [*names, 'slides.csv']
+    numbers = json.loads((tmp_path / 'out/a.tiff/summary.json').read_text())
+    assert numbers['slide'] == 'a.tiff'
+
+
+@pytest.mark.parametrize('moment', ['predicting', 'writing'])
+def test_another_that_ended_first_is_believed(
+    folder, method, tmp_path, light, monkeypatch, moment
+):
+    """As where a worker that was thought dead wakes up, or two commands share a folder."""
+    write = outputs.write
+
+    def write_late(result, work):
+        write(result, work)
+        monkeypatch.setattr(outputs, 'write', write)
+        predict_one(folder / 'a.tif', method, tmp_path)
+
+    def resolve_late(*arguments):
+        monkeypatch.setattr(pipeline.seams, 'resolve', resolve)
+        predict_one(folder / 'a.tif', method, tmp_path)
+        return resolve(*arguments)
+
+    resolve = pipeline.seams.resolve
+    if moment == 'writing':
+        monkeypatch.setattr(outputs, 'write', write_late)
+    else:
+        monkeypatch.setattr(pipeline.seams, 'resolve', resolve_late)
+    found, windows = predict_one(folder / 'a.tif', method, tmp_path)
+    assert windows is None
+    assert found == predict_one(folder / 'a.tif', method, tmp_path / 'alone')[0]
+    assert sorted(os.listdir(tmp_path)) == ['a', 'alone']
 
 
 def test_an_empty_directory(tmp_path):
@@ -165,13 +274,13 @@ def test_a_disk_that_is_full(folder, method, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
             with pytest.raises(OutputError) as error:
-                predict(folder / 'a.tif', method, tmp_path)
+                predict_one(folder / 'a.tif', method, tmp_path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert '\n' not in str(error.value)
         assert str(tmp_path) in str(error.value)
         assert not (tmp_path / 'a').exists()
-    predict(folder / 'a.tif', method, tmp_path)
+    predict_one(folder / 'a.tif', method, tmp_path)
     assert set(os.listdir(tmp_path / 'a')) >= FILES
 
 
@@ -185,17 +294,17 @@ def test_results_that_cannot_be_written_take_no_place(
     with monkeypatch.context() as patch:
         patch.setattr(outputs, 'write', fail)
         with pytest.raises(OutputError, match=r'the disk is full \(No space left on device\)'):
-            predict(folder / 'a.tif', method, tmp_path)
+            predict_one(folder / 'a.tif', method, tmp_path)
     assert not (tmp_path / 'a').exists()
     before = method.engine.batches
-    predict(folder / 'a.tif', method, tmp_path)
+    predict_one(folder / 'a.tif', method, tmp_path)
     assert method.engine.batches == before  # all windows were done
     assert (tmp_path / 'a/summary.json').exists()
 
 
 def test_estimates_write_nothing(folder, method, tmp_path):
-    paths = collection.find_slides(folder)
-    texts = [outcome.text for outcome in collection.estimate_slides(paths, method)]
+    slides = collection.find_slides(folder)
+    texts = [outcome.text for outcome in collection.estimate_slides(slides, method)]
     told = r'a\.tif: 240 x 200 px at 0\.5 um/px, .* of \d+ cell windows in \d+ tissue windows, '
     assert re.match(told, texts[0])
     assert re.fullmatch(r'2 slides, \d+:\d\d:\d\d h; nothing was written', texts[-1])

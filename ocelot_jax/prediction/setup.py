@@ -1,0 +1,92 @@
+"""What is needed before anything is predicted: options, runs, engine."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from ocelot_jax.cluster.pool import HERE, Workers
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import engines
+from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.runs import loading
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to read the input and how to predict.
+
+    Attributes:
+        tissue: image of the tissue patch, where the input is a cell patch.
+        center: relative center (c_x, c_y) of the cell patch in the tissue patch.
+        mpp: um per pixel of slides, instead of what their files state, or of the cell patch.
+        tissue_mpp: um per pixel of the tissue patch.
+        split: the one split of a directory in OCELOT's layout to predict.
+        everywhere: whether to look at all of a slide, not only where tissue seems to be.
+        test_time_augmentation: whether to predict by means over eight symmetries.
+        engine: what computes the network, one of `engines.ENGINES`.
+        patches: sizes of the patches, instead of those that the run was trained on.
+        batch_size: tissue patches computed at a time; None for what suits the device.
+        workers: who predicts the slides of a directory.
+        shard: (i, n), to predict every n-th slide of a directory alone, beginning with the i-th.
+        dry_run: whether to tell what would be done, and do nothing.
+    """
+
+    tissue: Path | None = None
+    center: tuple[float, float] | None = None
+    mpp: float | None = None
+    tissue_mpp: float | None = None
+    split: str | None = None
+    everywhere: bool = False
+    test_time_augmentation: bool = False
+    engine: str = 'xla'
+    patches: Patches | None = None
+    batch_size: int | None = None
+    workers: Workers = HERE
+    shard: tuple[int, int] = (0, 1)
+    dry_run: bool = False
+
+
+DEFAULTS = Options()
+
+
+@dataclasses.dataclass(frozen=True)
+class Applied:
+    """Runs that are ready to be applied.
+
+    Attributes:
+        loaded: the runs.
+        engine: computes their probabilities.
+        batch_size: tissue patches computed at a time.
+    """
+
+    loaded: loading.LoadedRuns
+    engine: Engine
+    batch_size: int
+
+
+def apply_runs(workdirs: Sequence[Path], options: Options) -> Applied:
+    """Reads runs and makes them ready.
+
+    Raises:
+        MissingFileError: a directory holds no run.
+        InputError: something is wrong with the runs or the options.
+    """
+    loaded = loading.load_runs(workdirs, options.test_time_augmentation)
+    if loaded.config.model.context == 'label':
+        raise InputError(
+            f'{workdirs[0]}: takes the true tissue as input (config.model.context is label), '
+            'which is not known here; want a run of another kind'
+        )
+    engine = engines.of_runs(loaded, options.engine)
+    return Applied(loaded, engine, _choose_batch_size(options.batch_size))
+
+
+def _choose_batch_size(wanted: int | None) -> int:
+    devices = jax.local_device_count()
+    size = wanted or devices * (1 if jax.default_backend() == 'cpu' else 4)
+    if size % devices:
+        raise InputError(f'--batch_size: {size}; want a multiple of the {devices} devices')
+    return size

@@ -1,0 +1,77 @@
+"""Slides, one or a directory of them."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ocelot_jax.cluster import pool as pool_lib
+from ocelot_jax.cluster.pool import Ended, Perform
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.models import factory
+from ocelot_jax.prediction.setup import Applied, Options, apply_runs
+from ocelot_jax.slides import collection, pipeline, prediction
+from ocelot_jax.slides.collection import Outcome
+
+
+def predict(
+    workdirs: Sequence[Path], source: Path, output: Path, options: Options
+) -> Iterator[Outcome]:
+    """Predicts a slide, or the slides of a directory, here or on a cluster.
+
+    Yields:
+        What became of each.
+
+    Raises:
+        OutputError: the output cannot be written.
+        InputError: something is wrong with a slide or the runs.
+    """
+    if not options.workers.here:
+        # other machines have other working directories
+        workdirs, source, output = (
+            [w.absolute() for w in workdirs],
+            source.absolute(),
+            output.absolute(),
+        )
+    index, count = options.shard
+    slides = collection.find_slides(source) if source.is_dir() else {source.stem: source}
+    slides = dict(list(slides.items())[index::count])
+    prepare = functools.partial(prepare_worker, tuple(workdirs), output, options)
+    if options.dry_run:
+        method = _method(apply_runs(workdirs, options), options)
+        yield from collection.estimate_slides(slides, method, options.mpp, options.everywhere)
+    elif source.is_dir():
+        with pool_lib.open_pool(options.workers, prepare, 'predict') as pool:
+            if pool.about:
+                yield Outcome(pool.about)
+            yield from collection.predict_slides(slides, pool, output, options.shard)
+    else:
+        predicted = prepare()(source.stem, source)
+        yield collection.tell(Ended(source.stem, predicted), source, output)
+
+
+def prepare_worker(workdirs: Sequence[Path], output: Path, options: Options) -> Perform:
+    """Makes, once a worker, what predicts a slide by its name and file."""
+    applied = apply_runs(workdirs, options)
+    return functools.partial(
+        prediction.predict,
+        method=_method(applied, options),
+        output=output,
+        identity=applied.loaded.describe() | {'engine': options.engine},
+        mpp=options.mpp,
+        everywhere=options.everywhere,
+    )
+
+
+def _method(applied: Applied, options: Options) -> pipeline.Method:
+    config = applied.loaded.config
+    patches = options.patches or applied.loaded.load_patches()
+    return pipeline.Method(
+        engine=applied.engine,
+        detect=Detector(config.detection, patches.cell_mpp),
+        patches=patches,
+        cell_classes=tuple(config.data.cell_classes),
+        tissue_classes=tuple(config.data.tissue_classes),
+        reads_tissue=factory.reads_tissue(factory.create_model(config)),
+        maps_tissue=factory.maps_tissue(config),
+        batch_size=applied.batch_size,
+    )

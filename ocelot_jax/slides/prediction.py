@@ -1,0 +1,101 @@
+"""One slide into a folder of its own.
+
+The results take their place, `<output>/<name>`, by one rename when they are complete; until then
+all is in `<output>/.<name>.partial`. Should two processes be at one slide, each writes files of
+its own or such as both write alike; the first to end takes the place, the other finds it taken.
+"""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ocelot_jax.io import disk
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides import outputs, pipeline
+from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.slides.slide import Slide
+
+_RECORD = 'prediction.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """A slide whose results are in their place.
+
+    Attributes:
+        numbers: its `summary.json`.
+        windows: how many were predicted; None where it was done already.
+    """
+
+    numbers: dict[str, Any]
+    windows: int | None
+
+
+def predict(
+    name: str,
+    path: Path,
+    method: pipeline.Method,
+    output: Path,
+    identity: dict[str, Any],
+    mpp: float | None = None,
+    everywhere: bool = False,
+) -> Predicted:
+    """Predicts a slide, unless that is done already.
+
+    Args:
+        name: of its folder in `output`.
+        path: the slide.
+        method: how cells are found.
+        output: the folder to write to.
+        identity: what the results depend on beside the slide.
+        mpp: um per pixel of the slide, instead of what its file states.
+        everywhere: see `pipeline.make_plan`.
+
+    Raises:
+        OutputError: the output cannot be written, or the disk is full.
+        InputError: the slide is damaged, or other results are in its place.
+    """
+    target, work = output / name, output / f'.{name}.partial'
+    with disk.full_as_error(output), Slide(path, mpp, name) as slide:
+        record = identity | {'slide': slide.describe(), 'everywhere': everywhere}
+        windows = None
+        if not target.exists():
+            plan = pipeline.make_plan(slide, method, everywhere)
+            try:
+                result = pipeline.predict_slide(slide, method, plan, work, record)
+                _write(result, record, work, target)
+                windows = plan.num_windows
+            except OSError:
+                # another process may have ended first, and taken our folder away
+                if not target.exists():
+                    raise
+        _check(target, record)
+    shutil.rmtree(work, ignore_errors=True)
+    return Predicted(json.loads((target / 'summary.json').read_text('utf-8')), windows)
+
+
+def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path) -> None:
+    """Writes everything to a folder of this process's own, which then becomes `target`."""
+    written = Path(tempfile.mkdtemp(prefix='written-', dir=work))
+    try:
+        written.chmod(work.stat().st_mode)  # temporary folders are their owner's alone
+        outputs.write(result, written)
+        (written / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
+        written.rename(target)
+    except BaseException:
+        shutil.rmtree(written, ignore_errors=True)
+        raise
+
+
+def _check(target: Path, record: dict[str, Any]) -> None:
+    try:
+        held = json.loads((target / _RECORD).read_text())
+    except (OSError, json.JSONDecodeError):
+        held = None
+    if held != json.loads(json.dumps(record)):
+        raise InputError(
+            f'{target}: is there and holds other results; want another --output, or no such folder'
+        )

@@ -1,0 +1,55 @@
+"""What workers of a test's cluster do: they import it, so it is no part of a test."""
+
+import functools
+import os
+import signal
+
+from drawn_slides import darkness
+from ocelot_jax.configs import default
+
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference.detector import Detector
+from ocelot_jax.slides import geojson, outputs, pipeline, prediction, summary, tissue_map
+
+PATCHES = Patches(64, 0.5, 64, 2.0)
+
+
+def prepare(output, log, deadly=None):
+    """Makes what predicts a slide and notes that in `log`.
+
+    The first process that is at the slide `deadly` is killed in the middle of it, once: where
+    `log` has no file of that name beside it yet. Changes modules of the process.
+    """
+    pipeline._SAVE_SECONDS = 0.0
+    outputs.write = _write_few
+    settings = default.get_config().detection
+    settings.update(backend='skimage', sigma_um=0.5, min_distance_um=1.5, max_cells=256)
+    detect = Detector(settings, PATCHES.cell_mpp)
+    return functools.partial(_perform, detect=detect, output=output, log=log, deadly=deadly)
+
+
+def _write_few(result, folder):
+    """Leaves out what takes long: pictures, and what needs pyarrow."""
+    geojson.write(result, folder / 'cells.geojson')
+    tissue_map.write(result, folder / 'tissue.ome.tif')
+    numbers = summary.summarise(result)
+    summary.write_csv(result, numbers, folder / 'summary.csv')
+    summary.write_json(result, numbers, folder / 'summary.json')
+
+
+def _perform(name, path, detect, output, log, deadly):
+    marker, batches = log.with_name(f'killed-{name}'), 0
+
+    def engine(batch):
+        nonlocal batches
+        batches += 1
+        if name == deadly and batches == 3 and not marker.exists():
+            marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return darkness(batch)
+
+    method = pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'))
+    done = prediction.predict(name, path, method, output, {})
+    with log.open('a') as file:
+        file.write(f'{name} {batches}\n')
+    return done
