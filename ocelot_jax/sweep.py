@@ -2,8 +2,8 @@
 
 A sweep is a short file of `configs/sweeps/`: configurations, and the values that their fields may
 take. Every combination is trained with the configuration's seed; the one that validates best is
-then trained with further seeds (Sec. 6.3). The same command goes on where an earlier one stopped;
-several at once, on one machine or on many that share DIR, each take what no other is at.
+then trained with further seeds (Sec. 6.3). The same command goes on where an earlier one stopped.
+`--workers=N` shares the runs out to N processes, `--scheduler=ADDRESS` to a Dask cluster;
 `--shard=i/n` gives each of n array jobs a part of its own.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app, parsing, process
+from ocelot_jax.cli import app, parsing, process, sharing
 
 
 def define_flags() -> None:
@@ -20,7 +20,7 @@ def define_flags() -> None:
     flags.DEFINE_string('sweep', None, 'What to train: a file of configs/sweeps/.', required=True)
     flags.DEFINE_string('workdir', None, "The sweep's directory.", required=True)
     flags.DEFINE_multi_string('override', [], "A field's value for all runs: data.source=PATH.")
-    flags.DEFINE_string('shard', '0/1', 'i/n: every n-th run alone, beginning with the i-th.')
+    sharing.define_flags('the runs')
 
 
 def main() -> None:
@@ -28,13 +28,16 @@ def main() -> None:
     from ocelot_jax.sweeping import running, search
 
     values = flags.FLAGS
-    workdir = Path(values.workdir)
-    sweep, shard = search.read_sweep(values.sweep), parsing.parse_shard(values.shard)
-    process.keep_compilations(workdir)
-    overrides = dict(map(parsing.parse_override, values.override))
-    # at once, where a log file is read while the runs go on
-    report = functools.partial(print, flush=True)
-    running.run_sweep(sweep, workdir, overrides, shard, report)
+    running.run_sweep(
+        search.read_sweep(values.sweep),
+        Path(values.workdir),
+        dict(map(parsing.parse_override, values.override)),
+        sharing.read_shard(),
+        # at once, where a log file is read while the runs go on
+        functools.partial(print, flush=True),
+        sharing.read_workers(),
+        process.keep_compilations,
+    )
 
 
 if __name__ == '__main__':

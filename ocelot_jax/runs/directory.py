@@ -8,7 +8,7 @@
       checkpoints/           the latest and the best state, by step
       detection.json         tuned detection settings, where `ocelot_jax.tune` ran
       tuning.csv             validation scores of all settings that were tried
-      failure.txt, lock      of a sweep's run: why it failed; who trains it
+      failure.txt            of a sweep's run: why it failed
       evaluation/<split>/    of `ocelot_jax.evaluate`; `<split>-tta` and such are variants
         scores.json, scores.csv      scores by row: the population, each organ
         predictions.json             the cells found, in the challenge's format
@@ -57,7 +57,7 @@ class EvaluationDirectory:
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """The files of a run; the last five are not in every one."""
+    """The files of a run; the last four are not in every one."""
 
     path: Path
 
@@ -70,7 +70,6 @@ class RunDirectory:
     detection = _file('detection.json')
     tuning = _file('tuning.csv')
     failure = _file('failure.txt')
-    lock = _file('lock')
 
     def evaluation(self, split: str, variant: str = '') -> EvaluationDirectory:
         """Names the files of an evaluation; a variant such as '-tta' differs from the plain."""

@@ -1,4 +1,4 @@
 """Which runs a sweep trains, and in which order.
 
-May import training, evaluation, runs, data, io.
+May import training, evaluation, runs, data, cluster, io.
 """

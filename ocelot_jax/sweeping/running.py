@@ -1,15 +1,19 @@
 """Trains and evaluates the runs of a sweep that are missing."""
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
+from ocelot_jax.cluster import pool as pool_lib
+from ocelot_jax.cluster.pool import HERE, Perform, Pool, Workers
 from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, tuning
-from ocelot_jax.io import atomic, locks
+from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import files
 from ocelot_jax.runs.directory import RunDirectory
@@ -17,6 +21,8 @@ from ocelot_jax.sweeping.search import Point, Sweep, repeat_points, search_point
 from ocelot_jax.training import loop
 
 Report = Callable[[str], None]
+# The validation mF1 of runs that are done, by their names; None where the loss became no number.
+Scores = dict[str, float | None]
 
 
 def run_sweep(
@@ -25,11 +31,12 @@ def run_sweep(
     overrides: Mapping[str, Any] | None = None,
     shard: tuple[int, int] = (0, 1),
     report: Report = lambda line: None,
+    workers: Workers = HERE,
+    start_worker: Callable[[Path], None] = lambda workdir: None,
 ) -> None:
     """Trains and evaluates what is missing of a sweep in its directory.
 
-    The same call goes on where an earlier one stopped. Several at once, in one process each,
-    share the runs.
+    The same call goes on where an earlier one stopped.
 
     Args:
         sweep: what to train.
@@ -37,6 +44,8 @@ def run_sweep(
         overrides: values of fields for all runs.
         shard: (i, n), to train every n-th run alone, beginning with the i-th.
         report: called with lines on how it is going.
+        workers: who trains the runs.
+        start_worker: called with the directory, once in every process that trains some.
 
     Raises:
         InputError: a configuration is wrong, or a run failed; the others are done.
@@ -46,80 +55,139 @@ def run_sweep(
         for config in sweep.configs
     }
     found = list(itertools.chain(*searches.values()))
-    busy = _run_all(found, workdir, shard, sweep.tune_detection, report)
-    repeats = []
-    for config, points in searches.items():
-        done = [point for point in points if is_done(workdir / point.name)]
-        scored = [point for point in done if _validation(workdir / point.name).exists()]
-        if len(done) < len(points):
-            report(
-                f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen'
-            )
-        elif scored:
-            chosen = max(scored, key=lambda point: validation_score(workdir / point.name))
-            repeats += repeat_points(chosen, sweep.repeats)
-    busy += _run_all(repeats, workdir, shard, sweep.tune_detection, report)
-    if busy:
-        report(f"{len(busy)} runs are another process's: {', '.join(busy)}")
-    # the best one of a search is the first of its repeats, too
-    names = dict.fromkeys(point.name for point in [*found, *repeats])
-    failed = [name for name in names if RunDirectory(workdir / name).failure.exists()]
-    if failed:
-        file = RunDirectory(workdir).failure.name
-        raise InputError(
-            f'{len(failed)} runs failed: {", ".join(failed)}; {file} in {workdir} says why, '
-            'without it the run is tried again'
-        )
+    # other machines have other working directories
+    where = workdir if workers.here else workdir.absolute()
+    prepare = functools.partial(prepare_worker, where, sweep.tune_detection, start_worker)
+    scores: Scores = {}
+    with pool_lib.open_pool(workers, prepare, 'sweep') as pool:
+        if pool.about:
+            report(pool.about)
+        broken = _run_all(found, where, shard, pool, scores, report)
+        repeats = []
+        for config, points in searches.items():
+            repeats += _repeats(config, points, scores, sweep.repeats, report)
+        broken += _run_all(repeats, where, shard, pool, scores, report)
+    _raise_failures([name for name, score in scores.items() if score is None], broken, workdir)
 
 
-def is_done(run: Path) -> bool:
-    """Whether a run is trained and evaluated, or failed for good."""
-    return RunDirectory(run).failure.exists() or _validation(run).exists()
+def prepare_worker(
+    workdir: Path, tune_detection: bool, start_worker: Callable[[Path], None]
+) -> Perform:
+    """Makes, once a worker, what trains a run by its name and configuration."""
+    start_worker(workdir)
+    return functools.partial(train_run, workdir=workdir, tune_detection=tune_detection)
 
 
-def validation_score(run: Path) -> float:
-    """The mF1 of a run's best epoch on the validation split."""
-    return files.read_scores(_validation(run))[files.POPULATION]['mF1']
+def train_run(
+    name: str, config: ConfigDict, workdir: Path, tune_detection: bool
+) -> tuple[float, list[str]]:
+    """Trains a run and scores its best epoch, on the validation split last.
 
+    Returns:
+        The run's validation mF1, and lines on its scores, none where it was done already.
 
-def _validation(run: Path) -> Path:
-    """The scores that are written last."""
-    return RunDirectory(run).evaluation('validation').scores
+    Raises:
+        InputError: the run failed.
+    """
+    run, lines = workdir / name, []
+    try:
+        if not _is_done(run):  # the worker that did it may have gone before it told
+            loop.train_and_evaluate(config, run)
+            if tune_detection:
+                lines.append(tuning.tune_run(run).render())
+            held = sources.splits(config.data)
+            for split in sorted({'validation', 'test'} & set(held)):
+                lines.append(evaluator.evaluate_run([run], split).render())
+    except loop.NonFiniteLossError as error:
+        atomic.write_text(RunDirectory(run).failure, f'{error}\n')
+        raise
+    finally:
+        # the next run has programs of its own
+        jax.clear_caches()
+    return _score(run), lines
 
 
 def _run_all(
     points: Sequence[Point],
     workdir: Path,
     shard: tuple[int, int],
-    tune_detection: bool,
+    pool: Pool,
+    scores: Scores,
     report: Report,
 ) -> list[str]:
-    """Trains and evaluates this shard's part; names the runs that other processes train."""
+    """Trains this shard's part of what is missing.
+
+    Args:
+        points: the runs.
+        workdir: the sweep's directory.
+        shard: see `run_sweep`.
+        pool: trains them.
+        scores: of the runs that are done; those of these runs are added.
+        report: see `run_sweep`.
+
+    Returns:
+        The names of runs that failed, though not for good.
+    """
+    for point in points:
+        if point.name not in scores and _is_done(workdir / point.name):
+            scores[point.name] = _score(workdir / point.name)
     index, count = shard
-    own, busy = points[index::count], []
-    for number, point in enumerate(own, 1):
-        run = workdir / point.name
-        with locks.try_lock(RunDirectory(run).lock) as mine:
-            if not mine:
-                busy.append(point.name)
-            elif not is_done(run):
-                report(f'{number} of {len(own)}: {point.name}')
-                _run(point, run, tune_detection, report)
-    return busy
+    own = {point.name: point.config for point in points[index::count] if point.name not in scores}
+    numbers = {name: number for number, name in enumerate(own, 1)}
+    broken = []
+    for ended in pool.run(own, lambda name: report(f'{numbers[name]} of {len(own)}: {name}')):
+        if ended.error is None:
+            scores[ended.name], lines = ended.value
+            for line in lines:
+                report(line)
+            continue
+        report(f'{ended.name}: {ended.error}')
+        if RunDirectory(workdir / ended.name).failure.exists():
+            scores[ended.name] = None
+        else:
+            broken.append(ended.name)
+    return broken
 
 
-def _run(point: Point, run: Path, tune_detection: bool, report: Report) -> None:
-    """Trains a run and scores its best epoch, on the validation split last."""
-    try:
-        loop.train_and_evaluate(point.config, run)
-        if tune_detection:
-            report(tuning.tune_run(run).render())
-        held = sources.splits(point.config.data)
-        for split in sorted({'validation', 'test'} & set(held)):
-            report(evaluator.evaluate_run([run], split).render())
-    except loop.NonFiniteLossError as error:
-        atomic.write_text(RunDirectory(run).failure, f'{error}\n')
-        report(f'{point.name}: {error}')
-    finally:
-        # the next run has programs of its own
-        jax.clear_caches()
+def _repeats(
+    config: str, points: Sequence[Point], scores: Scores, count: int, report: Report
+) -> list[Point]:
+    """The combination that validates best, with so many seeds; none before all are done."""
+    done = [point for point in points if point.name in scores]
+    scored = [point for point in done if scores[point.name] is not None]
+    if len(done) < len(points):
+        report(f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen')
+    elif scored:
+        chosen = max(scored, key=lambda point: scores[point.name])
+        return list(repeat_points(chosen, count))
+    return []
+
+
+def _raise_failures(diverged: Sequence[str], broken: Sequence[str], workdir: Path) -> None:
+    """Raises an InputError that names the runs that failed, where some did."""
+    if not diverged and not broken:
+        return
+    parts = [f'{len(diverged) + len(broken)} runs failed: {", ".join([*diverged, *broken])}']
+    if diverged:
+        file = RunDirectory(workdir).failure.name
+        parts.append(f'{file} in {workdir} says why, without it the run is tried again')
+    if broken:
+        parts.append(f'the same command tries {", ".join(broken)} again')
+    raise InputError('; '.join(parts))
+
+
+def _is_done(run: Path) -> bool:
+    """Whether a run is trained and evaluated, or failed for good."""
+    return RunDirectory(run).failure.exists() or _validation(run).exists()
+
+
+def _score(run: Path) -> float | None:
+    """The mF1 of a run's best epoch on the validation split; None where it failed for good."""
+    if RunDirectory(run).failure.exists():
+        return None
+    return files.read_scores(_validation(run))[files.POPULATION]['mF1']
+
+
+def _validation(run: Path) -> Path:
+    """The scores that are written last."""
+    return RunDirectory(run).evaluation('validation').scores

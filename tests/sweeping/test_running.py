@@ -1,4 +1,4 @@
-"""Sweeps run: in which order, by whom, and what a failed or interrupted run leaves."""
+"""Sweeps run: in which order, and what a failed or interrupted run leaves."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import pytest
 
 from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, tuning
-from ocelot_jax.io import locks
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import files
 from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.sweeping import running
@@ -24,6 +24,7 @@ def trained(monkeypatch):
     done = []
 
     def train_and_evaluate(config, workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
         if config.optimizer.learning_rate > 1:
             raise NonFiniteLossError('step 3: loss nan')
         done.append(workdir)
@@ -102,14 +103,6 @@ def test_shards_share_all_and_the_last_of_them_repeats(trained, tmp_path):
     assert len(trained) == len(set(trained)) == 6
 
 
-def test_a_run_of_another_process_is_left_to_it(trained, tmp_path):
-    lines = []
-    with locks.try_lock(RunDirectory(tmp_path / 'cell_only/seed0').lock):
-        running.run_sweep(Sweep((CELL_ONLY, UNET), {}), tmp_path, report=lines.append)
-    assert names(trained, tmp_path) == ['crc_unet/seed0']
-    assert lines[-1] == "1 runs are another process's: cell_only/seed0"
-
-
 def test_a_run_that_diverges_does_not_stop_the_others(trained, tmp_path):
     some = Sweep((CELL_ONLY,), {'optimizer.learning_rate': (2.0, 1e-3)}, 2)
     with pytest.raises(ValueError, match=r'1 runs failed: .*learning_rate=2\.0/seed0'):
@@ -117,6 +110,26 @@ def test_a_run_that_diverges_does_not_stop_the_others(trained, tmp_path):
     assert [path.name for path in trained] == ['seed0', 'seed1']
     failed = tmp_path / 'cell_only/optimizer.learning_rate=2.0/seed0/failure.txt'
     assert failed.read_text() == 'step 3: loss nan\n'
+
+
+def test_a_run_that_breaks_is_tried_again(trained, tmp_path, monkeypatch, caplog):
+    some, train, lines = Sweep((UNET, CELL_ONLY), {}, 2), loop.train_and_evaluate, []
+
+    def broken(config, workdir):
+        if 'crc_unet' in str(workdir):
+            raise ValueError('a\nbug')
+        train(config, workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, 'train_and_evaluate', broken)
+        with pytest.raises(InputError, match='1 runs failed: crc_unet/seed0; the same command'):
+            running.run_sweep(some, tmp_path, report=lines.append)
+    assert names(trained, tmp_path) == ['cell_only/seed0', 'cell_only/seed1']
+    assert lines[:2] == ['1 of 2: crc_unet/seed0', 'crc_unet/seed0: ValueError: a bug']
+    assert f'{UNET}: 0 of 1 combinations are done, so none is chosen' in lines
+    assert 'in broken' in caplog.text
+    running.run_sweep(some, tmp_path)
+    assert names(trained, tmp_path)[2:] == ['crc_unet/seed0', 'crc_unet/seed1']
 
 
 def test_where_all_runs_diverge_none_is_repeated(trained, tmp_path):
