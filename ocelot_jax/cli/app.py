@@ -1,6 +1,7 @@
 """How every command runs: its flags, and errors as one line."""
 
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,9 +15,9 @@ _HELP = ('-h', '-help', '--help', '-helpshort', '--helpshort')
 def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
     """Parses flags and calls `main`.
 
-    Wrong input (`InputError`) ends with one line and status 1, any other error with its
-    traceback. `--verbosity=0` shows what the libraries note, `--verbosity=1` the traceback of
-    wrong input as well. `--help` ends with status 0.
+    Wrong input (`InputError`) ends with one line and status 1, Ctrl-C with one and status 130,
+    any other error with its traceback. `--verbosity=0` shows what the libraries note,
+    `--verbosity=1` the traceback of wrong input as well. `--help` ends with status 0.
 
     Args:
         main: called with the positional arguments as strings.
@@ -88,6 +89,9 @@ def _guarded(main: Callable[[], None]) -> None:
     except InputError as error:
         logging.debug('', exc_info=True)
         _die(error)
+    except KeyboardInterrupt:
+        print('error: interrupted', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _die(message: object) -> None:
