@@ -56,6 +56,7 @@ def outcomes(tmp_path_factory):
     """Configuration -> what `steps.py` says of it."""
     folder = make_release(tmp_path_factory.mktemp('pairs'), {'train': 2}, size=32)
     environment = os.environ | {
+        'JAX_PLATFORMS': 'cpu',
         'PYTHONPATH': os.pathsep.join((str(ROOT), str(ROOT / 'tests'))),
         'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
     }

@@ -38,7 +38,7 @@ def run_on_four_devices(name, *arguments):
     paths = os.pathsep.join((str(ROOT), str(ROOT / 'tests')))
     done = subprocess.run(
         [sys.executable, '-W', 'error', str(ROOT / 'tests' / name), *arguments],
-        env=os.environ | {'XLA_FLAGS': flags, 'PYTHONPATH': paths},
+        env=os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags, 'PYTHONPATH': paths},
         capture_output=True,
         text=True,
     )

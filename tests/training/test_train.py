@@ -44,6 +44,8 @@ def train(folder, tmp_path_factory):
     """Starts the command in a directory, and gives the process."""
     cache = tmp_path_factory.mktemp('compiled')
     environment = os.environ | {
+        # two devices, simulated
+        'JAX_PLATFORMS': 'cpu',
         'JAX_COMPILATION_CACHE_DIR': str(cache),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
         'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
