@@ -15,7 +15,6 @@ import time
 import jax
 
 from benchmarks import workload
-from ocelot_jax.data.batches import shard
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def measure(remat: bool, size: int, batch_size: int, runs: int) -> dict[str, flo
     config = workload.create_config(size, batch_size)
     config.model.remat = remat
     step, state = workload.create_training(config)
-    batch = shard(workload.random_batch(config, size), 1)
+    batch = workload.on_device(workload.random_batch(config, size))
     memory = step.func.lower(*step.args, state, batch).compile().memory_analysis()
     seconds = []
     for _ in range(runs + 1 if runs else 0):

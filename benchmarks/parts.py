@@ -45,7 +45,7 @@ def main() -> None:
     config = workload.create_config(options.size, options.batch, augmented=True)
     batch = workload.random_batch(config, options.size)
     with tempfile.TemporaryDirectory() as folder:
-        write_pairs(Path(folder), options.size, options.pairs)
+        write_pairs(Path(folder), options.size, {'train': options.pairs})
         source = PairFolder(folder).as_data_source('train')
         lines = [
             lambda: measure_pipeline(config, source),
@@ -131,31 +131,32 @@ def random_probabilities(batch: dict[str, Any]) -> np.ndarray:
     return np.concatenate([1 - maps.sum(-1, keepdims=True), maps], -1)
 
 
-def write_pairs(folder: Path, size: int, count: int) -> None:
-    """Writes pairs in OCELOT's layout, every image a real stained section of a colon."""
+def write_pairs(folder: Path, size: int, counts: dict[str, int]) -> None:
+    """Writes pairs by split in OCELOT's layout, every image a real stained section of a colon."""
     section = skimage.transform.resize(skimage.data.immunohistochemistry(), (size, size))
     jpeg, png = io.BytesIO(), io.BytesIO()
     Image.fromarray((255 * section).astype(np.uint8)).save(jpeg, 'jpeg', quality=90)
     Image.fromarray(np.ones((size, size), np.uint8)).save(png, 'png')
-    for kind in ('cell', 'tissue'):
-        (folder / 'images/train' / kind).mkdir(parents=True)
-        (folder / 'annotations/train' / kind).mkdir(parents=True)
+    for split, kind in itertools.product(counts, ('cell', 'tissue')):
+        (folder / 'images' / split / kind).mkdir(parents=True)
+        (folder / 'annotations' / split / kind).mkdir(parents=True)
     rng = np.random.default_rng(0)
     cells = max(1, 170 * size * size // 1024**2)
     scale = {'resized_mpp_x': workload.CELL_MPP, 'resized_mpp_y': workload.CELL_MPP}
     entries = {}
-    for number in range(count):
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    for number, split in enumerate(splits):
         name = f'{number:03d}'
         points = np.column_stack([rng.integers(0, size, (cells, 2)), rng.integers(1, 3, cells)])
         lines = [','.join(map(str, row)) for row in points.tolist()]
-        (folder / f'annotations/train/cell/{name}.csv').write_text('\n'.join(lines))
-        (folder / f'annotations/train/tissue/{name}.png').write_bytes(png.getvalue())
+        (folder / f'annotations/{split}/cell/{name}.csv').write_text('\n'.join(lines))
+        (folder / f'annotations/{split}/tissue/{name}.png').write_bytes(png.getvalue())
         for kind in ('cell', 'tissue'):
-            (folder / f'images/train/{kind}/{name}.jpg').write_bytes(jpeg.getvalue())
+            (folder / f'images/{split}/{kind}/{name}.jpg').write_bytes(jpeg.getvalue())
         entries[name] = {
             'slide_name': name,
             'organ': 'colon',
-            'subset': 'train',
+            'subset': split,
             'patch_x_offset': 0.5,
             'patch_y_offset': 0.5,
             'cell': scale,

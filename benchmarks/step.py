@@ -17,7 +17,6 @@ import jax
 
 from benchmarks import workload
 from ocelot_jax.cli import process
-from ocelot_jax.data.batches import shard
 from ocelot_jax.inference.engines import network
 from ocelot_jax.models import factory
 
@@ -43,7 +42,7 @@ def main() -> None:
 def train_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call that takes one training step further."""
     step, state = workload.create_training(config)
-    batch = shard(batch, 1)
+    batch = workload.on_device(batch)
 
     def call() -> Any:
         nonlocal state
@@ -58,6 +57,7 @@ def infer_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     model = factory.create_model(config)
     variables = jax.device_put(workload.random_variables(model))
     infer = jax.jit(functools.partial(network.probabilities, model))
+    batch = jax.device_put(batch)
     return lambda: infer(variables, batch)
 
 

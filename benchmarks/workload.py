@@ -3,24 +3,28 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
-from ocelot_jax.configs import pred_inter2
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import random_weights
+from ocelot_jax.data import batches
 from ocelot_jax.models import factory
+from ocelot_jax.runs import config_files
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.step import create_train_step
 
 CELL_MPP = 0.2
+CONFIG = 'configs/pred_inter2.py'
 
 
 def create_config(
-    size: int, batch_size: int, augmented: bool = False
+    size: int, batch_size: int, augmented: bool = False, name: str = CONFIG
 ) -> ml_collections.ConfigDict:
-    """The default configuration; augmentation only where asked for, as the peer has none."""
-    config = pred_inter2.get_config()
+    """The configuration of a name; augmentation only where asked for, as the peer has none."""
+    config = config_files.read_config(name)
     config.data.batch_size = batch_size
     config.data.max_cells = 256 * size // 1024 * size // 1024 + 16
     if not augmented:
@@ -53,6 +57,13 @@ def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.n
 def random_variables(model: factory.Model) -> dict[str, Any]:
     """Random variables of a model."""
     return random_weights.draw(factory.abstract_variables(model))
+
+
+def on_device(batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """A batch for the step of `create_training`, where it wants it: no transfer is timed."""
+    mesh = Mesh(np.array(jax.local_devices()[:1]), (train_state.AXIS,))
+    split = NamedSharding(mesh, PartitionSpec(train_state.AXIS))
+    return jax.device_put(batches.shard(batch, 1), split)
 
 
 def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., Any], Any]:

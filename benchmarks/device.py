@@ -1,0 +1,224 @@
+"""All that a device at hand for minutes can tell: `python -m benchmarks.device --out DIR`.
+
+Runs part after part, each in a process of its own with a time limit, so that one that fails, hangs
+or is killed loses its own figures alone. What a part measures goes to `DIR/device.jsonl` at once,
+what it says besides to `DIR/device.log`. The cheap and sure parts come first. Those that are timed
+have the machine to themselves; in the end the tests run on the CPU beside the rest.
+
+Nothing is downloaded, and no data set is needed. Where the peer is absent its parts are skipped.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import importlib.util
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+MINUTES = 8.0
+# what stays for the parts behind those that are timed
+UNTIMED_SECONDS = 120.0
+CASES = ('128x8', '256x4', '1024x8')
+TESTS = ('tests/models', 'tests/inference', 'tests/training')
+DTYPES = ('float32', 'bfloat16')
+PARTS = 'benchmarks.device_parts'
+RUNS = 'benchmarks.device_runs'
+DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
+COMPILED_SOON = '--xla_backend_optimization_level=0'
+SHARED_MEMORY = {'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
+# the tests compare with NumPy, and several processes run them
+TESTED = SHARED_MEMORY | {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A process.
+
+    Attributes:
+        name: in the file of figures.
+        command: behind `python -m`.
+        seconds: the most that it may take, of `MINUTES` in all.
+        environment: variables beside the others.
+    """
+
+    name: str
+    command: Sequence[str]
+    seconds: float
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def main() -> None:
+    """Runs the parts that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--out', type=Path, required=True, help='folder of figures and log')
+    parser.add_argument('--peer', default='.peer/torch_peer.py', help="the peer's file")
+    parser.add_argument('--cases', nargs='+', default=CASES, help='SIDExPAIRS that are timed')
+    parser.add_argument('--config', default='configs/pred_inter2.py', help='what is trained')
+    parser.add_argument('--runs', type=int, default=20, help='calls that are timed')
+    parser.add_argument('--minutes', type=float, default=MINUTES, help='limit of all')
+    parser.add_argument('--workers', type=int, default=16, help='that run the tests on the CPU')
+    parser.add_argument('--only', default='', help='parts whose name holds this')
+    parser.add_argument('--small', action='store_true', help='a trial of everything on a CPU')
+    options = parser.parse_args()
+    if options.small:
+        options.cases, options.config = ('32x2',), 'tests/tiny.py'
+        options.minutes, options.workers, options.runs = 24, 2, 2
+        os.environ.setdefault('XLA_FLAGS', COMPILED_SOON)
+    options.out.mkdir(parents=True, exist_ok=True)
+    lanes = [
+        [part for part in lane if options.only in part.name]
+        for lane in (timed_parts(options), untimed_parts(options), [suite(options)])
+    ]
+    runner = Runner(options.out, options.minutes)
+    runner.run(lanes[0], until=1 - UNTIMED_SECONDS / (60 * MINUTES))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(runner.run, lanes[1:]))
+
+
+def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
+    """What runs alone, ours and the peer's in turn."""
+    config = f'--config={options.config}'
+    peer = [PARTS, 'peer', options.peer]
+    if importlib.util.find_spec('ocelot_jax.configs') is None:
+        # a plain checkout; only installed are configs/ and datasets/ found inside the package
+        alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
+        yield Part('install', ['pip', 'install', *alone, '--editable=.'], 60)
+    yield Part('about', [PARTS, 'about'], 30)
+    yield Part('losses', [PARTS, 'losses', *sized(options.cases[0]), config], 90)
+    for case, dtype in itertools.product(options.cases, DTYPES):
+        timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
+        yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 75)
+        yield Part(f'peer {case} {dtype}', [*peer, *timed], 40)
+    size, batch = options.cases[-1].split('x')
+    largest = [PARTS, 'largest', f'--first={2 * int(batch)}']
+    if options.small:
+        largest.append(f'--most={2 * int(batch)}')
+    for dtype in DTYPES:
+        timed = [f'--size={size}', f'--dtype={dtype}', '--runs=3', '--mode=train']
+        ours = [PARTS, 'speed', *timed, config]
+        yield Part(f'ours largest {dtype}', [*largest, *ours], 90)
+        yield Part(f'peer largest {dtype}', [*largest, *peer, *timed], 60)
+    for case, dtype in itertools.product(reversed(options.cases), reversed(DTYPES)):
+        timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
+        yield Part(f'peer compiled {case} {dtype}', [*peer, *timed, '--compile'], 90)
+
+
+def sized(case: str) -> list[str]:
+    """The flags of a case, SIDExPAIRS."""
+    size, batch = case.split('x')
+    return [f'--size={size}', f'--batch={batch}']
+
+
+def untimed_parts(options: argparse.Namespace) -> Iterator[Part]:
+    """What only has to end."""
+    config = f'--config={options.config}'
+    resume, too_large, tests = ['--size=128'], ['--size=1024', '--batch=64'], [*TESTS, '-n4']
+    if options.small:
+        resume = ['--size=32', '--batch=2']
+        too_large = ['--size=512', '--batch=64', '--address_space_gb=6']
+        tests = ['tests/models/test_alignment.py']
+    yield Part('resume', [RUNS, 'resume', *resume, config], 90)
+    flags = {'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {DETERMINISTIC}'}
+    yield Part('resume deterministic', [RUNS, 'resume', *resume, config], 90, flags)
+    yield Part('too large', [RUNS, 'too_large', *too_large, config], 60)
+    yield Part('tests on the device', [PARTS, 'tests', *tests], 240, TESTED)
+
+
+def suite(options: argparse.Namespace) -> Part:
+    """All tests on the CPU: another Python and another JAX are worth it."""
+    tests = (
+        ['tests/io'] if options.small else ['tests', '--dist=loadfile', '--no-loadscope-reorder']
+    )
+    return Part(
+        'tests on the CPU',
+        [PARTS, 'tests', *tests, f'-n{options.workers}'],
+        60 * MINUTES,
+        {'JAX_PLATFORMS': 'cpu'},
+    )
+
+
+class Runner:
+    """Runs parts and keeps what they tell, all within some minutes."""
+
+    def __init__(self, folder: Path, minutes: float):
+        self._folder = folder
+        self._scale = minutes / MINUTES
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+
+    def run(self, parts: Sequence[Part], until: float = 1.0) -> None:
+        """Runs parts one after the other.
+
+        Args:
+            parts: what to run.
+            until: when the last must have ended, as a share of all the time.
+        """
+        for part in parts:
+            left = until * 60 * MINUTES * self._scale - (time.monotonic() - self._start)
+            limit = min(part.seconds * self._scale, left)
+            if limit > 1:
+                self._run_one(part, limit)
+            else:
+                self._keep(part, {'ended': 'not begun: no time was left'})
+
+    def _run_one(self, part: Part, limit: float) -> None:
+        """Runs a part, and keeps its figures and how it ended."""
+        begin = time.monotonic()
+        unread = []
+        with (
+            tempfile.TemporaryFile('w+') as said,
+            subprocess.Popen(
+                [sys.executable, '-m', *part.command],
+                env=environment() | part.environment,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                start_new_session=True,
+            ) as process,
+        ):
+            timer = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
+            timer.start()
+            for line in process.stdout:
+                try:
+                    self._keep(part, dict(json.loads(line)))
+                except (TypeError, ValueError):
+                    unread.append(line)
+            status = process.wait()
+            over = not timer.is_alive()
+            timer.cancel()
+            said.seek(0)
+            text = said.read()
+        ended = {'ended': 'killed' if over else f'status {status}'}
+        if status:
+            lines = [line for line in text.splitlines() if line.strip()]
+            ended['said'] = lines[-1][:400] if lines else ''
+        self._keep(part, ended | {'seconds': round(time.monotonic() - begin, 1)})
+        with self._lock, (self._folder / 'device.log').open('a') as log:
+            log.write(f'=== {part.name}\n{"".join(unread)}{text}\n')
+
+    def _keep(self, part: Part, figures: dict[str, Any]) -> None:
+        """Appends figures to the file, and shows them."""
+        line = json.dumps({'part': part.name, **figures})
+        with self._lock, (self._folder / 'device.jsonl').open('a') as file:
+            print(line, file=file)
+            print(line, flush=True)
+
+
+def environment() -> dict[str, str]:
+    """Of every part: compiled programs are kept for the next time that this is run."""
+    cache = Path(tempfile.gettempdir()) / 'ocelot_device_compilations'
+    return {'JAX_COMPILATION_CACHE_DIR': str(cache), 'PYTHONUNBUFFERED': '1'} | os.environ
+
+
+if __name__ == '__main__':
+    main()
