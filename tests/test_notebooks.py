@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import configparser
 import csv
 import importlib.util
 import io
@@ -229,20 +230,37 @@ def test_cells_are_short_and_parameters_stand_before_them(name):
 
 
 @pytest.mark.parametrize('name', [QUICKSTART, TABLES])
-def test_where_the_package_is_missing_it_is_fetched(name, monkeypatch, tmp_path):
+@pytest.mark.parametrize('missing', [['ocelot_jax'], ['ocelot_jax', 'tensorflow']])
+def test_where_the_package_is_missing_it_is_added(name, missing, monkeypatch, tmp_path):
+    """And nothing is replaced: `test_packaging.py` holds Colab's versions against `setup.cfg`."""
     install = code_cells(read(name))[0].source
     assert "REPOSITORY = ''" in install
     commands, found = [], importlib.util.find_spec('ocelot_jax')
+
+    def run(command, **options):
+        commands.append(command)
+        (tmp_path / 'ocelot').mkdir(exist_ok=True)
+        return subprocess.CompletedProcess(command, 0, stdout=b'jax==0.7.2\n')
+
+    def find(name):
+        return None if name in missing and len(commands) < 3 else found
+
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subprocess, 'run', lambda command, **options: commands.append(command))
+    monkeypatch.setattr(subprocess, 'run', run)
     monkeypatch.setattr(site, 'addsitedir', lambda folder: None)
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: found if commands else None)
+    monkeypatch.setattr(importlib.util, 'find_spec', find)
     with pytest.raises(SystemExit, match='set REPOSITORY to its address'):
         exec(install, {})
     assert not commands
     exec(install.replace("REPOSITORY = ''", "REPOSITORY = 'https://example.org/it'"), {})
-    clone, pip = commands
-    assert clone[:2] == ['git', 'clone']
-    assert 'https://example.org/it' in clone
-    assert pip[:4] == [sys.executable, '-m', 'pip', 'install']
+    clone, held, pip = commands
+    assert clone == ['git', 'clone', '--depth=1', 'https://example.org/it', 'ocelot']
+    assert held == [sys.executable, '-m', 'pip', 'list', '--format=freeze']
+    assert pip[:6] == [*held[:3], 'install', '--quiet', '-c']
+    assert (tmp_path / pip[6]).read_text() == 'jax==0.7.2\n'
+    extras = configparser.ConfigParser()
+    extras.read(ROOT / 'setup.cfg')
+    [[asked]] = [re.findall(r'^\./ocelot\[(.*)\]$', text) for text in pip if '[' in text]
+    assert set(asked.split(',')) <= set(extras['options.extras_require'])
+    assert ('tensorflow-cpu' in pip) == ('tensorflow' in missing)
     assert Path.cwd() == ROOT

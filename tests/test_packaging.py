@@ -14,6 +14,28 @@ PLACES = {
     'ocelot_jax.configs': 'configs',
     'ocelot_jax.datasets': 'datasets',
 }
+# What Colab has of it, or had when its list was last seen; the notebooks replace nothing there.
+COLAB = {
+    'absl-py': '1.4.0',
+    'flax': '0.11.2',
+    'grain': '0.2.15',
+    'importlib-resources': '6.5.2',
+    'jax': '0.7.2',
+    'jaxlib': '0.7.2',
+    'jinja2': '3.1.6',
+    'matplotlib': '3.10.0',
+    'numpy': '2.0.2',
+    'optax': '0.2.7',
+    'orbax-checkpoint': '0.11.33',
+    'pillow': '11.3.0',
+    'pyarrow': '18.1.0',
+    'safetensors': '0.7.0',
+    'scikit-image': '0.25.2',
+    'scipy': '1.16.3',
+    'tensorflow-datasets': '4.9.9',
+    'tifffile': '2026.2.20',
+    'tqdm': '4.67.3',
+}
 CONSTRAINTS = sorted((ROOT / 'constraints').glob('*.txt'))
 
 
@@ -70,3 +92,9 @@ def test_what_is_asked_for_is_pinned_to_a_version_that_it_allows(file):
     pinned = dict(line.split('==') for line in lines)
     for requirement in requirements():
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_colab_has_what_is_asked_for_new_enough():
+    for requirement in requirements():
+        held = COLAB.get(canonicalize_name(requirement.name))
+        assert held is None or held in requirement.specifier, requirement
