@@ -67,12 +67,13 @@ def main() -> None:
     parser.add_argument('--runs', type=int, default=20, help='calls that are timed')
     parser.add_argument('--minutes', type=float, default=MINUTES, help='limit of all')
     parser.add_argument('--workers', type=int, default=16, help='that run the tests on the CPU')
+    parser.add_argument('--threads', type=int, default=2, help="the peer's on the CPU")
     parser.add_argument('--only', default='', help='parts whose name holds this')
     parser.add_argument('--small', action='store_true', help='a trial of everything on a CPU')
     options = parser.parse_args()
     if options.small:
         options.cases, options.config = ('32x2',), 'tests/tiny.py'
-        options.minutes, options.workers, options.runs = 24, 2, 2
+        options.minutes, options.workers, options.threads, options.runs = 24, 2, 1, 2
         os.environ.setdefault('XLA_FLAGS', COMPILED_SOON)
     options.out.mkdir(parents=True, exist_ok=True)
     lanes = [
@@ -88,7 +89,7 @@ def main() -> None:
 def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
     """What runs alone, ours and the peer's in turn."""
     config = f'--config={options.config}'
-    peer = [PARTS, 'peer', options.peer]
+    peer = [PARTS, 'peer', options.peer, f'--threads={options.threads}']
     if importlib.util.find_spec('ocelot_jax.configs') is None:
         # a plain checkout; only installed are configs/ and datasets/ found inside the package
         alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
