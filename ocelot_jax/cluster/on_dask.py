@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,7 +26,7 @@ from distributed import (
     get_worker,
 )
 
-from ocelot_jax.cluster.pool import Ended, Perform, Prepare, failed
+from ocelot_jax.cluster.pool import Ended, Failure, Perform, Prepare, failed
 from ocelot_jax.io.errors import InputError
 
 _LOOPBACK = '127.0.0.1'
@@ -138,8 +137,12 @@ def _leave(client: Client, group: str) -> None:
         client.unregister_worker_plugin(group)
 
 
-class _NotPrepared(Exception):
-    """A worker could not be prepared; holds why, the worker, and the traceback where wanted."""
+class _Failed(Exception):
+    """A task failed; holds a `Failure`, and whether it was the worker that could not be prepared.
+
+    An exception of any class could not be sent: it takes its cause and context along, and some
+    of ours, of two bases, are not rebuilt.
+    """
 
 
 class _Prepared(WorkerPlugin):
@@ -151,26 +154,24 @@ class _Prepared(WorkerPlugin):
 
     def perform(self, name: str, payload: Any) -> tuple[Any, float]:
         """Performs a task; gives what it returned and the seconds that it took."""
-        if self._perform is None:
-            self._perform = self._prepare_here()
-        start = time.monotonic()
-        value = self._perform(name, payload)
-        return value, time.monotonic() - start
+        try:
+            if self._perform is None:
+                self._perform = self._prepare_here()
+            start = time.monotonic()
+            value = self._perform(name, payload)
+            return value, time.monotonic() - start
+        except Exception as error:
+            failure = Failure.of(error)
+        # not above, where it would take the other along
+        raise _Failed(failure, self._perform is None)
 
     def _prepare_here(self) -> Perform:
-        worker = get_worker()
-        try:
-            if worker.state.nthreads != 1:
-                raise InputError(
-                    f'runs {worker.state.nthreads} tasks at a time; want one, as of '
-                    '`dask worker --nthreads=1`'
-                )
-            return self._prepare()
-        except InputError as error:
-            raise _NotPrepared(InputError(f'worker {worker.address}: {error}')) from error
-        except Exception as error:
-            error.add_note(f'on worker {worker.address}:\n{traceback.format_exc()}')
-            raise _NotPrepared(error) from error
+        count = get_worker().state.nthreads
+        if count != 1:
+            raise InputError(
+                f'runs {count} tasks at a time; want one, as of `dask worker --nthreads=1`'
+            )
+        return self._prepare()
 
 
 def _perform(name: str, payload: Any, group: str) -> tuple[Any, float]:
@@ -237,6 +238,19 @@ class _Pool:
 
 
 def _failed(name: str, error: BaseException) -> Ended | None:
-    if isinstance(error, _NotPrepared):
-        raise error.args[0]
-    return None if isinstance(error, KilledWorker) else failed(name, error)
+    """Tells of a task that failed; None where its worker died.
+
+    Raises:
+        InputError: the worker could not be prepared, for a reason that the user can mend.
+        RuntimeError: the same, for a bug.
+    """
+    if isinstance(error, KilledWorker):
+        return None
+    if not isinstance(error, _Failed):
+        raise error
+    failure, unprepared = error.args
+    if not unprepared:
+        return failed(name, failure)
+    if failure.trace is None:
+        raise InputError(f'a worker: {failure.line}')
+    raise RuntimeError(f'a worker could not be prepared\n{failure.trace}')

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -122,12 +123,32 @@ def open_pool(workers: Workers, prepare: Prepare, label: str) -> Iterator[Pool]:
         yield pool
 
 
-def failed(name: str, error: BaseException) -> Ended:
-    """Tells of a task that raised; where that is a bug, its traceback is logged."""
-    if isinstance(error, InputError):
-        return Ended(name, error=str(error))
-    logging.error('%s failed', name, exc_info=(type(error), error, error.__traceback__))
-    return Ended(name, error=' '.join(f'{type(error).__name__}: {error}'.split()))
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a task failed.
+
+    Attributes:
+        line: for people.
+        trace: the traceback of a bug; None where the user can mend it.
+    """
+
+    line: str
+    trace: str | None
+
+    @classmethod
+    def of(cls, error: Exception) -> 'Failure':
+        """Describes an exception that is being handled."""
+        if isinstance(error, InputError):
+            return cls(str(error), None)
+        line = ' '.join(f'{type(error).__name__}: {error}'.split())
+        return cls(line, traceback.format_exc())
+
+
+def failed(name: str, failure: Failure) -> Ended:
+    """Tells of a task that failed; the traceback of a bug is logged."""
+    if failure.trace is not None:
+        logging.error('%s failed\n%s', name, failure.trace)
+    return Ended(name, error=failure.line)
 
 
 class _Here:
@@ -150,6 +171,6 @@ class _Here:
             try:
                 value = self._perform(name, payload)
             except Exception as error:
-                yield failed(name, error)
+                yield failed(name, Failure.of(error))
             else:
                 yield Ended(name, value, seconds=time.monotonic() - start)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ocelot_jax.cluster import pool as pool_lib
-from ocelot_jax.cluster.pool import Ended, Pool
+from ocelot_jax.cluster.pool import Ended, Failure, Pool
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import pipeline, readers
 from ocelot_jax.slides.cohort import Table
@@ -125,7 +125,7 @@ def estimate_slides(
             if len(slides) == 1:
                 raise
             failures += 1
-            yield tell(pool_lib.failed(name, error), path, Path())
+            yield tell(pool_lib.failed(name, Failure.of(error)), path, Path())
             continue
         seconds = len(plan.groups) * rate if plan.groups else 0.0
         total += seconds

@@ -99,3 +99,8 @@ def test_a_bug_ends_with_its_traceback(commands, error):
     assert done.stderr.startswith('Traceback')
     assert done.stderr.endswith(f'{error}: shapes differ\n')
     assert done.errors == []
+
+
+def test_ctrl_c_ends_with_one_line(commands):
+    done = commands.run(source(body='raise KeyboardInterrupt'))
+    assert (done.returncode, done.stderr) == (130, 'error: interrupted\n')
