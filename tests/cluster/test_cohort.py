@@ -121,3 +121,11 @@ def test_five_slides_are_done_once_each_and_the_sixth_is_named(
         row['status'] = row['status'].removesuffix(' already')
     assert rows == other
     assert [row['status'] for row in rows] == ['done', 'failed', *['done'] * 4]
+
+
+def test_what_kills_every_worker_costs_itself_alone(quick_start):
+    workers, tasks = pool_lib.Workers(count=1), {'a': 1, 'deadly': 2, 'b': 3}
+    with pool_lib.open_pool(workers, stub_workers.prepare_deadly, 'test') as pool:
+        ended = {task.name: task for task in pool.run(tasks)}
+    assert (ended['a'].value, ended['b'].value) == (1, 3)
+    assert ended['deadly'].error == 'killed its worker, when done again alone, too'
