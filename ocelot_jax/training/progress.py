@@ -71,7 +71,8 @@ class Reporter:
             # a log file needs no line twice a second
             mininterval=0.5 if sys.stderr.isatty() else 30,
             dynamic_ncols=True,
-            disable=quiet,
+            # where it is not given, TQDM_DISABLE decides, which workers of a cluster set
+            **({'disable': True} if quiet else {}),
         )
 
     def step(self, step: int, losses: dict[str, float]) -> None:
