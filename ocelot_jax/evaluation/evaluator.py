@@ -1,10 +1,11 @@
 """The best epoch of a run, or of several, scored on a split."""
 
 import dataclasses
+import itertools
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -13,7 +14,7 @@ from ocelot_jax.data.sources import open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes, pictures, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
-from ocelot_jax.io import text_table
+from ocelot_jax.io import hosts, text_table
 from ocelot_jax.models import factory
 from ocelot_jax.runs import files, loading
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
@@ -44,10 +45,8 @@ class Report:
         for row, values in self.table.items():
             rows.append([row, *(_format(values.get(name)) for name in names)])
         title = f'{self.runs}, on {self.split}:'
-        lines = [title, text_table.align(rows), str(self.written.scores)]
-        if jax.process_count() == 1:
-            lines.append(str(self.written.overlays))
-        return '\n'.join(lines)
+        files = str(self.written.scores), str(self.written.overlays)
+        return '\n'.join([title, text_table.align(rows), *files])
 
 
 def evaluate_run(
@@ -69,7 +68,7 @@ def evaluate_run(
         engine: what computes the network, one of `engines.ENGINES`.
 
     Returns:
-        The scores. Several hosts write the scores alone.
+        The scores. Of several hosts, which share the pairs, the first writes.
 
     Raises:
         InputError: the run has no finished epoch, or the data are wrong.
@@ -84,7 +83,8 @@ def evaluate_run(
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
     trained = engines.of_runs(loaded, engine)
-    results = list(scoring.find_pairs(trained, pairs, config, pictured))
+    found = hosts.gather(list(scoring.find_pairs(trained, pairs, config, pictured)))
+    results = sorted(itertools.chain(*found), key=operator.attrgetter('index'))
     table = scoring.tabulate(scoring.count(results, len(pairs), config), config)
     if untrained:
         model = factory.create_model(config)
@@ -95,7 +95,7 @@ def evaluate_run(
     variant = '-ensemble' * loaded.ensemble + '-tta' * test_time_augmentation
     variant += f'-{engine}' * (engine != 'xla')
     written = RunDirectory(workdirs[0]).evaluation(split_name(split), variant)
-    if jax.process_index() == 0:
+    if hosts.is_first():
         write(results, table, written, config)
     names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
     return Report(' and '.join(names), split, table, written)
@@ -109,11 +109,10 @@ def write(
 ) -> None:
     """Writes an evaluation, the scores last: where they are, it is whole."""
     written.path.mkdir(parents=True, exist_ok=True)
-    if jax.process_count() == 1:  # the cells of other hosts' pairs are not here
-        cells, classes = [result.found for result in results], config.data.cell_classes
-        challenge.write(written.predictions, cells, num_classes=len(classes))
-        outcomes.write(results, written, config)
-        pictures.write(results, written.overlays, config)
+    cells, classes = [result.found for result in results], config.data.cell_classes
+    challenge.write(written.predictions, cells, num_classes=len(classes))
+    outcomes.write(results, written, config)
+    pictures.write(results, written.overlays, config)
     files.write_scores(written, table)
 
 

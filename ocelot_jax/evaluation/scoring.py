@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import numpy as np
-from jax.experimental import multihost_utils
 
 from ocelot_jax.data.batches import eval_batches
 from ocelot_jax.data.sources import Source
 from ocelot_jax.inference import loop
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Batch, Engine
+from ocelot_jax.io import hosts
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.models import factory
@@ -131,7 +131,7 @@ def match_distance(batch: Batch, row: int, config: ml_collections.ConfigDict) ->
 def count(
     results: Iterable[PairResult], num_pairs: int, config: ml_collections.ConfigDict
 ) -> Evaluation:
-    """Counts this process's results of a split of N pairs, over all hosts."""
+    """Counts the results of a split of N pairs, or of some of them; the others count zero."""
     num_cells, num_tissues = len(config.data.cell_classes), len(config.data.tissue_classes)
     counts = np.zeros((num_pairs, 3, num_cells), np.int64)
     confusion = np.zeros((num_pairs, num_tissues, num_tissues), np.int64)
@@ -143,21 +143,16 @@ def count(
         if result.tissue is not None:
             pixels = matching.confusion(result.tissue, result.true_tissue, num_tissues)
             confusion[result.index] = pixels
-    if jax.process_count() > 1:
-        # each pair was one process's; the others hold zeros
-        gathered = multihost_utils.process_allgather((counts, confusion))
-        counts, confusion = (np.asarray(x).sum(0) for x in gathered)
-        organs = _gather_texts(organs)
     return Evaluation(counts, confusion, np.array(organs))
 
 
-def _gather_texts(texts: list[str]) -> list[str]:
-    """The texts of all hosts: each is one host's, and empty on the others."""
-    encoded = np.array([text.encode() for text in texts])
-    width = np.asarray(multihost_utils.process_allgather(np.array(encoded.itemsize))).max()
-    letters = encoded.astype(f'S{width}').view(np.uint8)
-    letters = np.asarray(multihost_utils.process_allgather(letters)).sum(0).astype(np.uint8)
-    return [text.decode() for text in letters.view(f'S{width}')]
+def join(evaluation: Evaluation) -> Evaluation:
+    """Puts the counts of all hosts together, each of which has counted pairs of its own."""
+    parts = hosts.gather(evaluation)
+    counts, confusion = (sum(arrays) for arrays in list(zip(*parts, strict=True))[:2])
+    # '' on all hosts but one
+    organs = [max(names) for names in zip(*(part.organs for part in parts), strict=True)]
+    return Evaluation(counts, confusion, np.array(organs))
 
 
 def scores(
@@ -175,9 +170,9 @@ def scores(
 def score_pairs(
     engine: Engine, source: Source, config: ml_collections.ConfigDict
 ) -> dict[str, float]:
-    """The scores of an engine on a split; `config` is as `configs/default.py`."""
+    """The scores of an engine on a split, which hosts share; `config` as `configs/default.py`."""
     results = find_pairs(engine, source, config)
-    return scores(count(results, len(source), config), config)
+    return scores(join(count(results, len(source), config)), config)
 
 
 def tabulate(evaluation: Evaluation, config: ml_collections.ConfigDict) -> Table:

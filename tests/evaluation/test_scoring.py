@@ -1,9 +1,7 @@
 """Counts and scores of a split, on one host and on several."""
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from ocelot_jax.evaluation import scoring
@@ -11,7 +9,6 @@ from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
 
 CONFIG = ConfigDict({'data': {'cell_classes': ('BC', 'TC'), 'tissue_classes': ('BG', 'CA')}})
-# alike in their first 64 bytes, and of letters of two bytes
 ORGANS = ('k\u00e4' * 40 + ' left', 'kidney', 'k\u00e4' * 40 + ' right')
 
 
@@ -52,27 +49,9 @@ def test_every_organ_has_its_row_whatever_its_name():
 
 
 def test_hosts_put_their_pairs_together(monkeypatch):
-    """Two hosts in turn: the first tells what it has, the second then has it all."""
-    told = []
-
-    def tell(value):
-        told.append(value)
-        return jax.tree.map(lambda x: np.stack([x, np.zeros_like(x)]), value)
-
-    monkeypatch.setattr(jax, 'process_count', lambda: 2)
-    monkeypatch.setattr(multihost_utils, 'process_allgather', tell)
-    # the texts of the second host are the longer ones
-    scoring.count([result(1)], 3, CONFIG)
-    _, width, letters = told
-    wide = max(len(organ.encode()) for organ in ORGANS)
-    padded = letters.view(f'S{width}').astype(f'S{wide}').view(np.uint8)
-    others = iter([told[0], np.array(wide), padded])
-
-    def join(value):
-        return jax.tree.map(lambda x, other: np.stack([x, other]), value, next(others))
-
-    monkeypatch.setattr(multihost_utils, 'process_allgather', join)
-    assert_complete(scoring.count([result(0), result(2)], 3, CONFIG))
+    parts = [scoring.count(map(result, rows), 3, CONFIG) for rows in ([1], [0, 2])]
+    monkeypatch.setattr(scoring.hosts, 'gather', lambda part: parts)
+    assert_complete(scoring.join(parts[0]))
 
 
 def test_table_pools_counts_over_the_pairs_of_each_row():
