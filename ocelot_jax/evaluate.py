@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app, process
+from ocelot_jax.cli import app
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -39,7 +39,7 @@ def main() -> None:
         values.test_time_augmentation,
         values.engine,
     )
-    process.announce(report.render())
+    print(report.render())
 
 
 if __name__ == '__main__':

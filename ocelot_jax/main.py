@@ -10,22 +10,24 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from ocelot_jax.cli import app, process
+from ocelot_jax.cli import app, hosts, process
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
     config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.')
     flags.DEFINE_string('workdir', None, 'Directory of the run; runs/<config> if not set.')
-    flags.DEFINE_bool('distributed', False, 'Whether other hosts run this too.')
     flags.DEFINE_bool('describe', False, "Whether to print the network's card and exit.")
     flags.mark_flag_as_required('config')
+    hosts.define_flags()
 
 
 def main() -> None:
     """Trains, then scores the best epoch."""
+    hosts.supervise()
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator
+    from ocelot_jax.io.hosts import is_first
     from ocelot_jax.models import card
     from ocelot_jax.runs import configuration
     from ocelot_jax.training import loop
@@ -36,11 +38,12 @@ def main() -> None:
         return
     name = configuration.config_name(config_flags.get_config_filename(values['config']))
     workdir = Path(values.workdir or f'runs/{name}')
-    if values.distributed:
-        process.initialize_distributed()
     process.keep_compilations(workdir.parent)
-    loop.train_and_evaluate(values.config, workdir)
-    process.announce(evaluator.evaluate_run([workdir]).render())
+    with hosts.joined():
+        loop.train_and_evaluate(values.config, workdir)
+        report = evaluator.evaluate_run([workdir])
+        if is_first():
+            print(report.render())
 
 
 if __name__ == '__main__':

@@ -29,18 +29,3 @@ def keep_compilations(folder: Path) -> None:
         jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
-
-
-def initialize_distributed() -> None:
-    """Joins this process with those of the other hosts, which call it too."""
-    import jax
-
-    jax.distributed.initialize()
-
-
-def announce(text: str) -> None:
-    """Prints on the first of several hosts."""
-    import jax
-
-    if jax.process_index() == 0:
-        print(text)
