@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,30 @@ def full_as_error(folder: Path) -> Iterator[None]:
     """Raises an `OutputError` that names the folder where the disk is full."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
+    except Exception as error:
+        reason = _disk_full(error)
+        if reason is None:
             raise
-        raise OutputError(
-            f'{folder}: the disk is full ({error.strerror}); what is complete is kept, and '
-            'the same command goes on there'
-        ) from error
+        raise _full(folder, reason) from error
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raises an `OutputError` where the folder's disk has no room for so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise _full(folder, f'{free / 1e6:.0f} MB are left, and {size / 1e6:.0f} are needed')
+
+
+def _full(folder: Path, reason: str) -> OutputError:
+    return OutputError(
+        f'{folder}: the disk is full ({reason}); what is complete is kept, and the same command '
+        'goes on there when there is room'
+    )
+
+
+def _disk_full(error: Exception) -> str | None:
+    """What the system said of a full disk; None where that is not the error."""
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in _DISK_FULL else None
+    # TensorStore, below Orbax, raises errors of other kinds
+    return next((told for told in map(os.strerror, _DISK_FULL) if told in str(error)), None)

@@ -9,11 +9,22 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
+from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs.directory import RunDirectory
 
+
+class _Unheard(logging.logging.Filter):
+    """Leaves out what Orbax logs of its saves: thousands of lines of what it raises as well."""
+
+    def filter(self, record: logging.logging.LogRecord) -> bool:
+        return 'orbax' not in Path(record.pathname).parts
+
+
+_unheard = _Unheard()
 _score = operator.itemgetter('mF1')
 
 
@@ -23,6 +34,7 @@ def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManage
     Read only, it leaves alone what a trainer may just be writing there; otherwise the folder is
     made, and what a killed save left is removed.
     """
+    logging.get_absl_logger().addFilter(_unheard)
     best = checkpoint_managers.BestN(
         n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
     )
@@ -60,7 +72,14 @@ def save(
         training: what else training needs to go on, not replicated.
         data: where the training batches are, as their iterator tells it.
         metrics: validation metrics of this step, None where it was not validated.
+
+    Raises:
+        OutputError: the disk has no room for it.
     """
+    # Orbax would tell it in hundreds of lines, and leave half of it there
+    manager.wait_until_finished()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((variables, training)))
+    disk.require_room(Path(manager.directory), size)
     args = ocp.args.Composite(
         variables=ocp.args.StandardSave(variables),
         training=ocp.args.StandardSave(training),

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import math
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import ml_collections
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
 from ocelot_jax.data.sources import Record, Source, open_source
@@ -22,6 +20,7 @@ from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import devices, engines
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.interop import pretrained
+from ocelot_jax.io import disk, hosts
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration
@@ -30,6 +29,7 @@ from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
 from ocelot_jax.training.step import create_train_step, memory_as_error
+from ocelot_jax.training.stopping import Stopped, StopSignal
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
@@ -42,7 +42,8 @@ class NonFiniteLossError(InputError):
 def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Trains to the last epoch, from the latest checkpoint or from the start.
 
-    SIGTERM saves a checkpoint and ends the process with status 0; the same call goes on there.
+    SIGTERM and Ctrl-C save a checkpoint and end the process with status 0; the same call goes on
+    there, and on another number of hosts or devices, too. All hosts must see `workdir`.
 
     Args:
         config: as `configs/default.py`.
@@ -50,6 +51,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
 
     Raises:
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
+        OutputError: the disk is full; the last whole checkpoint is kept.
         InputError: the data do not fit the configuration, `workdir` holds another run, or the
             devices are not alike.
         OutOfMemoryError: a step does not fit into the devices' memory.
@@ -69,28 +71,48 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     batches = map(functools.partial(shard, num_local_devices=jax.local_device_count()), stream)
 
     with contextlib.ExitStack() as stack:
-        manager = stack.enter_context(checkpoints.open_manager(workdir))
+        stack.enter_context(disk.full_as_error(workdir))
+        manager = stack.enter_context(open_manager(workdir))
         open_directory(workdir, config, manager, example)
-        step, state = start(config, manager, stream, model, tx, example)
+        step, history, state = start(config, manager, stream, model, tx, example)
         reporter = progress.Reporter(workdir, step, total_steps, config.data.batch_size)
         stack.enter_context(reporter)
-        interrupted = stack.enter_context(sigterm_flag())
+        stop = stack.enter_context(StopSignal())
         stack.enter_context(memory_as_error(config))
 
-        while step < total_steps:
-            epoch = step // epoch_steps + 1
+        for epoch in range((step - len(history)) // epoch_steps + 1, config.num_epochs + 1):
             steps = range(step, epoch * epoch_steps)
-            state, history = train_epoch(
-                train_step, state, batches, steps, reporter.step, interrupted
-            )
-            step += len(history)
-            if len(history) < len(steps):
-                save(manager, step, state, stream, None)
-                raise SystemExit(0)
-            scores = validate(prepare, state, validation, config)
+            state, losses = train_epoch(train_step, state, batches, steps, reporter.step, stop)
+            step, history = step + len(losses), history + losses
+            try:
+                if len(losses) < len(steps):
+                    raise Stopped
+                scores = validate(prepare, state, validation, config, stop)
+            except Stopped:
+                save(manager, step, state, stream, history, None)
+                reporter.stopped(step)
+                raise SystemExit(0) from None
             # before the save: a run that is killed between the two does the epoch once more
             reporter.epoch(epoch, step, mean_losses(history) | scores)
-            save(manager, step, state, stream, scores)
+            history = []
+            save(manager, step, state, stream, history, scores)
+
+
+@contextlib.contextmanager
+def open_manager(workdir: Path) -> Iterator[ocp.CheckpointManager]:
+    """Opens a run's checkpoints; at the end of the block all saves are done."""
+    manager = checkpoints.open_manager(workdir)
+    try:
+        yield manager
+    except Exception as error:
+        # where another host is lost, a save that waits for it never ends
+        if jax.process_count() == 1 or isinstance(error, InputError):
+            manager.close()
+        raise
+    except BaseException:
+        manager.close()
+        raise
+    manager.close()
 
 
 def open_stream(
@@ -120,7 +142,7 @@ def open_directory(
     """
     if manager.latest_step() is not None:
         configuration.check_config(workdir, config)
-    elif jax.process_index() == 0:
+    elif hosts.is_first():
         configuration.write_config(workdir, config)
         configuration.write_patches(workdir, example)
 
@@ -132,8 +154,8 @@ def start(
     model: factory.Model,
     tx: optax.GradientTransformation,
     example: Record,
-) -> tuple[int, TrainState]:
-    """The step where a run begins or goes on, and its replicated state there.
+) -> tuple[int, list[Metrics], TrainState]:
+    """Where a run begins or goes on: step, losses of the unfinished epoch, replicated state.
 
     Args:
         config: as `configs/default.py`.
@@ -147,10 +169,11 @@ def start(
     create = functools.partial(train_state.create, tx=tx, averaged=averaged)
     step = manager.latest_step()
     if step is None:
-        step, state = 0, create(first_variables(config, model, example))
+        step, history, state = 0, [], create(first_variables(config, model, example))
     else:
-        state = restore(manager, step, create(factory.empty_variables(model)), stream)
-    return step, train_state.replicate(state, jax.local_device_count())
+        like = create(factory.empty_variables(model))
+        history, state = restore(manager, step, like, stream)
+    return step, history, train_state.replicate(state, jax.local_device_count())
 
 
 def first_variables(
@@ -169,7 +192,7 @@ def restore(
     step: int,
     like: TrainState,
     stream: grain.DatasetIterator[Any],
-) -> TrainState:
+) -> tuple[list[Metrics], TrainState]:
     """Restores what `save` saved at a step, and moves the training batches there.
 
     Args:
@@ -179,13 +202,16 @@ def restore(
         stream: the training batches.
 
     Returns:
-        The state, not replicated.
+        The losses of the unfinished epoch's steps, and the state, not replicated.
     """
     field = like.evaluated_field
     evaluated = checkpoints.restore(manager, step, 'variables', like.evaluated)
     training = checkpoints.restore(manager, step, 'training', like.replace(**{field: None}))
-    stream.set_state(checkpoints.restore_data(manager, step))
-    return training.replace(**{field: evaluated})
+    position = checkpoints.restore_data(manager, step)
+    # runs that began before the losses were kept have none
+    history = position.pop('losses', [])
+    stream.set_state(position)
+    return history, training.replace(**{field: evaluated})
 
 
 def save(
@@ -193,6 +219,7 @@ def save(
     step: int,
     state: TrainState,
     stream: grain.DatasetIterator[Any],
+    history: list[Metrics],
     scores: Metrics | None,
 ) -> None:
     """Saves a run in the background.
@@ -202,15 +229,16 @@ def save(
         step: number of steps done.
         state: replicated; one copy is saved.
         stream: the training batches, which have come as far.
+        history: the losses of the steps of the epoch that is not finished.
         scores: of the validation split; None where it was not validated.
     """
-    state = train_state.unreplicate(state)
+    state = train_state.shared(state)
     checkpoints.save(
         manager,
         step,
         variables=state.evaluated,
         training=state.replace(**{state.evaluated_field: None}),
-        data=stream.get_state(),
+        data=stream.get_state() | {'losses': history},
         metrics=scores,
     )
 
@@ -220,16 +248,21 @@ def validate(
     state: TrainState,
     pairs: Source,
     config: ml_collections.ConfigDict,
+    stop: StopSignal,
 ) -> Metrics:
-    """Scores of a replicated state on the validation split.
+    """Scores of a replicated state on the validation split, whose pairs hosts share.
 
     Args:
         prepare: from `engines.prepare`.
         state: the replicated state.
         pairs: the validation split.
         config: as `configs/default.py`.
+        stop: asked before every batch.
+
+    Raises:
+        Stopped: a stop was requested.
     """
-    engine = prepare([train_state.unreplicate(state.evaluated)])
+    engine = stop.watch(prepare([train_state.unreplicate(state.evaluated)]))
     return scoring.score_pairs(engine, pairs, config)
 
 
@@ -239,9 +272,9 @@ def train_epoch(
     batches: Iterator[Batch],
     steps: range,
     report: Callable[[int, Metrics], None],
-    interrupted: Callable[[int], bool],
+    stop: StopSignal,
 ) -> tuple[TrainState, list[Metrics]]:
-    """Trains for `steps`, or fewer if interrupted.
+    """Trains for `steps`, or fewer where a stop is requested.
 
     Args:
         train_step: from `create_train_step`.
@@ -249,7 +282,7 @@ def train_epoch(
         batches: this process's part of each batch, split over its devices.
         steps: numbers of the steps to do.
         report: called with the number of steps done and the step's losses.
-        interrupted: called with the number of steps done; true ends the epoch.
+        stop: asked after every step.
 
     Returns:
         The new state and the losses of each step.
@@ -265,9 +298,10 @@ def train_epoch(
         if pending is not None:
             history.append(read_losses(pending, step, report))
         pending = metrics
-        if interrupted(step + 1):
+        if stop.requested():
             break
-    history.append(read_losses(pending, steps.start + len(history) + 1, report))
+    if pending is not None:
+        history.append(read_losses(pending, steps.start + len(history) + 1, report))
     return state, history
 
 
@@ -297,20 +331,3 @@ def read_losses(
 def mean_losses(history: list[Metrics]) -> Metrics:
     """Means over steps."""
     return {name: np.mean([losses[name] for losses in history]) for name in history[0]}
-
-
-@contextlib.contextmanager
-def sigterm_flag() -> Iterator[Callable[[int], bool]]:
-    """Within the context SIGTERM does not kill; the yielded function tells whether it came.
-
-    On several hosts the function, called with the step, lets all agree on where to stop.
-    """
-    if jax.process_count() > 1:
-        yield multihost_utils.reached_preemption_sync_point
-        return
-    received = []
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-    try:
-        yield lambda step: bool(received)
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-import jax
 import tensorboardX
 import tqdm
 
+from ocelot_jax.io import hosts
 from ocelot_jax.runs import files
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -60,7 +60,8 @@ class Reporter:
     """
 
     def __init__(self, workdir: Path, step: int, total_steps: int, batch_size: int):
-        quiet = jax.process_index() > 0
+        quiet = not hosts.is_first()
+        self._total_steps = total_steps
         self._batch_size = batch_size
         self._first = step + 1
         self._log = None if quiet else MetricsLog(workdir, step)
@@ -90,6 +91,13 @@ class Reporter:
         if self._log:
             self._bar.write(f'epoch {epoch}: {describe(metrics)}')
             self._log.write_epoch(epoch, step, metrics)
+
+    def stopped(self, step: int) -> None:
+        """Tells that the run was asked to stop at a step."""
+        if self._log:
+            self._bar.write(
+                f'stopped at step {step} of {self._total_steps}; the same command goes on there'
+            )
 
     def __enter__(self) -> Self:
         return self

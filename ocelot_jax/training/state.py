@@ -62,6 +62,19 @@ def replicate(state: TrainState, num_devices: int) -> TrainState:
     return jax.device_put(jax.tree.map(spread, state), NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
+def shared(tree: Any) -> Any:
+    """One copy of a replicated tree that all processes hold together, as checkpoints want it.
+
+    Each array is replicated over the first devices of all processes, without the device axis.
+    """
+    firsts = [jax.local_devices(index)[0] for index in range(jax.process_count())]
+    sharding = NamedSharding(Mesh(firsts, ('process',)), PartitionSpec())
+    return jax.tree.map(
+        lambda x: jax.make_array_from_single_device_arrays(x.shape, sharding, [x]),
+        unreplicate(tree),
+    )
+
+
 def unreplicate(tree: Any) -> Any:
     """The copy of a replicated tree on this process's first device, without the device axis.
 

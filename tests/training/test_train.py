@@ -1,11 +1,14 @@
 """Training as users start it: killed, stopped and started again, on two devices."""
 
 import csv
+import errno
 import json
 import math
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,13 +25,13 @@ from PIL import Image
 
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import official
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.errors import InputError, OutputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration
 from ocelot_jax.training import loop
 from ocelot_jax.training import state as train_state
 
-EPOCHS = 5
+EPOCHS = 8
 STEPS = 4
 
 
@@ -41,42 +44,67 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def train(folder, tmp_path_factory):
-    """Starts the command in a directory, and gives the process."""
+    """Starts the command on two devices, of one host or of two, and gives its processes."""
     cache = tmp_path_factory.mktemp('compiled')
-    environment = os.environ | {
-        # two devices, simulated
-        'JAX_PLATFORMS': 'cpu',
-        'JAX_COMPILATION_CACHE_DIR': str(cache),
-        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-        'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
-        # what a mapped function is given must lie where it wants it
-        'JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE': 'disallow',
-        # of JAX and of ours a warning ends the run; this one is ml_collections'
-        'PYTHONWARNINGS': 'error,ignore:the load_module() method is deprecated',
-    }
 
-    def start(workdir):
-        arguments = [
-            *(sys.executable, '-m', 'ocelot_jax.main', '--config=tests/tiny.py'),
+    def start(workdir, hosts=1):
+        environment = os.environ | {
+            # devices, simulated
+            'JAX_PLATFORMS': 'cpu',
+            'JAX_COMPILATION_CACHE_DIR': str(cache),
+            'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+            'XLA_FLAGS': f'--xla_force_host_platform_device_count={2 // hosts} '
+            f'{quick_xla.XLA_FLAGS}',
+            # what a mapped function is given must lie where it wants it
+            'JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE': 'disallow',
+            # of JAX and of ours a warning ends the run; this one is ml_collections'
+            'PYTHONWARNINGS': 'error,ignore:the load_module() method is deprecated',
+        }
+        command = [
+            *(sys.executable, '-m', 'ocelot_jax.main'),
+            f'--config=tests/{"tiny" if hosts == 1 else "tiny_later"}.py',
             f'--workdir={workdir}',
             f'--config.data.source={folder}',
             f'--config.num_epochs={EPOCHS}',
         ]
-        return subprocess.Popen(
-            arguments,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        if hosts > 1:
+            address = f'127.0.0.1:{free_port()}'
+            command += ['--distributed', f'--coordinator_address={address}']
+            command += [f'--num_processes={hosts}']
+        return [
+            subprocess.Popen(
+                [*command, *([f'--process_id={index}'] if hosts > 1 else [])],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for index in range(hosts)
+        ]
 
     return start
 
 
-def finish(process):
-    told, _ = process.communicate()
-    assert process.returncode == 0, told
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
+def finish(processes):
+    """Waits for the end, which must be a good one."""
+    for process in processes:
+        told, _ = process.communicate()
+        assert process.returncode == 0, told
+
+
+def kill(processes):
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope='module')
@@ -92,9 +120,10 @@ def final_arrays(workdir):
     with ocp.CheckpointManager(workdir / 'checkpoints') as manager:
         step = manager.latest_step()
         names = ('variables', 'training')
-        restored = manager.restore(
-            step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore() for name in names})
-        )
+        # saved by two hosts, read by this one
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        read = ocp.args.StandardRestore(fallback_sharding=here)
+        restored = manager.restore(step, args=ocp.args.Composite(**dict.fromkeys(names, read)))
     leaves, _ = jax.tree.flatten_with_path({name: restored[name] for name in names})
     return step, {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
@@ -104,11 +133,12 @@ def rows(workdir):
         return list(csv.DictReader(file))
 
 
-def wait_for_epochs(count, workdir, process):
+def wait_for_epochs(count, workdir, processes):
     """Waits until a run in progress has logged so many epochs."""
     deadline = time.monotonic() + 300
     while not (workdir / 'metrics.csv').exists() or len(rows(workdir)) < count:
-        assert process.poll() is None, process.communicate()[0]
+        for process in processes:
+            assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -135,41 +165,86 @@ def test_a_run_leaves_metrics_the_best_epoch_and_its_evaluation(folder, referenc
         assert picture.size[0] > 500
 
 
-def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(train, reference, tmp_path):
+def test_a_run_that_is_stopped_ends_with_the_same_bits(train, reference, tmp_path):
     workdir = tmp_path / 'run'
-    process = train(workdir)
-    wait_for_epochs(1, workdir, process)
+    [process] = train(workdir)
+    wait_for_epochs(1, workdir, [process])
     # amid a save, or an epoch
     time.sleep(random.Random(0).uniform(0, 0.1))
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    process.communicate()
+    process.terminate()
+    told, _ = process.communicate()
+    assert process.returncode == 0, told
+    stopped_at, _ = final_arrays(workdir)
+    assert f'stopped at step {stopped_at} of {EPOCHS * STEPS}' in told
+    assert STEPS <= stopped_at < EPOCHS * STEPS
 
     # as runs wrote it before losses and optimizers had names
     config = json.loads((workdir / 'config.json').read_text())
     del config['loss'], config['optimizer']['name']
     (workdir / 'config.json').write_text(json.dumps(config | {'seeds': 1}))
-    before = len(rows(workdir))
-    process = train(workdir)
-    wait_for_epochs(before + 1, workdir, process)
-    process.terminate()
-    finish(process)
-    stopped_at, _ = final_arrays(workdir)
-    assert STEPS <= stopped_at < EPOCHS * STEPS
-
     finish(train(workdir))
+    assert_same_end(workdir, reference)
+
+
+def assert_same_end(workdir, reference):
+    """Two runs ended with the same bits, and told the same on the way there."""
     step, arrays = final_arrays(workdir)
     wanted_step, wanted = final_arrays(reference)
     assert step == wanted_step == EPOCHS * STEPS
     assert arrays.keys() == wanted.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, wanted[name], err_msg=name)
-    for row, other in zip(rows(workdir), rows(reference), strict=True):
-        # the mean losses of the epoch that was stopped are those of its second part
-        losses = 'cell_loss', 'tissue_loss', 'loss'
-        stopped = int(row['step']) - STEPS < stopped_at < int(row['step'])
-        differ = {name for name in row if row[name] != other[name]}
-        assert not differ.difference(losses if stopped else ()), row
+    assert rows(workdir) == rows(reference)
+
+
+def test_hosts_that_are_killed_lost_and_stopped_end_with_the_same_bits(train, reference, tmp_path):
+    undisturbed, workdir, alone = tmp_path / 'undisturbed', tmp_path / 'run', tmp_path / 'alone'
+    finish(train(undisturbed, hosts=2))
+
+    processes = train(workdir, hosts=2)
+    wait_for_epochs(1, workdir, processes)
+    kill(processes)
+
+    before = len(rows(workdir))
+    first, second = processes = train(workdir, hosts=2)
+    wait_for_epochs(before + 1, workdir, processes)
+    kill([second])
+    told, _ = first.communicate(timeout=120)
+    assert first.returncode == 1
+    assert told.splitlines()[-1].startswith('error: another host of this run is gone')
+    assert 'Traceback' not in told
+
+    before = len(rows(workdir))
+    first, second = processes = train(workdir, hosts=2)
+    wait_for_epochs(before + 1, workdir, processes)
+    second.terminate()
+    told, _ = first.communicate()
+    finish([second])
+    assert first.returncode == 0, told
+    stopped_at, _ = final_arrays(workdir)
+    assert f'stopped at step {stopped_at} of {EPOCHS * STEPS}' in told
+    assert stopped_at < EPOCHS * STEPS
+    shutil.copytree(workdir, alone)
+
+    finish(train(workdir, hosts=2))
+    assert_same_end(workdir, undisturbed)
+    # one host with as many devices: from the start, and from where two were stopped
+    assert_same_course(undisturbed, reference)
+    finish(train(alone))
+    assert_same_course(alone, reference)
+
+
+def assert_same_course(workdir, reference):
+    """Losses and scores of two runs agree but for rounding, and so do their evaluations."""
+    for row, wanted in zip(rows(workdir), rows(reference), strict=True):
+        assert row.keys() == wanted.keys()
+        for name in row:
+            assert float(row[name]) == pytest.approx(float(wanted[name]), rel=1e-3, abs=1e-3), name
+    names, wanted = (
+        sorted(path.name for path in (run / 'evaluation/test').iterdir())
+        for run in (workdir, reference)
+    )
+    assert names == wanted
 
 
 def test_a_run_of_another_configuration_is_left_alone(reference, monkeypatch):
@@ -239,15 +314,56 @@ def test_unlike_devices_leave_nothing_behind(folder, tmp_path, monkeypatch):
     assert not (tmp_path / 'run').exists()
 
 
+def fill(patch):
+    patch.setattr(shutil, 'disk_usage', lambda folder: types.SimpleNamespace(free=0))
+
+
+def break_save(error):
+    def save(manager, *arguments, **settings):
+        raise error
+
+    return lambda patch: patch.setattr(ocp.CheckpointManager, 'save', save)
+
+
+@pytest.mark.parametrize(
+    'fill',
+    [
+        fill,
+        break_save(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))),
+        break_save(ValueError('RESOURCE_EXHAUSTED: Failed to write: No space left on device')),
+    ],
+)
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on(
+    fill, folder, tmp_path, monkeypatch
+):
+    def step(state, batch):
+        if int(state.step[0]) == STEPS:
+            in_second_epoch()
+        return state.replace(step=state.step + 1), {'loss': np.float32(0.5)}
+
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: step)
+    config = tiny.create_config(data__source=str(folder), num_epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        in_second_epoch = lambda: fill(patch)
+        with pytest.raises(OutputError, match=r'the disk is full .* goes on there'):
+            loop.train_and_evaluate(config, tmp_path)
+    assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == [str(STEPS)]
+    in_second_epoch = lambda: None
+    loop.train_and_evaluate(config, tmp_path)
+    assert [row['step'] for row in rows(tmp_path)] == [str(STEPS), str(2 * STEPS)]
+    assert str(2 * STEPS) in {path.name for path in (tmp_path / 'checkpoints').iterdir()}
+
+
 def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
     config = tiny.create_config(model__pretrained='gone.safetensors')
     manager = types.SimpleNamespace(latest_step=lambda: 3)
-    restored = lambda manager, step, like, stream: jax.tree.map(lambda x: x + step, like)
+    restored = lambda manager, step, like, stream: ([], jax.tree.map(lambda x: x + step, like))
     monkeypatch.setattr(loop, 'restore', restored)
     model = tiny.create_model(config, train_state.AXIS)
     tx = loop.create_optimizer(config, 1)
-    step, state = loop.start(config, manager, None, model, tx, example={})
-    assert step == 3
+    step, losses, state = loop.start(config, manager, None, model, tx, example={})
+    assert (step, losses) == (3, [])
     assert all((leaf == 3).all() for leaf in jax.tree.leaves(state.variables))
 
 
