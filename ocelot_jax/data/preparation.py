@@ -20,6 +20,9 @@ import pkgutil
 import tempfile
 from collections.abc import Iterator
 
+from absl import logging
+
+from ocelot_jax.io import locks
 from ocelot_jax.io.errors import InputError, MissingPackageError
 
 FORMATS = ('tfrecord', 'array_record')
@@ -37,7 +40,8 @@ def prepare(
     """Prepares a data set in TFRecord and ArrayRecord, or what is missing of the two.
 
     Each step ends in one renaming: whatever kills it, the next call completes the rest. Where
-    all is there already, nothing is written and TensorFlow is not needed.
+    all is there already, nothing is written and TensorFlow is not needed. Of several processes
+    that call it, one prepares and the others wait.
 
     Args:
         name: name of one of our data sets, such as 'ocelot' or 'ocelot_synthetic/small'.
@@ -53,18 +57,14 @@ def prepare(
         MissingPackageError: if something must be written and TensorFlow is not installed.
     """
     builder = _builder(name, data_dir)
-    if not (pathlib.Path(builder.data_dir) / _INFO).exists():
-        _require_tensorflow()
-        import tensorflow_datasets as tfds
-
-        config = tfds.download.DownloadConfig(
-            manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
-        )
-        builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
-    for file_format in FORMATS:
-        if not _has(builder, file_format):
-            _require_tensorflow()
-            _add_format(builder, file_format)
+    if not _is_complete(builder):
+        root = pathlib.Path(builder.data_dir_root)
+        tell = lambda: logging.warning('%s: waiting for another process, which prepares it', name)
+        with locks.exclusive(root / f'.{builder.name}.lock', tell):
+            # made anew, because it may have been prepared meanwhile
+            builder = _builder(name, data_dir)
+            if not _is_complete(builder):
+                _complete(builder, manual_dir)
     return pathlib.Path(builder.data_dir)
 
 
@@ -94,6 +94,26 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
     if data_dir is not None:
         data_dir = os.path.abspath(os.path.expanduser(data_dir))
     return builder_cls(data_dir=data_dir, config=config or None)
+
+
+def _is_complete(builder) -> bool:
+    is_there = (pathlib.Path(builder.data_dir) / _INFO).exists()
+    return is_there and all(_has(builder, file_format) for file_format in FORMATS)
+
+
+def _complete(builder, manual_dir: str | os.PathLike | None) -> None:
+    """Writes what is missing of a data set."""
+    _require_tensorflow()
+    import tensorflow_datasets as tfds
+
+    if not (pathlib.Path(builder.data_dir) / _INFO).exists():
+        config = tfds.download.DownloadConfig(
+            manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
+        )
+        builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
+    for file_format in FORMATS:
+        if not _has(builder, file_format):
+            _add_format(builder, file_format)
 
 
 def _require_tensorflow() -> None:

@@ -1,8 +1,11 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import tensorflow_datasets as tfds
 from conftest import make_release
 
 from ocelot_jax.data import preparation
+from ocelot_jax.io import locks
 from ocelot_jax.io.errors import InputError
 
 # A finder of modules to which TensorFlow is not installed.
@@ -152,6 +156,22 @@ def test_again_writes_nothing_and_needs_no_tensorflow(prepared, monkeypatch):
     monkeypatch.setattr(preparation, '_require_tensorflow', None)
     preparation.prepare('ocelot', prepared, prepared / 'no manual directory')
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob('*')} == before
+
+
+def test_while_another_process_prepares_it_is_waited_for(prepared, tmp_path, monkeypatch):
+    """The other one is a lock here, and a folder that appears in the end."""
+    monkeypatch.setattr(preparation, '_require_tensorflow', lambda: pytest.fail('prepared twice'))
+    waits = threading.Event()
+    monkeypatch.setattr(preparation.logging, 'warning', lambda *told: waits.set())
+    with (
+        futures.ThreadPoolExecutor() as pool,
+        locks.exclusive(tmp_path / 'data/.ocelot.lock', waiting=pytest.fail),
+    ):
+        later = pool.submit(preparation.prepare, 'ocelot', tmp_path / 'data')
+        assert waits.wait(60)
+        assert not later.done()
+        shutil.copytree(prepared / 'ocelot', tmp_path / 'data/ocelot')
+    assert later.result().is_relative_to(tmp_path / 'data/ocelot')
 
 
 @pytest.mark.parametrize('only', ['tfrecord', 'array_record'])

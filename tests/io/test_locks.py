@@ -1,5 +1,6 @@
 """Locks: held by one process, and gone with it."""
 
+import signal
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ HOLD = (
     'import sys, time\n'
     'from pathlib import Path\n'
     'from ocelot_jax.io import locks\n'
-    'with locks.try_lock(Path(sys.argv[1])) as mine:\n'
-    '    print(mine, flush=True)\n'
+    'with locks.exclusive(Path(sys.argv[1]), waiting=sys.exit):\n'
+    '    print("mine", flush=True)\n'
     '    time.sleep(600)\n'
 )
 
@@ -21,11 +22,10 @@ def test_a_killed_process_holds_nothing(tmp_path):
         [sys.executable, '-c', HOLD, str(file)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout.readline() == 'True\n'
-        with locks.try_lock(file) as mine:
-            assert not mine
+        assert process.stdout.readline() == 'mine\n'
+        # which this one notices, and waits for
+        with locks.exclusive(file, waiting=process.kill):
+            assert process.wait() == -signal.SIGKILL
     finally:
         process.kill()
         process.communicate()
-    with locks.try_lock(file) as mine:
-        assert mine
