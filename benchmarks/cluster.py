@@ -4,8 +4,8 @@
 
 shares out so many tasks, named as slides are, to two processes, as `predict --workers=2` does;
 each task returns what a slide's does. One JSON object each, of a process of its own, without Dask
-(0 workers) and with it: seconds in all, milliseconds a slide, and the peak memory of the process
-in which the scheduler and the client are, and of the largest worker.
+(0 workers) and with it: seconds in all, milliseconds a slide, those in which scheduler and client
+kept a core busy, and the peak memory of the process in which these are, and of the largest worker.
 """
 
 import argparse
@@ -46,14 +46,15 @@ def measure(count: int, workers: Workers) -> None:
         pool_lib.open_pool(workers, prepare, 'predict') as pool,
     ):
         before = _peak_mb()
-        start = time.monotonic()
+        start, busy = time.monotonic(), time.process_time()
         done = sum(1 for _ in collection.predict_slides(slides, pool, Path(folder)))
-        seconds = time.monotonic() - start
+        seconds, busy = time.monotonic() - start, time.process_time() - busy
     report = {
         'slides': done,
         'workers': workers.count or 0,
         'seconds': round(seconds, 2),
         'ms_per_slide': round(seconds / count * 1e3, 2),
+        'busy_ms_per_slide': round(busy / count * 1e3, 2),
         'client_and_scheduler_mb': _peak_mb(),
         'of_it_before_the_first_mb': before,
         'largest_worker_mb': _peak_mb(resource.RUSAGE_CHILDREN),
