@@ -24,7 +24,7 @@ def prepare():
 @pytest.fixture(scope='module')
 def scheduler():
     """A cluster in this process; its scheduler's address."""
-    options = {'processes': False, 'protocol': 'tcp://', 'dashboard_address': None}
+    options = {'processes': False, 'protocol': 'tcp://', 'dashboard_address': '127.0.0.1:0'}
     with LocalCluster(n_workers=2, threads_per_worker=1, host='127.0.0.1', **options) as cluster:
         yield cluster.scheduler_address
 
@@ -101,7 +101,7 @@ def test_two_commands_at_one_scheduler_do_not_mix(scheduler):
 
 
 def test_workers_of_several_threads_are_refused():
-    options = {'processes': False, 'protocol': 'tcp://', 'dashboard_address': None}
+    options = {'processes': False, 'protocol': 'tcp://', 'dashboard_address': '127.0.0.1:0'}
     with LocalCluster(n_workers=1, threads_per_worker=2, host='127.0.0.1', **options) as cluster:
         workers = Workers(scheduler=cluster.scheduler_address)
         with pytest.raises(InputError, match='runs 2 tasks at a time; want one, as of `dask wor'):
