@@ -1,10 +1,10 @@
 """Trainings that are killed: `python -m benchmarks.kills --config=CONFIG`.
 
 All flags of `ocelot_jax.main` may follow. Trains once undisturbed. Then, as often as `--kills`
-says, trains anew, kills the process by SIGKILL at a random moment, starts the same command again,
-and compares what is left with what the undisturbed one left: every array of the last checkpoint,
-`metrics.csv` and the evaluation's scores. Prints a JSON line for each, and exits with status 1
-where one differs.
+says, trains anew, kills the process by SIGKILL at a random moment after the run's directory was
+begun, starts the same command again, and compares what is left with what the undisturbed one
+left: every array of the last checkpoint, `metrics.csv` and the evaluation's scores. Prints a JSON
+line for each, and exits with status 1 where one differs.
 """
 
 import argparse
@@ -52,10 +52,12 @@ def main() -> None:
 
 
 def train(workdir: Path, settings: list[str], kill_after: float | None = None) -> float:
-    """Runs the command to its end, or kills it after so many seconds; gives the seconds."""
+    """Runs the command to its end, or kills it; seconds count from when its directory is begun."""
     command = [sys.executable, '-m', 'ocelot_jax.main', f'--workdir={workdir}', *settings]
-    start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (workdir / 'config.json').exists():
+        time.sleep(0.01)
+    start = time.perf_counter()
     try:
         status = process.wait(kill_after)
         if status:
