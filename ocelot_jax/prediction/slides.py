@@ -1,5 +1,6 @@
 """Slides, one or a directory of them."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,11 +53,14 @@ def predict(
 def prepare_worker(workdirs: Sequence[Path], output: Path, options: Options) -> Perform:
     """Makes, once a worker, what predicts a slide by its name and file."""
     applied = apply_runs(workdirs, options)
+    method = _method(applied, options)
+    identity = {'engine': options.engine, 'patches': dataclasses.asdict(method.patches)}
     return functools.partial(
         prediction.predict,
-        method=_method(applied, options),
+        method=method,
         output=output,
-        identity=applied.loaded.describe() | {'engine': options.engine},
+        identity=applied.loaded.identity() | identity,
+        origin=applied.loaded.describe(),
         mpp=options.mpp,
         everywhere=options.everywhere,
     )

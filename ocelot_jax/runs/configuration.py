@@ -1,7 +1,10 @@
 """The JSON files of a run: its configuration, its patches, its tuned detection settings."""
 
 import dataclasses
+import functools
 import json
+import math
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,40 @@ from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.runs.directory import DETECTION_FIELDS, RunDirectory
+
+# Fields of the configuration, and what their values must be.
+_ABOVE_ZERO = (
+    *('num_epochs', 'match_distance_um', 'target.disk_radius_um'),
+    *('data.batch_size', 'data.max_cells', 'optimizer.learning_rate'),
+    *('detection.min_distance_um', 'detection.max_cells'),
+)
+_NOT_BELOW_ZERO = (
+    *('tissue_loss_weight', 'optimizer.cell_lr_multiplier', 'optimizer.warmup_epochs'),
+    *('detection.sigma_um', 'augment.blur_sigma', 'augment.noise_std'),
+    *('augment.brightness', 'augment.contrast', 'augment.saturation', 'augment.hue'),
+)
+# where 1 would leave nothing
+_BELOW_ONE = (
+    *('model.cell_dropout', 'model.tissue_dropout', 'model.aspp_dropout'),
+    *('optimizer.average_decay', 'detection.threshold'),
+)
+_PROBABILITIES = tuple(
+    f'augment.{name}_probability' for name in ('flip', 'rotate', 'blur', 'noise', 'color')
+)
+
+
+def check_values(config: ml_collections.ConfigDict) -> None:
+    """Raises an InputError if a value is beyond what its field can be."""
+    for names, wanted, fits in (
+        (_ABOVE_ZERO, 'more than 0', lambda value: 0 < value < math.inf),
+        (_NOT_BELOW_ZERO, '0 or more', lambda value: 0 <= value < math.inf),
+        (_BELOW_ONE, 'from 0 to below 1', lambda value: 0 <= value < 1),
+        (_PROBABILITIES, 'from 0 to 1', lambda value: 0 <= value <= 1),
+    ):
+        for name in names:
+            value = functools.reduce(operator.getitem, name.split('.'), config)
+            if not fits(value):
+                raise InputError(f'config.{name}: {value!r}; want {wanted}')
 
 
 def config_name(config: str) -> str:
@@ -99,11 +136,6 @@ def load_detection(workdir: Path) -> dict[str, float]:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_text(path, json.dumps(content, indent=2) + '\n')
-
-
-def load_stored(workdir: Path) -> dict[str, Any]:
-    """Reads the configuration of a run as its file holds it, whatever the run's age."""
-    return _read(RunDirectory(workdir).config)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """Reads trained runs, one or an ensemble, to apply their best epochs."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
 
 from ocelot_jax.data.patches import Patches
+from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration
@@ -25,15 +26,15 @@ class LoadedRuns:
             and in the classes.
         variables: of the best epoch of each run.
         steps: the best epoch of each run, in optimizer steps.
-        digests: SHA-256 of each run's configuration as it is stored, with its tuned detection
-            settings.
+        settings: digest of what predictions depend on beside the weights, of each run: the
+            network, the classes, and the detection, tuned or not.
     """
 
     workdirs: tuple[Path, ...]
     config: ml_collections.ConfigDict
     variables: tuple[Any, ...]
     steps: tuple[int, ...]
-    digests: tuple[str, ...]
+    settings: tuple[str, ...]
 
     @property
     def ensemble(self) -> bool:
@@ -41,11 +42,20 @@ class LoadedRuns:
         return len(self.workdirs) > 1
 
     def describe(self) -> dict[str, Any]:
-        """Gives what tells these runs from others, as JSON holds it."""
+        """Gives what the runs are called and how far they were trained, as JSON holds it."""
         return {
             'runs': [workdir.name for workdir in self.workdirs],
             'steps': list(self.steps),
-            'configs': list(self.digests),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Gives what predictions depend on, as JSON holds it, wherever the runs lie.
+
+        Weights are known by their values, so that a run that was trained again is another one.
+        """
+        return {
+            'weights': [digests.of_arrays(jax.tree.leaves(each)) for each in self.variables],
+            'settings': list(self.settings),
             'test_time_augmentation': bool(self.config.test_time_augmentation),
         }
 
@@ -81,11 +91,8 @@ def load_runs(
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [configuration.load_config(workdir) for workdir in workdirs]
-    stored = [configuration.load_stored(workdir) for workdir in workdirs]
-    for workdir, config, held in zip(workdirs if tuned else (), configs, stored, strict=tuned):
-        detection = configuration.load_detection(workdir)
-        config.detection.update(detection)
-        held['detection'].update(detection)
+    for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
+        config.detection.update(configuration.load_detection(workdir))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         differing = configuration.differences(_agreeing(other), _agreeing(configs[0]))
         if differing:
@@ -94,16 +101,16 @@ def load_runs(
             )
     config = configs[0]
     if test_time_augmentation:
-        config.test_time_augmentation = stored[0]['test_time_augmentation'] = True
+        config.test_time_augmentation = True
     empty = factory.empty_variables(factory.create_model(config))
     steps, variables = zip(
         *(checkpoints.restore_best(workdir, empty) for workdir in workdirs), strict=True
     )
-    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_digest, stored)))
+    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_settings, configs)))
 
 
-def _digest(stored: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
+def _settings(config: ml_collections.ConfigDict) -> str:
+    return digests.of_json(_agreeing(config) | {'detection': config.detection.to_dict()})
 
 
 def _agreeing(config: ml_collections.ConfigDict) -> dict[str, Any]:

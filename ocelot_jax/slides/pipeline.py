@@ -112,7 +112,7 @@ def predict_slide(
         plan: from `make_plan`.
         folder: where intermediate results are kept; the same call goes on with what is there.
             The result's tissue map is a file there.
-        identity: what the results depend on beside slide and plan.
+        identity: what the results depend on beside method and plan, that of the slide included.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
@@ -120,13 +120,6 @@ def predict_slide(
     """
     layout = plan.layout
     identity = identity | {
-        'slide': [
-            slide.path.name,
-            slide.width,
-            slide.height,
-            slide.mpp,
-            slide.path.stat().st_size,
-        ],
         'patches': dataclasses.asdict(method.patches),
         'windows': [[g.column, g.row, *g.windows] for g in plan.groups],
     }

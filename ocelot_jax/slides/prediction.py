@@ -40,6 +40,7 @@ def predict(
     method: pipeline.Method,
     output: Path,
     identity: dict[str, Any],
+    origin: dict[str, Any],
     mpp: float | None = None,
     everywhere: bool = False,
 ) -> Predicted:
@@ -50,7 +51,9 @@ def predict(
         path: the slide.
         method: how cells are found.
         output: the folder to write to.
-        identity: what the results depend on beside the slide.
+        identity: what the results depend on beside the slide; other results are not taken for
+            done.
+        origin: what else is to be told of them, such as the runs' names.
         mpp: um per pixel of the slide, instead of what its file states.
         everywhere: see `pipeline.make_plan`.
 
@@ -60,19 +63,20 @@ def predict(
     """
     target, work = output / name, output / f'.{name}.partial'
     with disk.full_as_error(output), Slide(path, mpp, name) as slide:
-        record = identity | {'slide': slide.describe(), 'everywhere': everywhere}
+        identity = identity | {'slide': slide.identity(), 'everywhere': everywhere}
+        record = origin | {'file': path.name, 'depends_on': identity}
         windows = None
         if not target.exists():
             plan = pipeline.make_plan(slide, method, everywhere)
             try:
-                result = pipeline.predict_slide(slide, method, plan, work, record)
+                result = pipeline.predict_slide(slide, method, plan, work, identity)
                 _write(result, record, work, target)
                 windows = plan.num_windows
             except OSError:
                 # another process may have ended first, and taken our folder away
                 if not target.exists():
                     raise
-        _check(target, record)
+        _check(target, identity)
     shutil.rmtree(work, ignore_errors=True)
     return Predicted(json.loads((target / 'summary.json').read_text('utf-8')), windows)
 
@@ -90,12 +94,15 @@ def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path
         raise
 
 
-def _check(target: Path, record: dict[str, Any]) -> None:
+def _check(target: Path, identity: dict[str, Any]) -> None:
     try:
-        held = json.loads((target / _RECORD).read_text())
-    except (OSError, json.JSONDecodeError):
-        held = None
-    if held != json.loads(json.dumps(record)):
+        held = json.loads((target / _RECORD).read_text())['depends_on']
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        held = {}
+    wanted = json.loads(json.dumps(identity))
+    differ = sorted(name for name in wanted if held.get(name) != wanted[name])
+    if differ:
         raise InputError(
-            f'{target}: is there and holds other results; want another --output, or no such folder'
+            f'{target}: is there and holds other results ({", ".join(differ)} differ); want '
+            'another --output, or no such folder'
         )

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import readers, windows
 
@@ -86,11 +87,10 @@ class Slide:
                 result[y : y + h, x : x + w] = self.read(x, y, w, h, mpp)
         return result
 
-    def describe(self) -> dict[str, Any]:
-        """What identifies this slide, as JSON values."""
+    def identity(self) -> dict[str, Any]:
+        """What tells this slide from others, as JSON values: its content, not its name."""
         return {
-            'file': self.path.name,
-            'bytes': self.path.stat().st_size,
+            'digest': digests.of_file(self.path),
             'width': self.width,
             'height': self.height,
             'mpp': self.mpp,

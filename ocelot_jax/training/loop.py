@@ -57,6 +57,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
         OutOfMemoryError: a step does not fit into the devices' memory.
     """
     devices.check_alike(jax.devices())
+    configuration.check_values(config)
     pairs, validation = (open_source(config.data, split) for split in ('train', 'validation'))
     example = pairs[0]
     cell_mpp = float(example['cell_mpp'])

@@ -58,7 +58,7 @@ def test_the_best_is_kept_and_used(run):
     assert json.loads(RunDirectory(run).detection.read_text()) == chosen._asdict()
     after = loading.load_runs([run])
     assert after.config.detection.threshold == chosen.threshold
-    assert after.digests != before.digests
+    assert after.settings != before.settings
     assert f'mF1 {float(best["mF1"]):.3f}' in tuned.render()
     # around the configuration's values once more, not around the choice
     assert tuning.tune_run(run) == tuned

@@ -168,8 +168,10 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
         assert not (tmp_path / 'out').exists()
     else:
         record = json.loads((tmp_path / 'out/a/prediction.json').read_text())
-        assert (record['runs'], record['engine']) == (['run'], 'xla')
-        assert (record['test_time_augmentation'], record['everywhere']) == (False, False)
+        assert (record['runs'], record['file']) == (['run'], 'a.tif')
+        settings = record['depends_on']
+        assert (settings['engine'], settings['everywhere']) == ('xla', False)
+        assert settings['weights'] == loading.load_runs([run]).identity()['weights']
 
 
 def test_a_dry_run_of_pairs(run, release_folder, tmp_path):

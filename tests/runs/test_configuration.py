@@ -1,9 +1,12 @@
 """The JSON files of a run: written, read back, and refused where they are damaged."""
 
 import json
+import math
+import re
 
 import ml_collections
 import pytest
+from ocelot_jax.configs import default
 
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import configuration
@@ -136,3 +139,23 @@ def test_detection_settings_that_are_none(tmp_path, text):
     (tmp_path / 'detection.json').write_text(text)
     with pytest.raises(ValueError, match=r'detection\.json: .*tune the run again'):
         configuration.load_detection(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'wanted'),
+    [
+        ('data.batch_size', 0, 'more than 0'),
+        ('num_epochs', 0, 'more than 0'),
+        ('optimizer.learning_rate', -1.0, 'more than 0'),
+        ('optimizer.learning_rate', math.nan, 'more than 0'),
+        ('optimizer.warmup_epochs', -0.5, '0 or more'),
+        ('model.cell_dropout', 1.0, 'from 0 to below 1'),
+        ('augment.flip_probability', 1.5, 'from 0 to 1'),
+    ],
+)
+def test_values_that_no_field_can_take(field, value, wanted):
+    config = default.get_config()
+    configuration.check_values(config)
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=re.escape(f'config.{field}: {value!r}; want {wanted}')):
+        configuration.check_values(config)

@@ -1,17 +1,18 @@
 """Runs read to be applied, one or an ensemble."""
 
 import fnmatch
-import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from conftest import ROOT
 from fake_runs import SMALL, make_run, small_config
 
 from ocelot_jax.data.patches import Patches
+from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration, loading
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -23,15 +24,19 @@ def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp('runs') / 'one', small_config())
 
 
+def ones(config):
+    return jax.tree.map(np.ones_like, factory.empty_variables(factory.create_model(config)))
+
+
 def test_an_ensemble_is_read_run_by_run(run, tmp_path):
-    other = make_run(tmp_path / 'other', small_config(seed=1))
+    config = small_config(seed=1)
+    other = make_run(tmp_path / 'other', config, variables=ones(config))
     runs = loading.load_runs([run, other], test_time_augmentation=True)
     assert runs.ensemble
     assert (len(runs.variables), runs.steps) == (2, (1, 1))
-    described = runs.describe()
-    assert described['runs'] == ['one', 'other']
-    assert described['test_time_augmentation']
-    assert len(set(described['configs'])) == 2
+    assert runs.describe() == {'runs': ['one', 'other'], 'steps': [1, 1]}
+    assert runs.identity()['test_time_augmentation']
+    assert len(set(runs.identity()['weights'])) == 2
     assert runs.load_patches() == SMALL
 
 
@@ -40,17 +45,19 @@ def test_what_was_tuned_is_used(tmp_path):
     before = loading.load_runs([run])
     tuned = {'sigma_um': 0.25, 'min_distance_um': 3.5, 'threshold': 0.75}
     configuration.write_detection(run, tuned)
-    # as an older run's file: what was predicted by that run is known by its configuration
-    path = RunDirectory(run).config
-    stored = json.loads(path.read_text()) | {'seeds': 1}
-    del stored['loss']
-    path.write_text(json.dumps(stored))
     after = loading.load_runs([run])
     assert {name: after.config.detection[name] for name in tuned} == tuned
-    assert before.digests != after.digests
-    stored['detection'] |= tuned
-    text = json.dumps(stored, sort_keys=True)
-    assert after.digests == (hashlib.sha256(text.encode()).hexdigest(),)
+    assert before.identity()['weights'] == after.identity()['weights']
+    assert before.identity()['settings'] != after.identity()['settings']
+
+
+def test_a_run_is_known_by_what_it_predicts(tmp_path):
+    """Not by its name and place, nor by what it was trained with; but by its weights."""
+    known = loading.load_runs([make_run(tmp_path / 'a', small_config())])
+    moved = make_run(tmp_path / 'elsewhere/b', small_config(data__source='moved.zip'))
+    again = make_run(tmp_path / 'c', small_config(), variables=ones(small_config()))
+    assert loading.load_runs([moved]).identity() == known.identity()
+    assert loading.load_runs([again]).identity() != known.identity()
 
 
 def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
@@ -62,6 +69,7 @@ def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, copy / path.name)
     here, there = loading.load_runs([run]), loading.load_runs([copy])
     assert there.describe() == here.describe()
+    assert there.identity() == here.identity()
     assert there.load_patches() == here.load_patches()
 
 

@@ -65,7 +65,7 @@ def light(monkeypatch):
 def predict_one(path, method, output, identity=None, **options):
     """The number of cells found, and that of windows."""
     output.mkdir(exist_ok=True)
-    done = prediction.predict(path.stem, path, method, output, identity or {}, **options)
+    done = prediction.predict(path.stem, path, method, output, identity or {}, {}, **options)
     return sum(done.numbers['cells'].values()), done.windows
 
 
@@ -74,7 +74,9 @@ def predict(source, method, output, shard=(0, 1)):
     output.mkdir(exist_ok=True)
     slides = collection.find_slides(source)
     own = dict(list(slides.items())[shard[0] :: shard[1]])
-    perform = functools.partial(prediction.predict, method=method, output=output, identity={})
+    perform = functools.partial(
+        prediction.predict, method=method, output=output, identity={}, origin={}
+    )
     with pool_lib.open_pool(pool_lib.HERE, lambda: perform, 'predict') as pool:
         yield from collection.predict_slides(own, pool, output, shard)
 
@@ -126,11 +128,29 @@ def test_done_slides_are_left_alone(folder, method, tmp_path, light):
     assert column(tmp_path / 'slides.csv', 'seconds') == seconds
 
 
-@pytest.mark.parametrize('change', [{'identity': {'steps': [2]}}, {'everywhere': True}])
-def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, change):
+@pytest.mark.parametrize(
+    ('change', 'name'),
+    [({'identity': {'weights': [2]}}, 'weights'), ({'everywhere': True}, 'everywhere')],
+)
+def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, change, name):
     predict_one(folder / 'a.tif', method, tmp_path)
-    with pytest.raises(InputError, match='a: is there and holds other results'):
+    with pytest.raises(InputError, match=rf'a: is there and holds other results \({name} differ'):
         predict_one(folder / 'a.tif', method, tmp_path, **change)
+
+
+def test_another_slide_of_the_same_name_and_size_is_not_taken_for_done(
+    folder, method, tmp_path, light
+):
+    path = tmp_path / 'a.tif'
+    shutil.copy(folder / 'a.tif', path)
+    predict_one(path, method, tmp_path / 'out')
+    with tifffile.TiffFile(path) as file:
+        tile = file.pages[0].dataoffsets[-1]
+    content = bytearray(path.read_bytes())
+    content[tile + 20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'holds other results \(slide differ'):
+        predict_one(path, method, tmp_path / 'out')
 
 
 def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
