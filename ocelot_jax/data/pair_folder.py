@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ocelot_jax.data import metadata, release, validation
+from ocelot_jax.data import images, metadata, release, validation
 from ocelot_jax.io.errors import InputError
 
 _FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
@@ -83,6 +83,7 @@ class PairFolder:
             checker = validation.Checker(self, split, found)
             checker.check(self._ids[split], pairs)
             problems |= checker.problems
+            validation.warn_of_duplicates(self.files, checker.duplicates)
         validation.raise_first(problems)
 
     def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -155,7 +156,16 @@ class PairFolder:
             return release.decode_cells(data, label, len(self.cell_classes), size)
         if kind == 'tissue_mask':
             return release.decode_mask(data, label, len(self.tissue_classes))
-        return release.decode_image(data, label)
+        return images.decode_rgb(data, label)
+
+    def size(self, kind: str, split: str, pair_id: str) -> tuple[int, int]:
+        """(width, height) of a pair's 'cell_image' or 'tissue_image', by its header alone.
+
+        Raises:
+            InputError: if the file is missing or bad.
+        """
+        name = release.pair_files(split, pair_id)[kind]
+        return images.read_size(self.files.read(name), self.files.label(name))
 
     def _find_ids(self, split: str) -> list[str]:
         """Ids that the split's folders or its entries in the metadata name, sorted."""

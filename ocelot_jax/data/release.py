@@ -9,16 +9,16 @@ The layout is that of the OCELOT release (Zenodo record 8417503), in a directory
 there with or without one top folder. Nothing is ever unpacked.
 """
 
-import io
 import os
 import pathlib
 import threading
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
+from ocelot_jax.data import images
 from ocelot_jax.io.errors import InputError, MissingFileError
 
 SPLIT_FOLDERS = {'train': 'train', 'validation': 'val', 'test': 'test'}
@@ -143,18 +143,6 @@ class Files:
         return roots[0]
 
 
-def decode_image(data: bytes, label: str) -> np.ndarray:
-    """Decodes a color patch to [H, W, 3] uint8.
-
-    Raises:
-        InputError: if it is damaged or not RGB.
-    """
-    with _opened(data, label, ('JPEG', 'PNG')) as image:
-        if image.mode != 'RGB':
-            raise InputError(f'{label}: color mode is {image.mode}; want RGB')
-        return np.asarray(image)
-
-
 def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
     """Decodes a tissue mask to its classes as in memory.
 
@@ -164,10 +152,7 @@ def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
     Raises:
         InputError: if the file is damaged or holds any other value.
     """
-    with _opened(data, label, ('PNG',)) as image:
-        if image.mode not in ('L', 'P'):
-            raise InputError(f'{label}: mode is {image.mode}; want one channel of 8 bits')
-        mask = np.asarray(image)
+    mask = images.decode_gray(data, label)
     good = ((mask >= 1) & (mask <= classes)) | (mask == UNKNOWN)
     if not good.all():
         value = mask[~good].min()
@@ -206,6 +191,12 @@ def decode_cells(
     return {name: x.astype(dtypes[name]) for name, x in zip(dtypes, columns, strict=True)}
 
 
+def count_duplicates(cells: Mapping[str, np.ndarray]) -> int:
+    """How many of the `cells` of `decode_cells`, of any class, lie exactly where another does."""
+    points = np.stack([cells['x'], cells['y']], -1)
+    return len(points) - len(np.unique(points, axis=0))
+
+
 def _parse_cell(line: str, where: str, classes: int, size: tuple[int, int]) -> list[float]:
     columns = line.split(',')
     if len(columns) != 3:
@@ -221,14 +212,3 @@ def _parse_cell(line: str, where: str, classes: int, size: tuple[int, int]) -> l
     if kind not in range(1, classes + 1):
         raise InputError(f'{where}: label is {kind:g}; want one of 1..{classes}')
     return cell
-
-
-def _opened(data: bytes, label: str, formats: tuple[str, ...]) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(data), formats=formats)
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow's words for an unknown format end in the address of the buffer.
-        reason = str(error).split(' <')[0]
-        raise InputError(f'{label}: cannot be decoded ({reason}); want a whole image') from None
-    return image

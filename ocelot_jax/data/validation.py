@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from absl import logging
+
 from ocelot_jax.data import metadata, release
 from ocelot_jax.io.errors import InputError
 
@@ -30,6 +32,22 @@ def raise_first(problems: Mapping[str, str]) -> None:
     raise InputError(problems[min(problems)] + more)
 
 
+def warn_of_duplicates(files: release.Files, duplicates: Mapping[str, int]) -> None:
+    """Warns of cells that are annotated where another is: each counts in training and scores.
+
+    Args:
+        files: of the data set.
+        duplicates: how many there are in an annotation, by its file's name.
+    """
+    if duplicates:
+        logging.warning(
+            '%s: %d cells lie exactly where another does (in %d files); each counts',
+            files.label(min(duplicates)),
+            sum(duplicates.values()),
+            len(duplicates),
+        )
+
+
 @dataclasses.dataclass
 class Checker:
     """Reads every file of a split.
@@ -39,11 +57,13 @@ class Checker:
         split: 'train', 'validation' or 'test'.
         problems: one line by the name of each bad file, or of its entry in the metadata. Files
             that are missing altogether are left to the listing.
+        duplicates: how many cells lie exactly where another does, by the name of the file.
     """
 
     folder: 'PairFolder'
     split: str
     problems: dict[str, str] = dataclasses.field(default_factory=dict)
+    duplicates: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def check(self, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]) -> None:
         """Checks all the split's pairs by their ids; `pairs` are those of good metadata."""
@@ -85,7 +105,9 @@ class Checker:
         for kind in _IMAGES:
             if sizes[kind] not in (None, usual[kind]):
                 blame(kind, sizes[kind], usual[kind], "the split's other patches")
-        self._decode('cells', pair_id, usual['cell_image'] or (math.inf, math.inf))
+        cells = self._decode('cells', pair_id, usual['cell_image'] or (math.inf, math.inf))
+        if cells is not None and (count := release.count_duplicates(cells)):
+            self.duplicates[release.pair_files(self.split, pair_id)['cells']] = count
         mask = self._decode('tissue_mask', pair_id)
         size, tissue = sizes['tissue_image'], usual['tissue_image']
         if mask is not None and size and size == tissue != mask.shape[1::-1]:

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from ocelot_jax.data import release, validation
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.io.errors import InputError
@@ -18,7 +19,7 @@ def score_file(
     split: str,
     match_distance_um: float = 3.0,
 ) -> dict[str, float]:
-    """Scores a file of predictions; reads no image.
+    """Scores a file of predictions; of the images it reads the sizes alone.
 
     Args:
         predictions: JSON file in the challenge's format (`evaluation.challenge`);
@@ -40,12 +41,16 @@ def score_file(
     num_classes = len(folder.cell_classes)
     found = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
     counts = matching.Counts.zeros(num_classes)
+    duplicates = {}
     for rank, pair in enumerate(pairs):
-        # The patch's size is known from its image alone, which is not read for this.
-        cells = folder.decode('cells', pair.split, pair.pair_id, (math.inf, math.inf))
+        size = folder.size('cell_image', pair.split, pair.pair_id)
+        cells = folder.decode('cells', pair.split, pair.pair_id, size)
+        if count := release.count_duplicates(cells):
+            duplicates[release.pair_files(pair.split, pair.pair_id)['cells']] = count
         true = Cells.annotated(np.stack([cells['x'], cells['y']], axis=-1), cells['label'])
         distance = match_distance_um / pair.cell_mpp
         counts += matching.match_cells(
             found[rank], true, distance=distance, num_classes=num_classes
         ).counts
+    validation.warn_of_duplicates(folder.files, duplicates)
     return matching.f1_scores(counts, folder.cell_classes)

@@ -8,6 +8,7 @@ import pytest
 
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import official
+from ocelot_jax.io.errors import InputError
 
 ANNOTATIONS = 'annotations/val/cell'
 KEYS = ['mF1', 'F1/BC', 'Pre/BC', 'Rec/BC', 'F1/TC', 'Pre/TC', 'Rec/TC']
@@ -77,10 +78,32 @@ def test_names_are_ranks_in_the_sorted_split(folder):
     assert got['mF1'] == pytest.approx(2 / 3 / 2, abs=1e-6)
 
 
-def test_images_are_not_read(folder):
+def test_of_images_the_size_alone_is_read(folder):
     for path in folder.glob('images/*/*/*.jpg'):
-        path.write_bytes(b'no image')
+        path.write_bytes(path.read_bytes()[:700])
     assert scored(folder, predictions(folder))['mF1'] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_cells_beyond_their_patch_are_refused(folder):
+    document = predictions(folder)
+    [path, _] = sorted((folder / ANNOTATIONS).iterdir())
+    path.write_text(path.read_text() + '64,5,1\n')
+    with pytest.raises(InputError, match=rf'{path.name}: line 4: x is 64; want 0\.\.63'):
+        scored(folder, document)
+
+
+def test_cells_at_one_point_count_and_are_told_of(folder, caplog):
+    [path, _] = sorted((folder / ANNOTATIONS).iterdir())
+    path.write_text(path.read_text() + '5,5,1\n5,5,2\n40,5,1\n')
+    scores = scored(folder, predictions(folder))
+    assert scores['mF1'] == pytest.approx(1.0, abs=1e-6)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.endswith(
+        f'{path.name}: 3 cells lie exactly where another does (in 1 files); each counts'
+    )
+    caplog.clear()
+    PairFolder(folder).validate('val')
+    assert [record.getMessage() for record in caplog.records] == [told]
 
 
 def test_zip_scores_as_its_folder(folder, tmp_path):

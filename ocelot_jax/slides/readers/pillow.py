@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides.readers.base import on_white
@@ -38,7 +38,7 @@ class Reader:
                 if image.mode not in ('RGB', 'RGBA'):
                     raise InputError(f'{path}: color mode is {image.mode}; want 8-bit RGB or RGBA')
                 self._dpi = image.info.get('dpi')
-                self._image = on_white(image)
+                self._image = on_white(ImageOps.exif_transpose(image))
         except (OSError, SyntaxError) as error:
             reason = str(error).split(' <')[0]
             raise InputError(f'{path}: cannot be read as an image ({reason})') from None

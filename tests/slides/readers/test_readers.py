@@ -42,6 +42,18 @@ def test_what_is_transparent_is_white(tmp_path):
     assert (region[:, 20:] == 0).all()
 
 
+def test_a_photograph_is_read_as_it_is_to_be_seen(tmp_path):
+    """Stored lying on its side: row 0 is the right edge (EXIF orientation 6)."""
+    seen = np.zeros((40, 64, 3), np.uint8)
+    seen[:, 32:] = 255
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(np.rot90(seen)).save(tmp_path / 'a.png', exif=exif)
+    with Slide(tmp_path / 'a.png', 0.5) as slide:
+        assert (slide.width, slide.height) == (64, 40)
+        np.testing.assert_array_equal(slide.read(0, 0, 64, 40, 0.5), seen)
+
+
 def save(path, mode='RGB', **options):
     Image.new(mode, (64, 64)).save(path, **options)
 
@@ -54,7 +66,7 @@ BAD = {
     'none.png': (save, {}, 'has no um/px; give it as --mpp'),
     'screen.png': (save, {'dpi': (72, 72)}, '352.* um/px is not plausible'),
     'gray.png': (save, {'mode': 'L'}, 'color mode is L; want 8-bit RGB'),
-    'deep.png': (save, {'mode': 'I;16'}, 'has channels of 16 bits; want 8-bit color'),
+    'deep.png': (save, {'mode': 'I;16'}, 'has channels of 16 bits; want 8 bits'),
     'deep.tif': (
         write_tiff,
         {'shape': (64, 64, 3), 'dtype': np.uint16, 'photometric': 'rgb'},
