@@ -103,17 +103,16 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
 def open_manager(workdir: Path) -> Iterator[ocp.CheckpointManager]:
     """Opens a run's checkpoints; at the end of the block all saves are done."""
     manager = checkpoints.open_manager(workdir)
+    waits = True
     try:
         yield manager
     except Exception as error:
         # where another host is lost, a save that waits for it never ends
-        if jax.process_count() == 1 or isinstance(error, InputError):
+        waits = jax.process_count() == 1 or isinstance(error, InputError)
+        raise
+    finally:
+        if waits:
             manager.close()
-        raise
-    except BaseException:
-        manager.close()
-        raise
-    manager.close()
 
 
 def open_stream(

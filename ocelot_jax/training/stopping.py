@@ -14,7 +14,7 @@ from ocelot_jax.inference.engine import Batch, Engine, Maps
 
 
 class Stopped(Exception):
-    """The training was asked to stop amid a validation."""
+    """The training was asked to stop, amid an epoch or its validation."""
 
 
 class StopSignal:
