@@ -36,6 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_float('mpp', None, "um/px of slides, or of a pair's cell patch.", lower_bound=0)
     flags.DEFINE_float('tissue_mpp', None, "um/px of a pair's tissue patch.", lower_bound=0)
     flags.DEFINE_string('split', None, "The one split of data in OCELOT's layout to predict.")
+    flags.DEFINE_bool('recursive', False, 'Take the slides of folders within, too.')
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')

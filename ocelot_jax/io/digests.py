@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ def of_arrays(arrays: Iterable[np.ndarray]) -> str:
         digest.update(f'{array.dtype.str} {array.shape} '.encode())
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def of_files(paths: Sequence[Path]) -> str:
+    """The digest of files whose names do not matter; see `of_file`, whose digest one file has."""
+    digests = sorted(of_file(path) for path in paths)
+    return digests[0] if len(digests) == 1 else of_json(digests)
 
 
 def of_file(path: Path) -> str:

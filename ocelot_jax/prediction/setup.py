@@ -24,6 +24,7 @@ class Options:
         mpp: um per pixel of slides, instead of what their files state, or of the cell patch.
         tissue_mpp: um per pixel of the tissue patch.
         split: the one split of a directory in OCELOT's layout to predict.
+        recursive: whether a directory of slides is all that lies below it, too.
         everywhere: whether to look at all of a slide, not only where tissue seems to be.
         test_time_augmentation: whether to predict by means over eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
@@ -39,6 +40,7 @@ class Options:
     mpp: float | None = None
     tissue_mpp: float | None = None
     split: str | None = None
+    recursive: bool = False
     everywhere: bool = False
     test_time_augmentation: bool = False
     engine: str = 'xla'

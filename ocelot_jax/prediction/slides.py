@@ -10,7 +10,7 @@ from ocelot_jax.cluster.pool import Ended, Perform
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.models import factory
 from ocelot_jax.prediction.setup import Applied, Options, apply_runs
-from ocelot_jax.slides import collection, pipeline, prediction
+from ocelot_jax.slides import collection, finding, pipeline, prediction
 from ocelot_jax.slides.collection import Outcome
 
 
@@ -34,7 +34,7 @@ def predict(
             output.absolute(),
         )
     index, count = options.shard
-    slides = collection.find_slides(source) if source.is_dir() else {source.stem: source}
+    slides = _find(source, options)
     slides = dict(list(slides.items())[index::count])
     prepare = functools.partial(prepare_worker, tuple(workdirs), output, options)
     if options.dry_run:
@@ -48,6 +48,12 @@ def predict(
     else:
         predicted = prepare()(source.stem, source)
         yield collection.tell(Ended(source.stem, predicted), source, output)
+
+
+def _find(source: Path, options: Options) -> dict[str, Path]:
+    if not source.is_dir():
+        return {source.stem: source}
+    return finding.find_slides(source, options.recursive)
 
 
 def prepare_worker(workdirs: Sequence[Path], output: Path, options: Options) -> Perform:

@@ -1,6 +1,5 @@
 """Many slides into one folder, by this process or on a cluster, and a table over all of them."""
 
-import collections
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Failure, Pool
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import pipeline, readers
+from ocelot_jax.slides import pipeline
 from ocelot_jax.slides.cohort import Table
 from ocelot_jax.slides.slide import Slide
 
@@ -28,29 +27,6 @@ class Outcome:
 
     text: str
     failed: bool = False
-
-
-def find_slides(folder: Path) -> dict[str, Path]:
-    """The slides and images of a directory, by their suffixes.
-
-    Returns:
-        The files in order, by the names of their results: stems, and where two would be alike
-        the whole names.
-
-    Raises:
-        InputError: there are none.
-    """
-    paths = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in readers.SUFFIXES
-        and path.is_file()
-        and not path.name.startswith('.')
-    )
-    if not paths:
-        raise InputError(f'{folder}: holds no slide; want files of {", ".join(readers.SUFFIXES)}')
-    taken = collections.Counter(name for path in paths for name in (path.stem, path.name))
-    return {path.stem if taken[path.stem] == 1 else path.name: path for path in paths}
 
 
 def predict_slides(

@@ -18,7 +18,7 @@ from ocelot_jax.slides import outputs, pipeline
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.slides.slide import Slide
 
-_RECORD = 'prediction.json'
+RECORD = 'prediction.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path
     try:
         written.chmod(work.stat().st_mode)  # temporary folders are their owner's alone
         outputs.write(result, written)
-        (written / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
+        (written / RECORD).write_text(json.dumps(record, indent=2) + '\n')
         written.rename(target)
     except BaseException:
         shutil.rmtree(written, ignore_errors=True)
@@ -96,7 +96,7 @@ def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path
 
 def _check(target: Path, identity: dict[str, Any]) -> None:
     try:
-        held = json.loads((target / _RECORD).read_text())['depends_on']
+        held = json.loads((target / RECORD).read_text())['depends_on']
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
         held = {}
     wanted = json.loads(json.dumps(identity))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import readers, windows
+from ocelot_jax.slides import companions, readers, windows
 
 _MPP_RANGE = (0.05, 20.0)
 _OVERVIEW_BLOCK = 4096
@@ -90,7 +90,7 @@ class Slide:
     def identity(self) -> dict[str, Any]:
         """What tells this slide from others, as JSON values: its content, not its name."""
         return {
-            'digest': digests.of_file(self.path),
+            'digest': digests.of_files(companions.files_of(self.path)),
             'width': self.width,
             'height': self.height,
             'mpp': self.mpp,

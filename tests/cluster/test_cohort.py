@@ -15,7 +15,7 @@ from drawn_slides import draw_slide, spread_cells, write_pyramid
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.io import csv_files
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import collection, outputs, pipeline
+from ocelot_jax.slides import collection, finding, outputs, pipeline
 
 NAMES = ('a', 'b', 'c', 'd', 'e', 'f')
 TRUNCATED, DEADLY = 'b', 'd'
@@ -53,7 +53,7 @@ def quick_start():
 def predict(source, output, workers, prepare):
     """The lines that users see, the error at the end, and the addresses listened at."""
     output.mkdir()
-    slides, lines = collection.find_slides(source), []
+    slides, lines = finding.find_slides(source), []
     with pool_lib.open_pool(workers, prepare, 'predict') as pool:
         listening = listened_at()
         outcomes = collection.predict_slides(slides, pool, output)
