@@ -95,16 +95,16 @@ def measure_detection(
     """Seconds of finding a batch's cells, beside scikit-image's and the inference before it."""
     probs = random_probabilities(batch)
     on_device = jnp.asarray(probs)
-    detect = Detector(config.detection, workload.CELL_MPP)
+    detect = Detector(config.detection)
     config.detection.backend = 'skimage'
-    reference = Detector(config.detection, workload.CELL_MPP)
+    reference = Detector(config.detection)
     config.detection.backend = 'jax'
-    seconds = median_seconds(lambda: detect(on_device), runs)
+    seconds = median_seconds(lambda: detect(on_device, workload.CELL_MPP), runs)
     inference_seconds = median_seconds(infer_call(config, batch), runs)
     return {
-        'cells': int(detect(on_device).count.sum()),
+        'cells': int(detect(on_device, workload.CELL_MPP).count.sum()),
         'detect_s': seconds,
-        'skimage_s': median_seconds(lambda: reference(probs).points, runs),
+        'skimage_s': median_seconds(lambda: reference(probs, workload.CELL_MPP).points, runs),
         'infer_s': inference_seconds,
         'share_of_inference': round(seconds / inference_seconds, 3),
     }

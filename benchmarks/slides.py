@@ -93,7 +93,7 @@ def make_method(with_network: bool) -> pipeline.Method:
             compute(batch).cell.block_until_ready()
             return by_color(batch)
 
-    detect = Detector(config.detection, PATCHES.cell_mpp)
+    detect = Detector(config.detection)
     return pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'), batch_size=4)
 
 

@@ -86,6 +86,17 @@ def make_release(path, pairs_per_split=None, size=64, seed=0) -> pathlib.Path:
     return path
 
 
+def set_mpps(release, mpps):
+    """Gives the cell patches of a data set other um/px, by pair id, and tissue four times them."""
+    file = release / 'metadata.json'
+    content = json.loads(file.read_text())
+    for pair_id, mpp in mpps.items():
+        entry = content['sample_pairs'][pair_id]
+        for kind, value in (('cell', mpp), ('tissue', 4 * mpp)):
+            entry[kind] |= {'resized_mpp_x': value, 'resized_mpp_y': value}
+    file.write_text(json.dumps(content))
+
+
 def _write_pair(path, folder, pair_id, size, rng, cells):
     points = rng.integers(0, size, (cells, 2))
     labels = rng.integers(1, 3, cells)

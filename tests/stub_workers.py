@@ -24,7 +24,7 @@ def prepare(output, log, deadly=None):
     outputs.write = _write_few
     settings = default.get_config().detection
     settings.update(backend='skimage', sigma_um=0.5, min_distance_um=1.5, max_cells=256)
-    detect = Detector(settings, PATCHES.cell_mpp)
+    detect = Detector(settings)
     return functools.partial(_perform, detect=detect, output=output, log=log, deadly=deadly)
 
 

@@ -1,7 +1,6 @@
 """From pairs to counts and scores: what was found in each pair, and how it is matched."""
 
 import dataclasses
-import itertools
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -91,12 +90,7 @@ def find_pairs(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    first = next(batches)
-    # every host detects by the um/px of the first pair, which is the first host's first row
-    example = source[0]['cell_mpp'] if jax.process_index() else first['cell_mpp'][0]
-    detect = Detector(config.detection, float(example))
-    maps_tissue = factory.maps_tissue(config)
-    batches = itertools.chain([first], batches)
+    detect, maps_tissue = Detector(config.detection), factory.maps_tissue(config)
     for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
         for row in np.flatnonzero(batch['valid']):
             index = int(batch['index'][row])

@@ -8,15 +8,15 @@ import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from ocelot_jax.data.batches import eval_batches
 from ocelot_jax.data.sources import Source, open_source
 from ocelot_jax.evaluation import scoring
-from ocelot_jax.inference import detection, engines, loop
+from ocelot_jax.inference import engines, loop
+from ocelot_jax.inference.detection import PaddedCells
+from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.metrics import matching
 from ocelot_jax.runs import configuration, files, loading
@@ -87,47 +87,27 @@ def count_matches(
     counts = {setting: np.zeros((3, num_classes), int) for setting in settings}
     data = config.data
     batches = eval_batches(pairs, batch_size=data.batch_size, max_cells=data.max_cells)
-    first = next(batches)
-    mpp = float(first['cell_mpp'][0])
+    least = config.detection.to_dict() | {'threshold': min(THRESHOLDS)}
+    names = Setting._fields[:2]
+    detectors = [
+        Detector(ml_collections.ConfigDict(least | dict(zip(names, pair, strict=True))))
+        for pair in lengths
+    ]
 
-    def find_all(probs: Any) -> list[tuple[detection.PaddedCells, jax.Array]]:
-        return [
-            find_candidates(
-                probs,
-                sigma=detection.to_pixels(sigma_um, mpp),
-                min_distance=detection.to_whole_pixels(min_distance_um, mpp),
-                threshold=min(THRESHOLDS),
-                max_cells=config.detection.max_cells,
-            )
-            for sigma_um, min_distance_um in lengths
-        ]
+    def find_all(probs: Any, cell_mpp: np.ndarray) -> list[PaddedCells]:
+        return [detect(probs, cell_mpp) for detect in detectors]
 
-    batches = itertools.chain([first], batches)
     for batch, found, _ in loop.run(engine, find_all, batches, maps_tissue=False):
-        for length, (cells, heights) in zip(lengths, found, strict=True):
+        for length, cells in zip(lengths, found, strict=True):
             for row in np.flatnonzero(batch['valid']):
                 patch, true = cells.of_patch(row), scoring.true_cells(batch, row)
                 distance = scoring.match_distance(batch, row, config)
                 for threshold in THRESHOLDS:
                     # what is lower than another peak never suppresses it, so these are the peaks
                     # of a higher threshold, too
-                    higher = heights[row][: len(patch)] > threshold
+                    higher = cells.heights[row][: len(patch)] > threshold
                     held = matching.match_cells(
                         patch[higher], true, distance=distance, num_classes=num_classes
                     ).counts
                     counts[Setting(*length, threshold)] += np.stack([held.tp, held.fp, held.gt])
     return counts
-
-
-def find_candidates(
-    probs: jax.Array, *, sigma: float, **settings: Any
-) -> tuple[detection.PaddedCells, jax.Array]:
-    """The cells of `detection.detect`, and how high their peaks are: [B,N], zero in padding."""
-    cells = detection.detect(probs, sigma=sigma, **settings)
-    heights = _peak_map(jnp.asarray(probs), sigma)
-    x, y = jnp.moveaxis(cells.points.astype(jnp.int32), -1, 0)
-    heights = heights[jnp.arange(len(heights))[:, None], y, x]
-    return cells, jnp.where(cells.labels > 0, heights, 0.0)
-
-
-_peak_map = jax.jit(detection.peak_map, static_argnums=1)

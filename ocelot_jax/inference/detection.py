@@ -27,6 +27,7 @@ class PaddedCells:
         points: [B, N, 2] float32, (x, y) in pixels of the cell patch; zeros in the padding.
         labels: [B, N] int32, 1..K; 0 in the padding.
         scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
+        heights: [B, N] float32, how high the peak is in the map it was found in; 0 in the padding.
         count: [B] int32, cells held, at most N.
         num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
     """
@@ -34,6 +35,7 @@ class PaddedCells:
     points: jax.Array
     labels: jax.Array
     scores: jax.Array
+    heights: jax.Array
     count: jax.Array
     num_peaks: jax.Array
 
@@ -59,11 +61,10 @@ def smoothing_radius(sigma: float) -> int:
     return int(_TRUNCATE * sigma + 0.5)
 
 
-@functools.partial(jax.jit, static_argnames=('sigma', 'min_distance', 'max_cells'))
 def detect(
     probs: jax.Array,
     *,
-    sigma: float,
+    sigma: float | np.ndarray,
     min_distance: int,
     threshold: float | jax.Array,
     max_cells: int,
@@ -72,7 +73,8 @@ def detect(
 
     Args:
         probs: [B, H, W, 1 + K], class probabilities; channel 0 is "no cell".
-        sigma: standard deviation in pixels of the Gaussian that smooths the peak map; 0 for none.
+        sigma: standard deviation in pixels of the Gaussian that smooths the peak map; 0 for none;
+            or that of each patch, [B].
         min_distance: pixels, at least 1; peaks are maxima of windows of 2 * min_distance + 1.
         threshold: peaks are higher than this; may be traced.
         max_cells: N, the most cells per patch; the highest peaks are taken.
@@ -84,14 +86,35 @@ def detect(
         ValueError: `min_distance` is below 1 or `sigma` is negative.
     """
     _check(sigma, min_distance)
+    return _detect(
+        probs,
+        gaussian(sigma),
+        threshold,
+        min_distance=min_distance,
+        max_cells=max_cells,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=('min_distance', 'max_cells'))
+def _detect(
+    probs: jax.Array,
+    weights: jax.Array,
+    threshold: float | jax.Array,
+    *,
+    min_distance: int,
+    max_cells: int,
+) -> PaddedCells:
+    """`detect` with the Gaussian's weights as data: patches of other um/px share the program."""
     probs = probs.astype(jnp.float32)
-    height_map = peak_map(probs, sigma)
+    height_map = peak_map(probs, weights)
     peaks = find_peaks(height_map, min_distance=min_distance, threshold=threshold)
     batch, height, width = height_map.shape
     taken = min(max_cells, height * width)
     ranked = jnp.where(peaks, height_map, -jnp.inf).reshape(batch, -1)
-    _, index = lax.top_k(ranked, taken)  # The lower index first among equals, as skimage.
-    index = jnp.pad(index, ((0, 0), (0, max_cells - taken)))
+    # The lower index first among equals, as skimage.
+    heights, index = (
+        jnp.pad(found, ((0, 0), (0, max_cells - taken))) for found in lax.top_k(ranked, taken)
+    )
     num_peaks = peaks.sum(axis=(1, 2), dtype=jnp.int32)
     count = jnp.minimum(num_peaks, max_cells)
     held = jnp.arange(max_cells) < count[:, None]
@@ -102,17 +125,35 @@ def detect(
         points=jnp.where(held[..., None], points, 0.0),
         labels=jnp.where(held, jnp.argmax(classes, axis=-1).astype(jnp.int32) + 1, 0),
         scores=jnp.where(held, classes.max(axis=-1), 0.0),
+        heights=jnp.where(held, heights, 0.0),
         count=count,
         num_peaks=num_peaks,
     )
 
 
-def peak_map(probs: jax.Array, sigma: float) -> jax.Array:
-    """The map [B,H,W] whose peaks are cells: 1 - p(no cell), smoothed; arguments of `detect`."""
+def gaussian(sigma: float | np.ndarray) -> np.ndarray:
+    """Weights of a Gaussian from its middle outward, or of each of B, cut off at 4 sigmas.
+
+    Args:
+        sigma: standard deviation in pixels, 0 or more; or [B] of them.
+
+    Returns:
+        [1 or B, R + 1] float32, R that of the widest; narrower ones end in zeros.
+    """
+    sigmas = np.atleast_1d(np.asarray(sigma, np.float64))[:, None]
+    reach = np.array([[smoothing_radius(each)] for each in sigmas[:, 0]])
+    steps = np.arange(reach.max() + 1)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        weights = np.where(steps == 0, 1.0, np.exp(-0.5 * (steps / sigmas) ** 2))
+    weights = np.where(steps <= reach, weights, 0.0)
+    whole = weights[:, :1] + 2 * weights[:, 1:].sum(1, keepdims=True)
+    return (weights / whole).astype(np.float32)
+
+
+def peak_map(probs: jax.Array, weights: jax.Array) -> jax.Array:
+    """The map [B,H,W] whose peaks are cells: 1 - p(no cell), smoothed by `gaussian`'s weights."""
     heights = 1.0 - probs[..., 0]
-    if sigma == 0:
-        return heights
-    return _smooth(_smooth(heights, 1, sigma), 2, sigma)
+    return _smooth(_smooth(heights, 1, weights), 2, weights)
 
 
 def find_peaks(
@@ -186,15 +227,13 @@ def _max_filter(x: jax.Array, radius: int, lowest) -> jax.Array:
     return x
 
 
-def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
-    """Gaussian along one axis, edges replicated.
+def _smooth(x: jax.Array, axis: int, weights: jax.Array) -> jax.Array:
+    """Smooths [B,H,W] along one axis by weights [1 or B, R + 1], edges replicated.
 
     Shifted multiply-adds, because XLA on CPU takes 30 times as long for the one-channel
     convolution, and a TPU would round its inputs to bfloat16.
     """
-    radius = smoothing_radius(sigma)
-    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    weights = (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
+    radius = weights.shape[1] - 1
     size = x.shape[axis]
     padding = [(0, 0)] * x.ndim
     padding[axis] = (radius, radius)
@@ -204,14 +243,22 @@ def _smooth(x: jax.Array, axis: int, sigma: float) -> jax.Array:
         start = radius + offset
         return lax.slice_in_dim(x, start, start + size, axis=axis)
 
-    out = weights[0] * shifted(0)
+    def weight(offset):
+        return weights[:, offset, None, None]
+
+    out = weight(0) * shifted(0)
     for offset in range(1, radius + 1):
-        out += weights[offset] * (shifted(-offset) + shifted(offset))
+        out += weight(offset) * (shifted(-offset) + shifted(offset))
     return out
 
 
 def detect_skimage(
-    probs: np.ndarray, *, sigma: float, min_distance: int, threshold: float, max_cells: int
+    probs: np.ndarray,
+    *,
+    sigma: float | np.ndarray,
+    min_distance: int,
+    threshold: float,
+    max_cells: int,
 ) -> PaddedCells:
     """`detect` by SciPy and scikit-image on the host: the same arguments, NumPy results."""
     _check(sigma, min_distance)
@@ -219,13 +266,13 @@ def detect_skimage(
     batch = len(probs)
     points = np.zeros((batch, max_cells, 2), np.float32)
     labels = np.zeros((batch, max_cells), np.int32)
-    scores = np.zeros((batch, max_cells), np.float32)
+    scores, top = (np.zeros((batch, max_cells), np.float32) for _ in range(2))
     num_peaks = np.zeros(batch, np.int32)
-    for i, patch in enumerate(probs):
+    for i, (patch, width) in enumerate(zip(probs, np.broadcast_to(sigma, batch), strict=True)):
         heights = 1.0 - patch[..., 0]
-        if sigma > 0:
+        if width > 0:
             heights = scipy.ndimage.gaussian_filter(
-                heights, sigma, mode='nearest', truncate=_TRUNCATE
+                heights, width, mode='nearest', truncate=_TRUNCATE
             )
         peaks = skimage.feature.peak_local_max(
             heights, min_distance=min_distance, threshold_abs=threshold, exclude_border=False
@@ -236,11 +283,12 @@ def detect_skimage(
         points[i, : len(rows)] = np.stack([columns, rows], axis=-1)
         labels[i, : len(rows)] = classes.argmax(axis=-1) + 1
         scores[i, : len(rows)] = classes.max(axis=-1)
-    return PaddedCells(points, labels, scores, np.minimum(num_peaks, max_cells), num_peaks)
+        top[i, : len(rows)] = heights[rows, columns]
+    return PaddedCells(points, labels, scores, top, np.minimum(num_peaks, max_cells), num_peaks)
 
 
-def _check(sigma: float, min_distance: int):
+def _check(sigma: float | np.ndarray, min_distance: int):
     if min_distance < 1:
         raise ValueError(f'min_distance is {min_distance}, wanted at least 1 pixel')
-    if sigma < 0:
+    if np.any(np.asarray(sigma) < 0):
         raise ValueError(f'sigma is {sigma}, wanted 0 or more pixels')

@@ -1,10 +1,14 @@
-"""Detection as a run's configuration wants it."""
+"""Detection as a run's configuration wants it, at the um/px of each patch."""
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from ocelot_jax.inference import detection
+from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.io.errors import InputError
 
 _BACKENDS = {'jax': detection.detect, 'skimage': detection.detect_skimage}
@@ -15,34 +19,68 @@ class Detector:
 
     Args:
         config: `config.detection`.
-        cell_mpp: micrometres per pixel of the cell patches; makes pixels of the config's lengths.
 
     Attributes:
-        min_distance: least distance between two cells, in whole pixels.
         max_cells: the most cells of a patch.
-        reach: how far a pixel can be from another and still decide whether that is a cell.
 
     Raises:
         InputError: the configuration names no backend that there is.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, cell_mpp: float):
+    def __init__(self, config: ml_collections.ConfigDict):
         if config.backend not in _BACKENDS:
             raise InputError(
                 f'config.detection.backend: {config.backend!r}; want one of {", ".join(_BACKENDS)}'
             )
         self._detect = _BACKENDS[config.backend]
-        sigma = detection.to_pixels(config.sigma_um, cell_mpp)
-        self.min_distance = detection.to_whole_pixels(config.min_distance_um, cell_mpp)
-        self.reach = self.min_distance + detection.smoothing_radius(sigma)
+        self._sigma_um, self._min_distance_um = config.sigma_um, config.min_distance_um
+        self._threshold = config.threshold
         self.max_cells = config.max_cells
-        self._settings = {
-            'sigma': sigma,
-            'min_distance': self.min_distance,
-            'threshold': config.threshold,
-            'max_cells': config.max_cells,
-        }
 
-    def __call__(self, probs: Any) -> detection.PaddedCells:
-        """Finds the cells in [B,H,W,1+K]."""
-        return self._detect(probs, **self._settings)
+    def min_distance(self, cell_mpp: float) -> int:
+        """Gives the least distance between two cells, in whole pixels of `cell_mpp` um/px."""
+        return detection.to_whole_pixels(self._min_distance_um, cell_mpp)
+
+    def reach(self, cell_mpp: float) -> int:
+        """Tells how far a pixel can be from another and still decide whether that is a cell."""
+        radius = detection.smoothing_radius(self._sigma(cell_mpp))
+        return self.min_distance(cell_mpp) + radius
+
+    def __call__(self, probs: Any, cell_mpp: float | np.ndarray) -> PaddedCells:
+        """Finds cells, each patch by lengths in its own pixels.
+
+        Args:
+            probs: [B,H,W,1+K], class probabilities.
+            cell_mpp: micrometres per pixel, of all patches or [B] of each.
+        """
+        mpps = np.broadcast_to(cell_mpp, len(probs))
+        # as few digits as tell a float32: lengths of 1.5 um at 0.2 um/px are 7.5 px, not 7.4999
+        mpps = [float(str(mpp)) for mpp in mpps]
+        sigmas = np.array([self._sigma(mpp) for mpp in mpps])
+        # programs are compiled for whole pixels, which few um/px tell apart
+        kinds = [(self.min_distance(mpp), self.reach(mpp)) for mpp in mpps]
+        found = None
+        for kind in dict.fromkeys(kinds):
+            rows = np.array([each == kind for each in kinds])
+            cells = self._detect(
+                probs,
+                sigma=np.where(rows, sigmas, sigmas[rows][0]),
+                min_distance=kind[0],
+                threshold=self._threshold,
+                max_cells=self.max_cells,
+            )
+            found = cells if found is None else _choose(rows, cells, found)
+        return found
+
+    def _sigma(self, cell_mpp: float) -> float:
+        return detection.to_pixels(self._sigma_um, cell_mpp)
+
+
+def _choose(rows: np.ndarray, chosen: PaddedCells, others: PaddedCells) -> PaddedCells:
+    """Takes some rows of the one, and the rest of the others, without waiting for a device."""
+
+    def choose(one: Any, other: Any) -> Any:
+        xp = jnp if isinstance(one, jax.Array) else np
+        return xp.where(rows.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return jax.tree.map(choose, chosen, others)

@@ -18,7 +18,7 @@ Result = TypeVar('Result')
 
 def run(
     engine: Engine,
-    read_cells: Callable[[Any], Result],
+    read_cells: Callable[[Any, np.ndarray], Result],
     batches: Iterable[Batch],
     *,
     maps_tissue: bool = True,
@@ -27,7 +27,8 @@ def run(
 
     Args:
         engine: computes probabilities.
-        read_cells: from probabilities [B,H,W,1+K] to a tree of arrays, on the device if it can.
+        read_cells: from probabilities [B,H,W,1+K] and um/px [B] of the cell patches to a tree of
+            arrays, on the device if it can.
         batches: see `engine.Engine`; whatever else they hold is passed on.
         maps_tissue: whether the classes of the tissue branch mean something.
 
@@ -46,7 +47,7 @@ def run(
         for batch in batches:
             maps = engine(batch)
             tissue = _classes(maps.tissue) if maps_tissue and maps.tissue is not None else None
-            current = batch, (read_cells(maps.cell), tissue)
+            current = batch, (read_cells(maps.cell, batch['cell_mpp']), tissue)
             if last is not None:
                 yield last[0], *jax.tree.map(np.asarray, last[1])
             last = current

@@ -77,7 +77,7 @@ def _method(applied: Applied, options: Options) -> pipeline.Method:
     patches = options.patches or applied.loaded.load_patches()
     return pipeline.Method(
         engine=applied.engine,
-        detect=Detector(config.detection, patches.cell_mpp),
+        detect=Detector(config.detection),
         patches=patches,
         cell_classes=tuple(config.data.cell_classes),
         tissue_classes=tuple(config.data.tissue_classes),

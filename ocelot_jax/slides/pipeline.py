@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tqdm
+from absl import logging
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import loop, prefetch
@@ -58,7 +59,9 @@ class Method:
         Near the border the network sees too little around a cell.
         """
         p = self.patches
-        return max(p.cell_size // 16, self.detect.reach, math.ceil(p.tissue_mpp / p.cell_mpp))
+        return max(
+            p.cell_size // 16, self.detect.reach(p.cell_mpp), math.ceil(p.tissue_mpp / p.cell_mpp)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +89,16 @@ class Plan:
 
 
 def make_plan(slide: Slide, method: Method, everywhere: bool = False) -> Plan:
-    """Finds the tissue of a slide, and the windows that hold some.
+    """Finds the tissue of a slide, and the windows that hold some; warns of too coarse a slide.
 
     Args:
         slide: the slide.
         method: how cells are found.
         everywhere: whether to treat all of the slide as tissue.
     """
+    doubt = method.patches.doubt_of_slide(slide.mpp)
+    if doubt:
+        logging.warning('%s: %s', slide.name, doubt)
     thumbnail, mpp = foreground.overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
     if everywhere:
@@ -189,11 +195,12 @@ def _collect(
 ) -> Found:
     """Moves the cells of a batch's windows, `layout.max_group` rows a group, to the cell grid."""
     parts, numbers = [], [np.zeros(0, np.int32)]
+    min_distance = method.detect.min_distance(method.patches.cell_mpp)
     for place, group in enumerate(groups):
         for row, window in enumerate(group.windows, place * layout.max_group):
             points = patches[row].points.astype(np.int32)
             points += np.array(layout.origin(window), np.int32)
-            near = layout.is_near_core(points, window, method.detect.min_distance)
+            near = layout.is_near_core(points, window, min_distance)
             parts.append(dataclasses.replace(patches[row], points=points)[near])
             numbers.append(np.full(len(parts[-1]), window, np.int32))
     classes = None if tissue is None else tissue[: len(groups)]
@@ -259,7 +266,8 @@ def _load(store: Store, method: Method, plan: Plan) -> tuple[Cells, np.ndarray, 
 
 def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResult:
     cells, seen_by, tissue = _load(store, method, plan)
-    stays = seams.resolve(cells, seen_by, plan.layout, method.detect.min_distance)
+    min_distance = method.detect.min_distance(method.patches.cell_mpp)
+    stays = seams.resolve(cells, seen_by, plan.layout, min_distance)
     cells, seen_by = cells[stays], seen_by[stays]
     scale = method.patches.cell_mpp / slide.mpp
     points = (cells.points.astype(np.float64) + 0.5) * scale - 0.5

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_release
+from conftest import make_release, set_mpps
 from drawn_slides import darkness
 from fake_runs import make_run, small_config
 
@@ -47,6 +47,40 @@ def test_every_point_of_the_grid_scores_as_an_evaluation_does(run):
         assert found == {name: pytest.approx(wanted[name]) for name in found}
 
 
+@pytest.mark.parametrize('backend', ['jax', 'skimage'])
+def test_every_pair_is_found_by_its_own_lengths(backend, run, tmp_path):
+    """Counts of pairs at several um/px are the sums of those of each alone, whichever is first."""
+    config = loading.load_runs([run]).config
+    config.detection.backend = backend
+    config.data.source = str(make_release(tmp_path / 'mixed', {'val': 5}))
+    set_mpps(tmp_path / 'mixed', {'001': 0.5, '003': 0.37, '004': 0.2, '005': 0.21})
+    pairs = open_source(config.data, 'validation')
+    together = scoring.count(scoring.find_pairs(darkness, pairs, config), 5, config)
+    tuned = tuning.count_matches(darkness, pairs, config)
+    alone = [
+        scoring.count(scoring.find_pairs(darkness, Only(pairs, row), config), 1, config).counts[0]
+        for row in range(5)
+    ]
+    np.testing.assert_array_equal(together.counts, alone)
+    each = [tuning.count_matches(darkness, Only(pairs, row), config) for row in range(5)]
+    assert tuned.keys() == each[0].keys()
+    for setting, counts in tuned.items():
+        np.testing.assert_array_equal(counts, sum(one[setting] for one in each))
+
+
+class Only:
+    """One pair of a source."""
+
+    def __init__(self, source, row):
+        self._source, self._row = source, row
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self._source[range(self._row, self._row + 1)[index]]
+
+
 def test_the_best_is_kept_and_used(run):
     before = loading.load_runs([run])
     tuned = tuning.tune_run(run)
@@ -62,15 +96,3 @@ def test_the_best_is_kept_and_used(run):
     assert f'mF1 {float(best["mF1"]):.3f}' in tuned.render()
     # around the configuration's values once more, not around the choice
     assert tuning.tune_run(run) == tuned
-
-
-def test_heights_are_those_of_the_peak_map():
-    rng = np.random.default_rng(0)
-    probs = rng.dirichlet(np.ones(3), (2, 16, 16)).astype(np.float32)
-    settings = {'sigma': 0.0, 'min_distance': 2, 'threshold': 0.2, 'max_cells': 64}
-    cells, heights = tuning.find_candidates(probs, **settings)
-    for row in range(2):
-        count = int(cells.count[row])
-        x, y = np.asarray(cells.points[row, :count], int).T
-        np.testing.assert_allclose(heights[row, :count], 1 - probs[row, y, x, 0], rtol=1e-6)
-        assert not np.asarray(heights[row, count:]).any()

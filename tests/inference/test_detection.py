@@ -95,7 +95,7 @@ def test_reference_follows_skimage_num_peaks(max_cells):
 @pytest.mark.parametrize('sigma', [0.4, 1.0, 3.0, 12.0])
 def test_smoothing_is_scipys(sigma):
     probs = as_probs(np.random.default_rng(0).random((2, 20, 33)))
-    got = jax.jit(detection.peak_map, static_argnums=1)(probs, sigma)
+    got = jax.jit(detection.peak_map)(probs, detection.gaussian(sigma))
     for i in range(2):
         want = scipy.ndimage.gaussian_filter(
             1 - probs[i, ..., 0].astype(np.float64), sigma, mode='nearest', truncate=4.0
@@ -180,6 +180,27 @@ def test_threshold_may_be_traced():
 def test_micrometres_become_pixels(length, mpp, pixels, whole):
     assert detection.to_pixels(length, mpp) == pytest.approx(pixels)
     assert detection.to_whole_pixels(length, mpp) == whole
+
+
+def test_each_patch_has_its_own_gaussian():
+    """Also where some are not smoothed at all, and beside one that reaches far."""
+    probs = as_probs(np.random.default_rng(0).random((4, 20, 33)))
+    sigmas = np.array([0.4, 0.0, 3.0, 1.0])
+    settings_ = {'min_distance': 2, 'threshold': 0.3, 'max_cells': 64}
+    together = detection.detect(probs, sigma=sigmas, **settings_)
+    reference = detection.detect_skimage(probs, sigma=sigmas, **settings_)
+    for row, sigma in enumerate(sigmas):
+        alone = detection.detect(probs[row : row + 1], sigma=float(sigma), **settings_)
+        for cells in (together, reference):
+            count = int(cells.count[row])
+            assert count == int(alone.count[0]) > 1
+            np.testing.assert_array_equal(cells.points[row], alone.points[0])
+            np.testing.assert_allclose(cells.heights[row], alone.heights[0], atol=1e-6)
+        points = np.asarray(alone.points[0, : int(alone.count[0])], int)
+        smooth = scipy.ndimage.gaussian_filter(1 - probs[row, ..., 0], sigma, mode='nearest')
+        np.testing.assert_allclose(
+            alone.heights[0, : len(points)], smooth[points[:, 1], points[:, 0]], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize('change', [{'min_distance': 0}, {'sigma': -1.0}])

@@ -202,8 +202,8 @@ def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path):
     pairs = open_source(config.data, 'test')
     [batch] = eval_batches(pairs, batch_size=3, max_cells=16)
     batch = {name: batch[name] for name in pred_to_inter2.batch}
-    cells = Detector(config.detection, 0.2)(
-        pred_to_inter2.compute(pred_to_inter2.variables, batch)[0]
+    cells = Detector(config.detection)(
+        pred_to_inter2.compute(pred_to_inter2.variables, batch)[0], batch['cell_mpp']
     )
     expected = [
         [*map(int, cells.points[row, i]), int(cells.labels[row, i])]

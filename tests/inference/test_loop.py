@@ -20,7 +20,7 @@ CONFIG = {
 
 
 def make_detector(**changes):
-    return Detector(ConfigDict(CONFIG | changes), 0.5)
+    return Detector(ConfigDict(CONFIG | changes))
 
 
 def batches(counts):
@@ -32,7 +32,13 @@ def batches(counts):
             places = [(4 * i, 4 * j) for i in range(4) for j in range(4)][:count]
             for rank, (y, x) in enumerate(places):
                 cells[row, y, x] = 0.05, 0.15, 0.8 - 0.01 * rank
-        yield {'maps': cells, 'number': number, 'valid': np.array([True, number == 0])}
+        mpps = np.full(2, 0.5, np.float32)
+        yield {
+            'maps': cells,
+            'cell_mpp': mpps,
+            'number': number,
+            'valid': np.array([True, number == 0]),
+        }
 
 
 def engine(batch):
@@ -75,11 +81,11 @@ def test_a_batch_is_computed_ahead_of_the_one_that_is_used():
         computed.append(batch['number'])
         return engine(batch)
 
-    for batch, _, _ in loop.run(slow_engine, lambda maps: maps, batches([(1, 0)] * 3)):
+    for batch, _, _ in loop.run(slow_engine, lambda maps, mpp: maps, batches([(1, 0)] * 3)):
         assert computed[-1] == min(batch['number'] + 1, 2)
 
 
 def test_a_batch_beyond_the_memory_is_one_line():
     too_large = lambda batch: Maps(jax.jit(lambda: jnp.zeros(1 << 46))(), None)
     with pytest.raises(devices.OutOfMemoryError, match=r'--batch_size .*data\.batch_size'):
-        list(loop.run(too_large, lambda maps: maps, batches([(1, 0)])))
+        list(loop.run(too_large, lambda maps, mpp: maps, batches([(1, 0)])))

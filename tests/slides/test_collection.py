@@ -37,7 +37,7 @@ class Engine:
 @pytest.fixture
 def method():
     config = small_config(detection__backend='skimage')  # nothing is compiled
-    detect = Detector(config.detection, SMALL.cell_mpp)
+    detect = Detector(config.detection)
     return pipeline.Method(Engine(), detect, SMALL, ('BC', 'TC'), ('BG', 'CA'))
 
 

@@ -41,7 +41,7 @@ def make_method(engine=darkness, backend='skimage', max_cells=256, **changes):
     config.detection.update(backend=backend, max_cells=max_cells)
     values = {
         'engine': engine,
-        'detect': Detector(config.detection, PATCHES.cell_mpp),
+        'detect': Detector(config.detection),
         'patches': PATCHES,
         'cell_classes': ('BC', 'TC'),
         'tissue_classes': ('BG', 'CA'),
