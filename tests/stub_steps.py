@@ -19,7 +19,7 @@ DEVICES = (1, 4)
 STEPS = 3
 PAIRS, CELLS = 4, 5
 CELL_SIZE, TISSUE_SIZE = 12, 10
-CELL_MPP = 0.25
+FINEST_MPP = 0.22
 KEPT = 0.75  # of the channels that dropout sees
 MOMENTUM = 0.9  # of the batch statistics
 EPOCH_STEPS = 4
@@ -101,7 +101,7 @@ def take_steps(devices):
     config = default.get_config()
     config.update_from_flattened_dict(SETTINGS)
     tx = create_optimizer(config, EPOCH_STEPS)
-    step = create_train_step(config, Stub(), tx, CELL_MPP)
+    step = create_train_step(config, Stub(), tx, FINEST_MPP)
     state = train_state.create(draw_variables(), tx=tx, averaged=True)
     state = train_state.replicate(state, devices)
     found = {}

@@ -1,6 +1,8 @@
 """Any directory or zip in OCELOT's layout as a data source, without preparing anything."""
 
+import functools
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ocelot_jax.data import images, metadata, release, validation
+from ocelot_jax.data.outline import Outline
 from ocelot_jax.io.errors import InputError
 
 _FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
@@ -217,6 +220,18 @@ class PairSource(Sequence):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self._folder.read(self.pairs[index])
+
+    @functools.cached_property
+    def outline(self) -> Outline:
+        """Reads the annotated cells of all pairs, wherever they lie."""
+        anywhere = math.inf, math.inf
+        cells = [self._folder.decode('cells', self._split, p, anywhere) for p in self.pair_ids]
+        return Outline.of(
+            [
+                (pair.pair_id, len(held['label']), pair.cell_mpp)
+                for pair, held in zip(self.pairs, cells, strict=True)
+            ]
+        )
 
     @property
     def pair_ids(self) -> tuple[str, ...]:

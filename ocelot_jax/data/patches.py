@@ -1,8 +1,11 @@
 """Sizes of the patches of a pair."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+# Of um/px, beyond which a network is told to be out of its depth.
+_TOLERANCE = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,3 +31,37 @@ class Patches:
         # as few digits as tell the float32 that it is
         mpps = {name: float(str(record[name])) for name in ('cell_mpp', 'tissue_mpp')}
         return cls(**sizes, **mpps)
+
+    def doubt_of_pairs(self, cell_mpps: Iterable[float]) -> str | None:
+        """Tells of cell patches at another um/px than these, for pairs are not resampled.
+
+        Returns:
+            A sentence, or None where all lie within a quarter.
+        """
+        mpps = list(cell_mpps)
+        outside = [m for m in mpps if not 1 / _TOLERANCE < m / self.cell_mpp < _TOLERANCE]
+        if not outside:
+            return None
+        count = f'{len(outside)} of {len(mpps)}' if len(outside) < len(mpps) else 'the'
+        return (
+            f'{count} cell patches have {_range(outside)} um/px, but the run was trained at '
+            f'{self.cell_mpp:.3g}; expect little of it'
+        )
+
+    def doubt_of_slide(self, mpp: float) -> str | None:
+        """Tells of a slide with coarser pixels than these: it is read blurred.
+
+        Returns:
+            A sentence, or None where they are finer, or coarser by at most a quarter.
+        """
+        if mpp / self.cell_mpp < _TOLERANCE:
+            return None
+        return (
+            f'the slide has {mpp:.3g} um/px, but the run was trained at {self.cell_mpp:.3g}; '
+            'it is magnified and shows less than the run wants to see: expect little of it'
+        )
+
+
+def _range(mpps: list[float]) -> str:
+    low, high = (f'{limit:.3g}' for limit in (min(mpps), max(mpps)))
+    return low if low == high else f'{low} to {high}'

@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ocelot_jax.data.outline import Outline
+
 
 class SmallFieldOfView:
     """A data source whose tissue patches have the field of view of its cell patches."""
 
     def __init__(self, source: Any):
         self._source = source
+
+    @property
+    def outline(self) -> Outline:
+        """The pairs' outline, which the tissue patches have no part in."""
+        return self._source.outline
 
     def __len__(self) -> int:
         return len(self._source)

@@ -3,6 +3,7 @@
 Reading never imports TensorFlow; preparing a TFDS data set for the first time does.
 """
 
+import functools
 import pathlib
 import re
 from collections.abc import Mapping
@@ -13,15 +14,24 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.data.outline import Outline
 from ocelot_jax.data.release import split_name
 from ocelot_jax.data.small_field_of_view import SmallFieldOfView
 from ocelot_jax.io.errors import InputError
 
 Record = Mapping[str, Any]
 
+_IMAGES = ('cell_image', 'tissue_image', 'tissue_mask')
+
 
 class Source(Protocol):
-    """Random access to the records of one split, which `as_record` describes."""
+    """Random access to the records of one split, which `as_record` describes.
+
+    Attributes:
+        outline: of its pairs.
+    """
+
+    outline: Outline
 
     def __len__(self) -> int: ...
 
@@ -29,10 +39,16 @@ class Source(Protocol):
 
 
 class TfdsSource:
-    """The records of a split of TFDS, and as `cell_classes` the names of the classes 1, 2, ..."""
+    """The records of a split of TFDS, and as `cell_classes` the names of the classes 1, 2, ...
 
-    def __init__(self, source: Any):
-        self._source = source
+    Args:
+        builder: of a data set that is prepared for random access.
+        split: the split's name.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+        source = builder.as_data_source(split)
+        self._builder, self._split, self._source = builder, split, source
         self.cell_classes = tuple(source.dataset_info.features['cells']['label'].names[1:])
 
     def __len__(self) -> int:
@@ -42,6 +58,16 @@ class TfdsSource:
         if index >= len(self):
             raise IndexError(index)  # which ends an iteration; TFDS would raise ValueError
         return as_record(self._source[index])
+
+    @functools.cached_property
+    def outline(self) -> Outline:
+        """Reads all records, but decodes no image."""
+        skip = {name: tfds.decode.SkipDecoding() for name in _IMAGES}
+        source = self._builder.as_data_source(self._split, decoders=skip)
+        records = (as_record(source[index]) for index in range(len(source)))
+        return Outline.of(
+            [(r['pair_id'], len(r['cells']['label']), r['cell_mpp']) for r in records]
+        )
 
 
 def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +136,7 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
                 f'config.data.source: {config.source!r} has no split {split!r}; it has '
                 f'{", ".join(sorted(builder.info.splits))}'
             )
-        source = TfdsSource(builder.as_data_source(split=split))
+        source = TfdsSource(builder, split)
     return source if config.large_fov else SmallFieldOfView(source)
 
 

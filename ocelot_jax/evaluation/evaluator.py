@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ml_collections
 import numpy as np
+from absl import logging
 
 from ocelot_jax.data.release import split_name
 from ocelot_jax.data.sources import open_source, splits
@@ -80,6 +81,9 @@ def evaluate_run(
         config.data.source = source
     split = split or splits(config.data)[-1]
     pairs = open_source(config.data, split)
+    pairs.outline.check_cells(config.data.max_cells)
+    for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps):
+        logging.warning('%s', doubt)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
     trained = engines.of_runs(loaded, engine)

@@ -15,7 +15,7 @@ import optax
 import orbax.checkpoint as ocp
 
 from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
-from ocelot_jax.data.sources import Record, Source, open_source
+from ocelot_jax.data.sources import Record, Source, open_source, splits
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import devices, engines
 from ocelot_jax.inference.engine import Engine
@@ -58,14 +58,14 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     """
     devices.check_alike(jax.devices())
     configuration.check_values(config)
-    pairs, validation = (open_source(config.data, split) for split in ('train', 'validation'))
+    pairs, validation = open_splits(config.data)
     example = pairs[0]
-    cell_mpp = float(example['cell_mpp'])
+    finest_mpp = float(str(pairs.outline.cell_mpps.min()))
     epoch_steps = steps_per_epoch(pairs, config.data.batch_size)
     total_steps = config.num_epochs * epoch_steps
     model = factory.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
-    train_step = create_train_step(config, model, tx, cell_mpp)
+    train_step = create_train_step(config, model, tx, finest_mpp)
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
     stream = open_stream(config, pairs)
 
@@ -97,6 +97,22 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
             reporter.epoch(epoch, step, mean_losses(history) | scores)
             history = []
             save(manager, step, state, stream, history, scores)
+
+
+def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
+    """Opens the training and the validation pairs of `config.data`.
+
+    What is wrong with the test pairs, if there are any, is told here, too: after the training
+    nothing of the configuration can be changed any more.
+
+    Raises:
+        InputError: the data are bad, or a pair has more cells than `max_cells`.
+    """
+    names = dict.fromkeys(('train', 'validation', *splits(config)))
+    opened = {name: open_source(config, name) for name in names}
+    for source in opened.values():
+        source.outline.check_cells(config.max_cells)
+    return opened['train'], opened['validation']
 
 
 @contextlib.contextmanager

@@ -23,14 +23,14 @@ Batch = dict[str, Any]
 
 
 def create_loss(
-    config: ml_collections.ConfigDict, model: factory.Model, cell_mpp: float
+    config: ml_collections.ConfigDict, model: factory.Model, finest_mpp: float
 ) -> Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]:
     """Makes the loss of the cells plus, of a model with a tissue branch, of the tissue.
 
     Args:
         config: as `configs/default.py`.
         model: made with `axis_name=AXIS`.
-        cell_mpp: micrometres per pixel of a typical cell patch; each patch has its own.
+        finest_mpp: the least micrometres per pixel of a cell patch; each patch has its own.
 
     Returns:
         `compute(params, batch_stats, batch, dropout_key)` to the loss, its named parts and the
@@ -43,8 +43,7 @@ def create_loss(
         raise InputError(f'config.loss: {config.loss!r}; want one of {", ".join(LOSSES)}')
     branch_loss = functools.partial(LOSSES[config.loss], axis_name=AXIS)
     radius_um = config.target.disk_radius_um
-    # a bound for patches that are up to a quarter sharper than the typical one
-    max_radius = math.ceil(1.25 * detection.to_pixels(radius_um, cell_mpp))
+    bound = max_radius(radius_um, finest_mpp)
 
     def compute(params, batch_stats, batch, dropout_key):
         cell_target = targets.cell_target(
@@ -52,7 +51,7 @@ def create_loss(
             batch['cell_labels'],
             radius_um / batch['cell_mpp'],
             batch['cell_image'].shape[1:3],
-            max_radius=max_radius,
+            max_radius=bound,
         )
         outputs, updates = model.apply(
             {'params': params, 'batch_stats': batch_stats},
@@ -71,11 +70,16 @@ def create_loss(
     return compute
 
 
+def max_radius(radius_um: float, finest_mpp: float) -> int:
+    """Gives the whole pixels that the widest disk of a data set reaches from its center."""
+    return math.ceil(detection.to_pixels(radius_um, finest_mpp))
+
+
 def create_train_step(
     config: ml_collections.ConfigDict,
     model: factory.Model,
     tx: optax.GradientTransformation,
-    cell_mpp: float,
+    finest_mpp: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Makes the training step of all devices; it consumes the state that it is given.
 
@@ -83,7 +87,7 @@ def create_train_step(
         config: as `configs/default.py`.
         model: made with `axis_name=AXIS`.
         tx: the optimizer.
-        cell_mpp: see `create_loss`.
+        finest_mpp: see `create_loss`.
 
     Returns:
         `step(state, batch)` to the next state and the named losses. State and batch have a
@@ -92,7 +96,7 @@ def create_train_step(
     Raises:
         InputError: there is no loss of that name.
     """
-    step = create_device_step(config, model, tx, cell_mpp)
+    step = create_device_step(config, model, tx, finest_mpp)
     # the one place that knows how devices are mapped over; the tests hold `shard_map` against it
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0), out_axes=(0, None), donate_argnums=1)
     # an argument, not a constant, so that runs with other seeds share the compiled program
@@ -117,7 +121,7 @@ def create_device_step(
     config: ml_collections.ConfigDict,
     model: factory.Model,
     tx: optax.GradientTransformation,
-    cell_mpp: float,
+    finest_mpp: float,
 ) -> Callable[[jax.Array, TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Makes what one device does in a training step, within the mapped axis `AXIS`.
 
@@ -128,7 +132,7 @@ def create_device_step(
         axis. Seed and state are the same on every device, and so are the results; the batch is
         the device's own part.
     """
-    compute_gradients = jax.grad(create_loss(config, model, cell_mpp), has_aux=True)
+    compute_gradients = jax.grad(create_loss(config, model, finest_mpp), has_aux=True)
     augment = functools.partial(
         augmentation.augment, settings=augmentation.Settings(**config.augment)
     )

@@ -216,7 +216,8 @@ def test_pairs_come_in_the_order_of_their_ids(release_folder):
 def source_of(names):
     label = types.SimpleNamespace(names=names)
     info = types.SimpleNamespace(features={'cells': {'label': label}})
-    return sources.TfdsSource(types.SimpleNamespace(dataset_info=info))
+    source = types.SimpleNamespace(dataset_info=info)
+    return sources.TfdsSource(types.SimpleNamespace(as_data_source=lambda split: source), 'train')
 
 
 def test_classes_are_named_by_flags_then_features_then_defaults():

@@ -38,7 +38,7 @@ def test_same_records_as_the_folder(carp, builder):
         wanted = {record['pair_id']: record for record in folder.as_data_source(split)}
         # a builder of its own: reading at random turns another one's format over
         loaded = list(tfds.as_numpy(tfds.builder_from_directory(carp[1]).as_dataset(split)))
-        source = list(sources.TfdsSource(builder.as_data_source(split)))
+        source = list(sources.TfdsSource(builder, split))
         assert len(wanted) == len(loaded) == len(source)
         for one, other in zip(source, loaded, strict=True):
             np.testing.assert_equal(one, wanted[one['pair_id']])
@@ -53,7 +53,7 @@ def test_class_names_follow_the_labels(builder):
 def test_label_2_is_positive(builder):
     """Around positive cells there is more brown (DAB) than around negative ones."""
     brown = {1: [], 2: []}
-    for record in sources.TfdsSource(builder.as_data_source('train')):
+    for record in sources.TfdsSource(builder, 'train'):
         dab = color.rgb2hed(record['cell_image'])[..., 2]
         for x, y, label in zip(*record['cells'].values(), strict=True):
             rows, columns = (slice(max(int(v) - 10, 0), int(v) + 11) for v in (y, x))

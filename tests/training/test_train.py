@@ -15,14 +15,16 @@ import time
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 import quick_xla
 import tiny
-from conftest import ROOT, make_release
+from conftest import ROOT, make_release, set_mpps
 from PIL import Image
 
+from ocelot_jax.data import targets
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import official
 from ocelot_jax.io.errors import InputError, OutputError
@@ -30,6 +32,7 @@ from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration
 from ocelot_jax.training import loop
 from ocelot_jax.training import state as train_state
+from ocelot_jax.training.step import max_radius
 
 EPOCHS = 8
 STEPS = 4
@@ -380,3 +383,49 @@ def test_unknown_names_leave_nothing_behind(folder, tmp_path, monkeypatch, field
     with pytest.raises(InputError, match=message):
         loop.train_and_evaluate(config, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_pairs_with_too_many_cells_are_told_of_before_the_training(split, tmp_path, monkeypatch):
+    """Of the test pairs, too: the limit cannot be changed after the training."""
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    source = make_release(tmp_path / 'pairs', {'train': 4, 'val': 2, 'test': 2}, size=32)
+    file = min((source / f'annotations/{split}/cell').iterdir())
+    file.write_text(''.join(f'{x},{y},1\n' for x in range(5) for y in range(4)))
+    config = tiny.create_config(data__source=str(source), data__max_cells=19)
+    wanted = (
+        rf'config\.data\.max_cells: pair {file.stem} has 20 cells, more than 19; want at least'
+    )
+    with pytest.raises(InputError, match=wanted):
+        loop.train_and_evaluate(config, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('first', [0.2, 0.3, 0.5])
+def test_disks_are_of_each_pairs_own_radius_whichever_is_first(first, tmp_path, monkeypatch):
+    """A disk of 1.4 um at 0.2 um/px has 149 pixels, whatever the other pairs are."""
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    source = make_release(tmp_path / 'pairs', {'train': 4, 'val': 1}, size=32)
+    set_mpps(source, {'001': first})
+    finest = []
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: finest.append(arguments[-1]))
+    monkeypatch.setattr(loop, 'open_stream', stop)
+    with pytest.raises(InterruptedError):
+        loop.train_and_evaluate(tiny.create_config(data__source=str(source)), tmp_path / 'run')
+    mpps = jnp.array([0.2, first], jnp.float32)
+    target = targets.cell_target(
+        jnp.full((2, 1, 2), 16.0),
+        jnp.ones((2, 1), int),
+        1.4 / mpps,
+        (32, 32),
+        max_radius=max_radius(1.4, finest[0]),
+    )
+    rows, columns = np.mgrid[:32, :32] - 16
+    for disk, mpp in zip(target, (0.2, first), strict=True):
+        wanted = np.hypot(rows, columns) <= 1.4 / mpp + 1e-6
+        np.testing.assert_array_equal(disk > 0, wanted)
+    assert (target[0] > 0).sum() == 149
+
+
+def stop(*arguments):
+    raise InterruptedError
