@@ -22,8 +22,6 @@ from ocelot_jax.slides.collection import Outcome
 
 CHALLENGE_FILE = 'cell_classification.json'
 
-_MPP_TOLERANCE = 1.25
-
 
 def predict_input(
     workdirs: Sequence[Path],
@@ -109,9 +107,9 @@ def _predict_pairs(
     config = loaded.config
     sets = dict(_find_pairs(source, loaded, options))
     for name, some in sets.items():
-        mpp = float(some.read(0)['cell_mpp'])
-        _warn_of_mpp(mpp, loaded, options)
-        detect = Detector(config.detection, mpp)
+        for doubt in _doubts(some.cell_mpps, loaded, options):
+            logging.warning('%s', doubt)
+        detect = Detector(config.detection)
         method = {
             'batch_size': batch_size,
             'large_fov': config.data.large_fov,
@@ -137,15 +135,11 @@ def _predict_pairs(
         yield Outcome(f'{target}: {count} cells in {len(found)} pairs')
 
 
-def _warn_of_mpp(mpp: float, loaded: loading.LoadedRuns, options: Options) -> None:
-    """Warns of pairs at another um/px than the run was trained on: they are not resampled."""
-    try:
-        wanted = (options.patches or loaded.load_patches()).cell_mpp
-    except InputError:  # runs of an ensemble may differ in it
-        return
-    if not 1 / _MPP_TOLERANCE < mpp / wanted < _MPP_TOLERANCE:
-        logging.warning(
-            'the cell patches have %.3g um/px, but the run was trained at %.3g; expect little',
-            mpp,
-            wanted,
-        )
+def _doubts(
+    cell_mpps: Sequence[float], loaded: loading.LoadedRuns, options: Options
+) -> Iterator[str]:
+    """Tells of pairs at another um/px than the runs were trained on."""
+    if options.patches is None:
+        yield from loaded.doubts_of_pairs(cell_mpps)
+    elif doubt := options.patches.doubt_of_pairs(cell_mpps):
+        yield doubt

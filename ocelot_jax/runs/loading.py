@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,14 @@ class LoadedRuns:
             'settings': list(self.settings),
             'test_time_augmentation': bool(self.config.test_time_augmentation),
         }
+
+    def doubts_of_pairs(self, cell_mpps: Iterable[float]) -> list[str]:
+        """Tells which runs were trained at another um/px than that of cell patches."""
+        each = {
+            workdir.name: configuration.load_patches(workdir).doubt_of_pairs(cell_mpps)
+            for workdir in self.workdirs
+        }
+        return [f'{name}: {doubt}' for name, doubt in each.items() if doubt]
 
     def load_patches(self) -> Patches:
         """Reads the sizes of the patches that the runs were trained on.

@@ -25,13 +25,14 @@ def make_pairs(*sizes):
         }
         for i, size in enumerate(sizes)
     ]
-    return Pairs(tuple(f'pair {i}' for i in range(len(sizes))), records.__getitem__)
+    names = tuple(f'pair {i}' for i in range(len(sizes)))
+    return Pairs(names, (0.2,) * len(names), records.__getitem__)
 
 
 def make_detector(**changes):
     """On the host, where nothing is compiled."""
     config = small_config(detection__backend='skimage', **changes)
-    return Detector(config.detection, 0.2)
+    return Detector(config.detection)
 
 
 def find(source, engine=darkness, **options):
@@ -79,7 +80,7 @@ def test_patches_of_several_sizes_are_refused():
 def test_cells_beyond_the_most_are_told_of(caplog):
     record = make_pairs(64).read(0) | {'cell_image': draw_patch([(10, 10), (30, 30), (50, 50)])}
     detect = make_detector(detection__max_cells=2)
-    several = Pairs(('a',), lambda index: record)
+    several = Pairs(('a',), (0.2,), lambda index: record)
     [found] = pairs.predict_pairs(several, darkness, detect, batch_size=2)
     assert len(found.cells) == 2
     assert '1 patches have more peaks' in caplog.text

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_release
+from conftest import make_release, set_mpps
 from drawn_pairs import draw_patch, write_stacks
 from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import make_run, small_config
@@ -184,12 +184,23 @@ def test_a_dry_run_of_pairs(run, release_folder, tmp_path):
 def test_pairs_at_another_resolution_than_the_runs_are_warned_of(
     run, release_folder, tmp_path, caplog
 ):
+    """Also where the first suits, and slides that are coarser; finer ones are resampled."""
     predict([run], release_folder, tmp_path, Options(split='test', dry_run=True))
     assert 'have 0.2 um/px, but the run was trained at 0.5' in caplog.text
     caplog.clear()
     patches = Patches(64, 0.2, 64, 0.8)
     predict([run], release_folder, tmp_path, Options(split='test', dry_run=True, patches=patches))
     assert not caplog.text
+    mixed = make_release(tmp_path / 'mixed', {'val': 3})
+    set_mpps(mixed, {'001': 0.5, '002': 0.41})
+    predict([run], mixed, tmp_path, Options(dry_run=True))
+    assert '1 of 3 cell patches have 0.2 um/px, but the run was trained at 0.5' in caplog.text
+    caplog.clear()
+    for mpp in (0.1, 0.6, 0.7):
+        write_pyramid(tmp_path / f'at_{mpp}.tif', draw_slide(64, 64, mpp, [], []), mpp)
+        predict([run], tmp_path / f'at_{mpp}.tif', tmp_path / 'out', Options(dry_run=True))
+    [told] = caplog.messages
+    assert told.startswith('at_0.7: the slide has 0.7 um/px, but the run was trained at 0.5;')
 
 
 def test_a_folder_that_cannot_be_written(run, release_folder, tmp_path, monkeypatch):
