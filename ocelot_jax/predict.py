@@ -33,8 +33,9 @@ def define_flags() -> None:
     flags.DEFINE_string('output', None, 'Folder to write to.', required=True)
     flags.DEFINE_string('tissue', None, "A cell patch's tissue patch.")
     flags.DEFINE_string('center', None, 'x,y: relative center of the cell patch in it.')
-    flags.DEFINE_float('mpp', None, "um/px of slides, or of a pair's cell patch.", lower_bound=0)
-    flags.DEFINE_float('tissue_mpp', None, "um/px of a pair's tissue patch.", lower_bound=0)
+    flags.DEFINE_string('mpp', None, 'um/px where the file states none; or a CSV: name,um/px.')
+    flags.DEFINE_bool('override_mpp', False, 'Take --mpp, whatever the file states.')
+    flags.DEFINE_float('tissue_mpp', None, "um/px of a pair's tissue patch.", lower_bound=0.001)
     flags.DEFINE_string('split', None, "The one split of data in OCELOT's layout to predict.")
     flags.DEFINE_bool('recursive', False, 'Take the slides of folders within, too.')
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
@@ -51,10 +52,10 @@ def main() -> None:
     from ocelot_jax.prediction import predictor
 
     values = flags.FLAGS
-    options: dict[str, Any] = {
-        field.name: values[field.name].value for field in dataclasses.fields(predictor.Options)
-    }
+    names = [field.name for field in dataclasses.fields(predictor.Options)]
+    options: dict[str, Any] = {name: values[name].value for name in names}
     options['tissue'] = Path(values.tissue) if values.tissue else None
+    options['mpp'] = parsing.parse_mpp(values.mpp)
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
     options['workers'], options['shard'] = sharing.read_workers(), sharing.read_shard()
     options['patches'] = parsing.parse_patches(values.patches)

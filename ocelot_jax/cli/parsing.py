@@ -1,10 +1,14 @@
 """Values of flags that are more than one number or word."""
 
 import ast
+from pathlib import Path
 from typing import Any
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.prediction import given_mpp
+
+_TABLES = ('.csv', '.tsv', '.txt')
 
 
 def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:
@@ -30,6 +34,19 @@ def parse_patches(text: str | None) -> Patches | None:
     if numbers is None:
         return None
     return Patches(int(numbers[0]), numbers[1], int(numbers[2]), numbers[3])
+
+
+def parse_mpp(text: str | None) -> float | Path | None:
+    """Reads um/px, or the name of a CSV file of them; None where the flag is not set.
+
+    Raises:
+        InputError: it is neither, or not above 0.
+    """
+    if text is None:
+        return None
+    if Path(text).suffix.lower() in _TABLES:
+        return Path(text)
+    return given_mpp.parse(text, '--mpp')
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -21,7 +21,9 @@ class Options:
     Attributes:
         tissue: image of the tissue patch, where the input is a cell patch.
         center: relative center (c_x, c_y) of the cell patch in the tissue patch.
-        mpp: um per pixel of slides, instead of what their files state, or of the cell patch.
+        mpp: um per pixel of the cell patch, or of slides whose files state none; for slides it
+            may be a CSV file, see `given_mpp.read`.
+        override_mpp: whether `mpp` holds for slides whose files state another, too.
         tissue_mpp: um per pixel of the tissue patch.
         split: the one split of a directory in OCELOT's layout to predict.
         recursive: whether a directory of slides is all that lies below it, too.
@@ -33,11 +35,15 @@ class Options:
         workers: who predicts the slides of a directory.
         shard: (i, n), to predict every n-th slide of a directory alone, beginning with the i-th.
         dry_run: whether to tell what would be done, and do nothing.
+
+    Raises:
+        InputError: some contradict each other.
     """
 
     tissue: Path | None = None
     center: tuple[float, float] | None = None
-    mpp: float | None = None
+    mpp: float | Path | None = None
+    override_mpp: bool = False
     tissue_mpp: float | None = None
     split: str | None = None
     recursive: bool = False
@@ -49,6 +55,12 @@ class Options:
     workers: Workers = HERE
     shard: tuple[int, int] = (0, 1)
     dry_run: bool = False
+
+    def __post_init__(self):
+        if self.override_mpp and self.mpp is None:
+            raise InputError('--override_mpp: wants --mpp, the um/px to take; want both or none')
+        if self.tissue is not None and isinstance(self.mpp, Path):
+            raise InputError(f'--mpp: {self.mpp}; want a number beside --tissue, for one patch')
 
 
 DEFAULTS = Options()

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Perform
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.models import factory
+from ocelot_jax.prediction import given_mpp
 from ocelot_jax.prediction.setup import Applied, Options, apply_runs
 from ocelot_jax.slides import collection, finding, pipeline, prediction
 from ocelot_jax.slides.collection import Outcome
@@ -35,11 +37,14 @@ def predict(
         )
     index, count = options.shard
     slides = _find(source, options)
+    mpps = given_mpp.of_slides(options.mpp, slides, source if source.is_dir() else None)
     slides = dict(list(slides.items())[index::count])
-    prepare = functools.partial(prepare_worker, tuple(workdirs), output, options)
+    prepare = functools.partial(prepare_worker, tuple(workdirs), output, options, mpps)
     if options.dry_run:
         method = _method(apply_runs(workdirs, options), options)
-        yield from collection.estimate_slides(slides, method, options.mpp, options.everywhere)
+        yield from collection.estimate_slides(
+            slides, method, mpps, options.override_mpp, options.everywhere
+        )
     elif source.is_dir():
         with pool_lib.open_pool(options.workers, prepare, 'predict') as pool:
             if pool.about:
@@ -56,20 +61,29 @@ def _find(source: Path, options: Options) -> dict[str, Path]:
     return finding.find_slides(source, options.recursive)
 
 
-def prepare_worker(workdirs: Sequence[Path], output: Path, options: Options) -> Perform:
+def prepare_worker(
+    workdirs: Sequence[Path], output: Path, options: Options, mpps: Mapping[str, float]
+) -> Perform:
     """Makes, once a worker, what predicts a slide by its name and file."""
     applied = apply_runs(workdirs, options)
     method = _method(applied, options)
     identity = {'engine': options.engine, 'patches': dataclasses.asdict(method.patches)}
     return functools.partial(
-        prediction.predict,
+        _predict_one,
+        mpps=mpps,
         method=method,
         output=output,
         identity=applied.loaded.identity() | identity,
         origin=applied.loaded.describe(),
-        mpp=options.mpp,
+        override_mpp=options.override_mpp,
         everywhere=options.everywhere,
     )
+
+
+def _predict_one(
+    name: str, path: Path, mpps: Mapping[str, float], **options: Any
+) -> prediction.Predicted:
+    return prediction.predict(name, path, mpp=mpps.get(name), **options)
 
 
 def _method(applied: Applied, options: Options) -> pipeline.Method:

@@ -87,20 +87,35 @@ def _seconds(ended: Ended) -> float | None:
 def estimate_slides(
     slides: Mapping[str, Path],
     method: pipeline.Method,
-    mpp: float | None = None,
+    mpps: Mapping[str, float],
+    override_mpp: bool = False,
     everywhere: bool = False,
 ) -> Iterator[Outcome]:
-    """Yields what `predict_slides` would do, and how long it would take at the rate measured."""
-    rate, total, failures = None, 0.0, 0
+    """Tells what `predict_slides` would do, and how long it would take at the rate measured.
+
+    Args:
+        slides: the files by the names of their results.
+        method: how cells are found.
+        mpps: um/px of slides by the same names, where their files state none.
+        override_mpp: see `Slide`.
+        everywhere: see `pipeline.make_plan`.
+
+    Yields:
+        What would become of each slide, then of all.
+
+    Raises:
+        InputError: a slide cannot be predicted; the others are told.
+    """
+    rate, total, failures = None, 0.0, []
     for name, path in slides.items():
         try:
-            with Slide(path, mpp) as slide:
+            with Slide(path, mpps.get(name), name, override_mpp) as slide:
                 plan = pipeline.make_plan(slide, method, everywhere)
                 rate = rate or pipeline.measure(slide, method, plan)
         except Exception as error:
             if len(slides) == 1:
                 raise
-            failures += 1
+            failures.append(path.name)
             yield tell(pool_lib.failed(name, Failure.of(error)), path, Path())
             continue
         seconds = len(plan.groups) * rate if plan.groups else 0.0
@@ -111,7 +126,10 @@ def estimate_slides(
             f'{area:.3g} mm2 of tissue, {plan.num_windows} of {plan.layout.num_windows} cell '
             f'windows in {len(plan.groups)} tissue windows, {_duration(seconds)}'
         )
-    yield Outcome(f'{len(slides) - failures} slides, {_duration(total)}; nothing was written')
+    count = len(slides) - len(failures)
+    yield Outcome(f'{count} slides, {_duration(total)}; nothing was written')
+    if failures:
+        raise InputError(f'{len(failures)} of {len(slides)} slides failed: {", ".join(failures)}')
 
 
 def _duration(seconds: float) -> str:

@@ -42,6 +42,7 @@ def predict(
     identity: dict[str, Any],
     origin: dict[str, Any],
     mpp: float | None = None,
+    override_mpp: bool = False,
     everywhere: bool = False,
 ) -> Predicted:
     """Predicts a slide, unless that is done already.
@@ -54,7 +55,8 @@ def predict(
         identity: what the results depend on beside the slide; other results are not taken for
             done.
         origin: what else is to be told of them, such as the runs' names.
-        mpp: um per pixel of the slide, instead of what its file states.
+        mpp: um per pixel of the slide, where its file states none.
+        override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
 
     Raises:
@@ -62,7 +64,7 @@ def predict(
         InputError: the slide is damaged, or other results are in its place.
     """
     target, work = output / name, output / f'.{name}.partial'
-    with disk.full_as_error(output), Slide(path, mpp, name) as slide:
+    with disk.full_as_error(output), Slide(path, mpp, name, override_mpp) as slide:
         identity = identity | {'slide': slide.identity(), 'everywhere': everywhere}
         record = origin | {'file': path.name, 'depends_on': identity}
         windows = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from ocelot_jax.io import digests
@@ -21,8 +22,9 @@ class Slide:
 
     Args:
         path: the file.
-        mpp: micrometres per pixel at full resolution; where None, what the file states.
+        mpp: micrometres per pixel at full resolution, where the file states none.
         name: what it is called; where None, the file's stem.
+        override_mpp: whether `mpp` is right, whatever the file states.
 
     Attributes:
         path: as given.
@@ -36,13 +38,19 @@ class Slide:
         InputError: it is no image in 8-bit color, or its um/px is neither given nor stated.
     """
 
-    def __init__(self, path: str | os.PathLike, mpp: float | None = None, name: str | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        mpp: float | None = None,
+        name: str | None = None,
+        override_mpp: bool = False,
+    ):
         self.path = Path(path)
         self.name = name or self.path.stem
         self._reader = readers.open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
         try:
-            self.mpp = _check_mpp(mpp, '--mpp') if mpp else _stated_mpp(self.path, self._reader)
+            self.mpp = _choose_mpp(self.path, self._reader, mpp, override_mpp)
         except InputError:
             self.close()
             raise
@@ -131,19 +139,33 @@ class Slide:
         )
 
 
-def _stated_mpp(path: Path, reader: readers.Reader) -> float:
+def _choose_mpp(path: Path, reader: readers.Reader, given: float | None, override: bool) -> float:
     stated = reader.mpp()
+    if given is not None:
+        _check_mpp(given, '--mpp')
+        # resolutions such as 72 dpi are nobody's statement
+        if override or stated is None or not all(map(_is_plausible, stated)):
+            return given
     if stated is None:
         raise InputError(f'{path}: has no um/px; give it as --mpp')
     x, y = (_check_mpp(value, str(path)) for value in stated)
     if max(x, y) > 1.1 * min(x, y):
         raise InputError(f'{path}: has {x:g} um/px along x and {y:g} along y; want square pixels')
-    return (x + y) / 2
+    mpp = (x + y) / 2
+    if given is not None and abs(given / mpp - 1) > 0.1:
+        logging.warning(
+            '%s: states %.4g um/px, so %g is not taken; --override_mpp takes it', path, mpp, given
+        )
+    return mpp
+
+
+def _is_plausible(mpp: float) -> bool:
+    return _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]
 
 
 def _check_mpp(mpp: float, where: str) -> float:
     low, high = _MPP_RANGE
-    if not low <= mpp <= high:
+    if not _is_plausible(mpp):
         raise InputError(
             f'{where}: {mpp:g} um/px is not plausible; want {low:g} to {high:g}, given as --mpp'
         )

@@ -1,5 +1,7 @@
 """Values of flags, and what is told of wrong ones."""
 
+from pathlib import Path
+
 import pytest
 
 from ocelot_jax.cli import parsing
@@ -9,6 +11,17 @@ from ocelot_jax.cli import parsing
 def test_wrong_shards(text):
     with pytest.raises(ValueError, match=f"--shard: '{text}'; want i/n"):
         parsing.parse_shard(text)
+
+
+def test_um_per_px_is_a_number_or_a_table():
+    texts = (None, '0.25', 'of slides.csv')
+    assert list(map(parsing.parse_mpp, texts)) == [None, 0.25, Path('of slides.csv')]
+
+
+@pytest.mark.parametrize('text', ['0', '-0.5', 'nan', 'inf', '0,25', ''])
+def test_wrong_um_per_px(text):
+    with pytest.raises(ValueError, match=f"--mpp: '{text}'; want um/px as a number above 0"):
+        parsing.parse_mpp(text)
 
 
 def test_overrides_are_literals_or_strings():

@@ -160,7 +160,7 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
     (source / 'notes.txt').write_text('no slide either')
     for estimate in (True, False):
         if estimate:
-            outcomes = collection.estimate_slides(finding.find_slides(source), method)
+            outcomes = collection.estimate_slides(finding.find_slides(source), method, {})
         else:
             outcomes = predict(source, method, tmp_path / 'out')
         first = next(outcomes)
@@ -170,6 +170,8 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
         assert not any(outcome.failed for outcome in found)
         if estimate:
             assert next(outcomes).text.startswith('2 slides, ')
+            with pytest.raises(InputError, match=r'1 of 3 slides failed: 0bad\.svs'):
+                next(outcomes)
             continue
         wanted = r'1 of 3 slides failed: 0bad\.svs; the others are in .*, and slides\.csv there'
         with pytest.raises(InputError, match=wanted):
@@ -319,7 +321,7 @@ def test_results_that_cannot_be_written_take_no_place(
 
 def test_estimates_write_nothing(folder, method, tmp_path):
     slides = finding.find_slides(folder)
-    texts = [outcome.text for outcome in collection.estimate_slides(slides, method)]
+    texts = [outcome.text for outcome in collection.estimate_slides(slides, method, {})]
     told = r'a\.tif: 240 x 200 px at 0\.5 um/px, .* of \d+ cell windows in \d+ tissue windows, '
     assert re.match(told, texts[0])
     assert re.fullmatch(r'2 slides, \d+:\d\d:\d\d h; nothing was written', texts[-1])

@@ -95,8 +95,18 @@ def test_overview_is_the_whole_slide(paths, name, monkeypatch):
         assert np.abs(picture - slide.read(0, 0, 105, 75, 2.0).astype(int)).max() <= 2
 
 
-def test_a_given_um_per_px_goes_before_the_files(paths):
+def test_what_the_file_states_goes_before_what_is_given(paths, caplog):
     with Slide(paths['one.tif'], mpp=0.25) as slide:
+        assert slide.mpp == pytest.approx(0.5)
+    assert 'states 0.5 um/px, so 0.25 is not taken; --override_mpp' in caplog.text
+    with Slide(paths['one.tif'], mpp=0.25, override_mpp=True) as slide:
+        assert slide.mpp == 0.25
+
+
+@pytest.mark.parametrize('dpi', [None, (72, 72)])
+def test_a_resolution_of_screens_states_nothing(image, tmp_path, dpi):
+    Image.fromarray(image).save(tmp_path / 'a.png', **({} if dpi is None else {'dpi': dpi}))
+    with Slide(tmp_path / 'a.png', mpp=0.25) as slide:
         assert slide.mpp == 0.25
 
 
