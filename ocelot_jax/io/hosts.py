@@ -15,6 +15,11 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def wait_for_all() -> None:
+    """Returns when all processes have called it."""
+    gather(None)
+
+
 def gather(value: Value) -> list[Value]:
     """What each process holds, in their order, on all of them; all must call it.
 

@@ -4,6 +4,7 @@ Orbax writes to a temporary name and renames, so that a killed save leaves no ch
 """
 
 import operator
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from ocelot_jax.io import disk
+from ocelot_jax.io import disk, hosts
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -35,6 +36,8 @@ def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManage
     made, and what a killed save left is removed.
     """
     logging.get_absl_logger().addFilter(_unheard)
+    if not read_only:
+        _put_in_order(RunDirectory(workdir).checkpoints)
     best = checkpoint_managers.BestN(
         n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False
     )
@@ -65,6 +68,9 @@ def save(
 ) -> None:
     """Saves in the background; `manager.wait_until_finished` waits.
 
+    A run that was stopped amid a validation has the step already, without metrics. Orbax cannot
+    add them, so the step is saved once more; until that is whole, the first is kept aside.
+
     Args:
         manager: from `open_manager`.
         step: optimizer steps done.
@@ -78,14 +84,39 @@ def save(
     """
     # Orbax would tell it in hundreds of lines, and leave half of it there
     manager.wait_until_finished()
+    checkpoints = Path(manager.directory)
+    _put_in_order(checkpoints)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((variables, training)))
-    disk.require_room(Path(manager.directory), size)
+    disk.require_room(checkpoints, size)
+    if step in manager.all_steps():
+        hosts.wait_for_all()
+        if hosts.is_first():
+            (checkpoints / str(step)).rename(_aside(checkpoints, step))
+        hosts.wait_for_all()
+        manager.reload()
     args = ocp.args.Composite(
         variables=ocp.args.StandardSave(variables),
         training=ocp.args.StandardSave(training),
         data=ocp.args.JsonSave(data),
     )
     manager.save(step, args=args, metrics=metrics, force=True)
+
+
+def _aside(checkpoints: Path, step: int | str) -> Path:
+    """Names where a checkpoint is kept until the step is saved anew, out of Orbax's sight."""
+    return checkpoints.with_name(f'.{checkpoints.name}-{step}')
+
+
+def _put_in_order(checkpoints: Path) -> None:
+    """Removes what was kept aside where its successor is whole, else puts it back."""
+    if hosts.is_first():
+        for kept in checkpoints.parent.glob(_aside(checkpoints, '*').name):
+            successor = checkpoints / kept.name.rpartition('-')[2]
+            if successor.exists():
+                shutil.rmtree(kept)
+            else:
+                kept.rename(successor)
+    hosts.wait_for_all()
 
 
 def restore(manager: ocp.CheckpointManager, step: int, item: str, like: Any) -> Any:

@@ -29,10 +29,11 @@ from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import official
 from ocelot_jax.io.errors import InputError, OutputError
 from ocelot_jax.models import factory
-from ocelot_jax.runs import configuration
+from ocelot_jax.runs import checkpoints, configuration
 from ocelot_jax.training import loop
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.step import max_radius
+from ocelot_jax.training.stopping import Stopped
 
 EPOCHS = 8
 STEPS = 4
@@ -383,6 +384,38 @@ def test_unknown_names_leave_nothing_behind(folder, tmp_path, monkeypatch, field
     with pytest.raises(InputError, match=message):
         loop.train_and_evaluate(config, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('dies', [False, True])
+def test_a_run_that_is_stopped_amid_a_validation_goes_on(dies, folder, tmp_path, monkeypatch):
+    """Also where the first attempt to save the step once more dies: nothing of it is lost."""
+    step = lambda state, batch: (state.replace(step=state.step + 1), {'loss': np.float32(0.5)})
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: step)
+    config = tiny.create_config(data__source=str(folder), num_epochs=2)
+
+    def stop_in_second_epoch(prepare, state, *rest):
+        if int(state.step[0]) > STEPS:
+            raise Stopped
+        return {'mF1': 0.5}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, 'validate', stop_in_second_epoch)
+        with pytest.raises(SystemExit):
+            loop.train_and_evaluate(config, tmp_path)
+    monkeypatch.setattr(loop, 'validate', lambda *arguments: {'mF1': 0.75})
+    if dies:
+        with pytest.MonkeyPatch.context() as patch:
+            break_save(InterruptedError)(patch)
+            with pytest.raises(InterruptedError):
+                loop.train_and_evaluate(config, tmp_path)
+    loop.train_and_evaluate(config, tmp_path)
+    assert [row['mF1'] for row in rows(tmp_path)] == ['0.5', '0.75']
+    with checkpoints.open_manager(tmp_path, read_only=True) as manager:
+        assert checkpoints.best_step(manager) == 2 * STEPS
+        assert manager.metrics(2 * STEPS) == {'mF1': 0.75}
+    loop.train_and_evaluate(config, tmp_path)
+    assert not list(tmp_path.glob('.checkpoints-*'))
 
 
 @pytest.mark.parametrize('split', ['train', 'val', 'test'])
