@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from ocelot_jax.data import images, metadata, pair_folder
+from ocelot_jax.data import images, metadata, pair_folder, release
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.slides import readers
 
 Record = dict[str, Any]
 
@@ -52,12 +54,30 @@ def one_pair(
 
 
 def is_pair_folder(source: Path) -> bool:
-    """Whether a directory or zip is in OCELOT's layout, by its name and `metadata.json`."""
-    if source.suffix == '.zip':
-        return True
+    """Whether a zip, or a directory and not slides, is in OCELOT's layout.
+
+    The layout may be in one folder within, as zips have it, unless slides lie beside that: other
+    programs, too, write a `metadata.json`. Where a directory holds both, a warning says which of
+    them is left out.
+    """
     if not source.is_dir():
-        return False
-    return (source / 'metadata.json').exists() or any(source.glob('*/metadata.json'))
+        return source.suffix == '.zip'
+    slides = [p.name for p in source.iterdir() if p.suffix.lower() in readers.SUFFIXES]
+    within = sorted(path.parent for path in source.glob(f'*/{release.METADATA}'))
+    inner = [folder for folder in within if _holds_patches(folder)]
+    if not slides:
+        return _holds_patches(source) or (source / release.METADATA).exists() or bool(inner)
+    pairs = _holds_patches(source) and (source / release.METADATA).exists()
+    told = '%s: is taken for %s; left out is %s; give that alone as --input if it is what you mean'
+    if pairs:
+        logging.warning(told, source, "pairs in OCELOT's layout", f'{slides[0]}, a slide beside')
+    elif inner:
+        logging.warning(told, source, 'slides', f"{inner[0].name}, pairs in OCELOT's layout")
+    return pairs
+
+
+def _holds_patches(root: Path) -> bool:
+    return any((root / f'images/{split}').is_dir() for split in release.SPLIT_FOLDERS.values())
 
 
 def folder_pairs(path: Path, split: str) -> Pairs:

@@ -78,6 +78,38 @@ def test_a_center_that_puts_the_cell_patch_outside(tmp_path):
     assert inputs.one_pair(*paths, (0.112, 0.5), (0.2, 0.8)).names == ('cell',)
 
 
+def _touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('names', 'pairs', 'told'),
+    [
+        (['a.svs', 'a/metadata.json'], False, ''),  # of another program, as all of these
+        (['a.svs', 'metadata.json'], False, ''),
+        (['a/a.svs', 'a/metadata.json'], False, ''),
+        (['a.svs', 'images/preview.png', 'metadata.json'], False, ''),
+        (
+            ['a.svs', 'set/metadata.json', 'set/images/train/cell/1.jpg'],
+            False,
+            "is taken for slides; left out is set, pairs in OCELOT's layout; give that alone as",
+        ),
+        (
+            ['preview.png', 'metadata.json', 'images/train/cell/1.jpg'],
+            True,
+            "is taken for pairs in OCELOT's layout; left out is preview.png, a slide beside; give",
+        ),
+    ],
+)
+def test_metadata_beside_slides(tmp_path, caplog, names, pairs, told):
+    assert inputs.is_pair_folder(_touch(tmp_path, *names)) == pairs
+    assert told in caplog.text
+    assert len(caplog.records) == bool(told)
+
+
 def test_what_is_which(tmp_path):
     release = make_release(tmp_path / 'inside' / 'release')
     assert inputs.is_pair_folder(release)
@@ -85,5 +117,7 @@ def test_what_is_which(tmp_path):
     assert inputs.is_pair_folder(tmp_path / 'data.zip')
     assert not inputs.is_pair_folder(tmp_path)
     assert not inputs.is_pair_folder(tmp_path / 'slide.svs')
+    assert inputs.is_pair_folder(_touch(tmp_path / 'bare', 'metadata.json'))
+    assert inputs.is_pair_folder(_touch(tmp_path / 'no metadata', 'images/test/cell/1.jpg'))
     assert inputs.is_challenge(write_stacks(tmp_path / 'stacks', 1))
     assert not inputs.is_challenge(release)
