@@ -11,6 +11,11 @@ import ml_collections
 from ocelot_jax.io.errors import InputError, MissingFileError
 
 _FOLDER = 'configs'
+# kinds of files, by the function that they define
+_KINDS = {
+    'get_config': 'a configuration, a file of configs/ for --config',
+    'get_sweep': 'a sweep, a file of configs/sweeps/ for --sweep',
+}
 
 
 def locate(name: str) -> str:
@@ -52,12 +57,18 @@ def call(name: str, function: str) -> Any:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it has no such function, or the argument is wrong.
+        InputError: it has no such function or raises an error, or the argument is wrong.
     """
     file, _, argument = locate(name).partition(':')
-    wanted = runpy.run_path(file).get(function)
-    if wanted is None:
-        raise InputError(f'{name}: defines no function {function}; want a file of {_FOLDER}/')
+    try:
+        defined = runpy.run_path(file)
+    except Exception as error:  # it is the user's program
+        raise _raised(name, error) from error
+    if function not in defined:
+        others = [other for other in _KINDS if other in defined]
+        found = f' but {others[0]}, so it is {_KINDS[others[0]]}' if others else ''
+        raise InputError(f'{name}: defines no function {function}{found}; want {_KINDS[function]}')
+    wanted = defined[function]
     arguments = [argument] if argument else []
     try:
         inspect.signature(wanted).bind(*arguments)
@@ -68,3 +79,10 @@ def call(name: str, function: str) -> Any:
         return wanted(*arguments)
     except InputError as error:  # an argument is the name of another configuration
         raise InputError(f'{name}: {error}') from error
+    except Exception as error:
+        raise _raised(name, error) from error
+
+
+def _raised(name: str, error: Exception) -> InputError:
+    line = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return InputError(f'{name}: raises {line}; --verbosity=1 tells where')

@@ -30,6 +30,28 @@ class Sweep:
     tune_detection: bool = True
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+
+
+def _are_axes(value: Any) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(name, str) and _is_list(some) for name, some in value.items())
+
+
+# what may be in each field of a sweep, and how to say so
+_FIELDS = {
+    'configs': (
+        lambda value: _is_list(value) and all(isinstance(name, str) for name in value),
+        "a tuple of files, as ('configs/crc.py:unet',)",
+    ),
+    'axes': (_are_axes, "a dict of tuples, as {'seed': (0, 1)}"),
+    'repeats': (lambda value: type(value) is int and value > 0, 'a whole number from 1 on'),
+    'tune_detection': (lambda value: isinstance(value, bool), 'True or False'),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Point:
     """One run of a sweep.
@@ -51,11 +73,18 @@ def read_sweep(name: str) -> Sweep:
         InputError: it defines no sweep.
     """
     values = config_files.call(name, 'get_sweep')
-    try:
-        return Sweep(**values)
-    except TypeError as error:
-        names = ', '.join(field.name for field in dataclasses.fields(Sweep))
-        raise InputError(f'{name}: get_sweep wants to give {names} ({error})') from error
+    fields = [field.name for field in dataclasses.fields(Sweep)]
+    if not isinstance(values, Mapping):
+        found = type(values).__name__
+        raise InputError(f'{name}: get_sweep gives a {found}; want a dict of {", ".join(fields)}')
+    unknown = sorted(str(key) for key in values if key not in fields)
+    if unknown:
+        raise InputError(f'{name}: get_sweep gives {unknown[0]}; want {", ".join(fields)}')
+    for field, (fits, wanted) in _FIELDS.items():
+        value = values.get(field, getattr(Sweep, field, None))
+        if not fits(value):
+            raise InputError(f'{name}: {field} of get_sweep is {value!r}; want {wanted}')
+    return Sweep(**values)
 
 
 def search_points(
