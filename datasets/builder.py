@@ -1,6 +1,7 @@
 """What TFDS's builders lack for a data set that lies in two formats side by side."""
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ import tensorflow_datasets as tfds
 from ocelot_jax.datasets import features
 from tensorflow_datasets.core import dataset_info, shuffle
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.io import digests
 from ocelot_jax.io.errors import MissingFileError
 
 # What TFDS may hold of a split before it sorts on disk; its own 1 GB is the whole of TIGER.
@@ -65,6 +67,29 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Builds in little memory, however many records there are; their order stays the same."""
         with _shuffling_within(_SHUFFLE_BYTES):
             super()._download_and_prepare(dl_manager, download_config)
+        digest = self._digest(dl_manager)
+        if digest is not None:
+            preparation.write_made_from(pathlib.Path(self.data_dir), digest)
+
+    def digest_source(self, manual_dir: str | os.PathLike | None) -> str | None:
+        """The digest of the files in the folder for manual downloads, TFDS's own where None.
+
+        None where the data set is made from none, or they are not there (any more).
+        """
+        folder = pathlib.Path(manual_dir or self.data_dir_root / 'downloads/manual').expanduser()
+        dl_manager = tfds.download.DownloadManager(
+            download_dir=self.data_dir_root / 'downloads',
+            manual_dir=folder,
+            manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
+        )
+        try:
+            return self._digest(dl_manager)
+        except MissingFileError:
+            return None
+
+    def _digest(self, dl_manager: tfds.download.DownloadManager) -> str | None:
+        """The digest of the files that the records are made from; None where there are none."""
+        return None
 
 
 class PairFolderBuilder(PairBuilder, skip_registration=True):
@@ -96,6 +121,10 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
         self, folder: pair_folder.PairFolder, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         return folder.encoded_examples(split)
+
+    def _digest(self, dl_manager: tfds.download.DownloadManager) -> str:
+        folder = pair_folder.PairFolder(self.find_release(dl_manager), self.CELL_CLASSES)
+        return digests.of_json({split: folder.digest(split) for split in folder.splits})
 
     @classmethod
     def find_release(cls, dl_manager: tfds.download.DownloadManager) -> pathlib.Path:

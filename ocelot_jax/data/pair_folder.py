@@ -1,5 +1,6 @@
 """Any directory or zip in OCELOT's layout as a data source, without preparing anything."""
 
+import dataclasses
 import functools
 import io
 import math
@@ -11,6 +12,7 @@ import numpy as np
 
 from ocelot_jax.data import images, metadata, release, validation
 from ocelot_jax.data.outline import Outline
+from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 
 _FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
@@ -99,6 +101,20 @@ class PairFolder:
             names = release.pair_files(pair.split, pair.pair_id)
             images = {kind: io.BytesIO(self.files.read(names[kind])) for kind in _IMAGES}
             yield pair.pair_id, self.read(pair) | images
+
+    def digest(self, split: str) -> str:
+        """The digest of what a split's records are read from, whole: metadata and files.
+
+        The same wherever the data lie, and in a zip as in a directory. Of a directory every
+        file is read once, of a zip none.
+
+        Raises:
+            InputError: if the split is empty, a pair lacks a file, or its metadata are wrong.
+        """
+        pairs = self.as_data_source(split).pairs
+        names = [release.pair_files(pair.split, pair.pair_id) for pair in pairs]
+        files = [{kind: self.files.checksum(n) for kind, n in each.items()} for each in names]
+        return digests.of_json([*map(dataclasses.astuple, pairs), *files])
 
     def read(self, pair: metadata.Pair) -> dict[str, Any]:
         """Reads and decodes one record.

@@ -14,6 +14,7 @@ The latter two, which training reads, need no TensorFlow. Without a `data_dir`, 
 import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import pathlib
 import pkgutil
@@ -30,6 +31,7 @@ FORMATS = ('tfrecord', 'array_record')
 _DATASETS = 'ocelot_jax.datasets'
 _MODULE = f'{_DATASETS}.{{0}}.{{0}}_dataset_builder'
 _INFO = 'dataset_info.json'
+_MADE_FROM = 'made_from.json'
 
 
 def prepare(
@@ -53,7 +55,8 @@ def prepare(
 
     Raises:
         MissingFileError: if the data must be downloaded by hand first.
-        InputError: if there is no such data set, or one of its files is bad.
+        InputError: if there is no such data set, one of its files is bad, or it was prepared
+            from other files.
         MissingPackageError: if something must be written and TensorFlow is not installed.
     """
     builder = _builder(name, data_dir)
@@ -65,7 +68,19 @@ def prepare(
             builder = _builder(name, data_dir)
             if not _is_complete(builder):
                 _complete(builder, manual_dir)
+    _check_made_from(builder, manual_dir)
     return pathlib.Path(builder.data_dir)
+
+
+def made_from(directory: pathlib.Path) -> str | None:
+    """The digest of the files that a prepared data set was made from; None where none is kept."""
+    path = directory / _MADE_FROM
+    return json.loads(path.read_text())['digest'] if path.exists() else None
+
+
+def write_made_from(directory: pathlib.Path, digest: str) -> None:
+    """Keeps the digest of the files that a data set is made from, in the folder being made."""
+    (directory / _MADE_FROM).write_text(json.dumps({'digest': digest}) + '\n')
 
 
 def builder_names() -> list[str]:
@@ -99,6 +114,24 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
 def _is_complete(builder) -> bool:
     is_there = (pathlib.Path(builder.data_dir) / _INFO).exists()
     return is_there and all(_has(builder, file_format) for file_format in FORMATS)
+
+
+def _check_made_from(builder, manual_dir: str | os.PathLike | None) -> None:
+    """Raises an InputError where a prepared data set was made from other files than there are."""
+    directory = pathlib.Path(builder.data_dir)
+    found = builder.digest_source(manual_dir)
+    if found is None:
+        return
+    kept = made_from(directory)
+    if kept is None:
+        logging.warning(
+            '%s: nothing there tells what it was prepared from; it is taken as it is', directory
+        )
+    elif kept != found:
+        raise InputError(
+            f'{directory}: was prepared from other files than those that are there now; remove '
+            'this folder to prepare it from these'
+        )
 
 
 def _complete(builder, manual_dir: str | os.PathLike | None) -> None:

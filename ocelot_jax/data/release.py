@@ -109,6 +109,21 @@ class Files:
         except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
             raise InputError(f'{self.label(name)}: cannot be read ({error})') from None
 
+    def checksum(self, name: str) -> tuple[int, int]:
+        """Size and CRC-32 of a file's bytes; a zip keeps them, so that none of them is read.
+
+        Raises:
+            InputError: if the file is missing or damaged.
+        """
+        if self._is_zip:
+            try:
+                member = self._zip().getinfo(self._prefix + name)
+            except KeyError:
+                raise InputError(f'{self.label(name)}: missing') from None
+            return member.file_size, member.CRC
+        data = self.read(name)
+        return len(data), zlib.crc32(data)
+
     def _zip(self) -> zipfile.ZipFile:
         # A handle must not be shared: threads and forked processes would move one file offset.
         if getattr(self._local, 'pid', None) != os.getpid():

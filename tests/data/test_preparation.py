@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import shutil
@@ -7,12 +8,13 @@ import textwrap
 import threading
 from concurrent import futures
 
+import ml_collections
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from conftest import make_release
 
-from ocelot_jax.data import preparation
+from ocelot_jax.data import preparation, sources
 from ocelot_jax.io import locks
 from ocelot_jax.io.errors import InputError
 
@@ -127,7 +129,7 @@ def read_both(builder, split):
 def test_data_source_without_tensorflow(prepared, tmp_path):
     code = NO_TENSORFLOW + textwrap.dedent("""
         import tensorflow_datasets as tfds
-        from ocelot_jax.data import preparation
+        from ocelot_jax.data import preparation, sources
         print(preparation.prepare('ocelot'))
         source = tfds.builder('ocelot').as_data_source('train')
         print(sorted(source[i]['pair_id'].decode() for i in range(len(source))))
@@ -253,3 +255,39 @@ def test_errors_are_one_line(name, manual_dir, fragments, tmp_path, monkeypatch)
     for fragment in fragments:
         assert fragment in message
     assert not list((tmp_path / 'data').rglob('*record*'))
+
+
+def test_other_files_are_not_done_already(tmp_path):
+    """Nor is the same release, zipped, another one."""
+    release = make_release(tmp_path / 'manual/ocelot2023')
+    directory = preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+    config = ml_collections.ConfigDict({'source': 'ocelot'})
+    before = {split: made_of(config, split, tmp_path) for split in ('train', 'test')}
+    (tmp_path / 'zipped').mkdir()
+    shutil.make_archive(tmp_path / 'zipped/ocelot2023', 'zip', release)
+    preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'zipped')
+    cells = release / 'annotations/val/cell/003.csv'
+    cells.write_text(cells.read_text().replace(',1\n', ',2\n', 1))
+    wanted = rf'{directory}: was prepared from other files .*; remove this folder'
+    with pytest.raises(InputError, match=wanted):
+        preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+    preparation.prepare('ocelot', tmp_path / 'data')  # where no files are to compare with
+    shutil.rmtree(directory)
+    preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+    assert made_of(config, 'train', tmp_path) != before['train']
+
+
+def made_of(config, split, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sources.tfds, 'builder', functools.partial(tfds.builder, data_dir=folder / 'data')
+        )
+        return sources.identify(config, split)
+
+
+def test_a_set_without_a_record_is_taken_with_a_warning(prepared, tmp_path, caplog):
+    release = make_release(tmp_path / 'manual/ocelot2023', seed=1)
+    shutil.copytree(prepared, tmp_path / 'data')
+    (tmp_path / 'data/ocelot/1.0.0/made_from.json').unlink()
+    preparation.prepare('ocelot', tmp_path / 'data', release.parent)
+    assert 'nothing there tells what it was prepared from' in caplog.text

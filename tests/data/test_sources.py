@@ -1,6 +1,8 @@
 """Opening a split by a path or by a TFDS name."""
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 
@@ -184,3 +186,36 @@ def test_tfds_set_without_the_split(tfds_dir, monkeypatch):
     monkeypatch.setattr(sources, '_prepared_builder', lambda name: builder)
     with pytest.raises(ValueError, match=r"config\.data\.source: 'tiny' has no split 'test'"):
         open_source(data_config('tiny'), 'test')
+
+
+@pytest.mark.parametrize('changed', ['annotations', 'metadata', 'mask', 'image', 'pair'])
+def test_data_are_known_by_their_content(release_folder, changed, tmp_path):
+    """Wherever they lie, zipped or not; of the split alone that was changed."""
+    config = data_config(release_folder)
+    before = {split: sources.identify(config, split) for split in ('train', 'val')}
+    moved = tmp_path / 'elsewhere/release'
+    shutil.copytree(release_folder, moved, copy_function=shutil.copyfile)
+    archive = shutil.make_archive(tmp_path / 'release', 'zip', moved)
+    for path in (moved, archive):
+        assert sources.identify(data_config(path), 'train') == before['train']
+    metadata = json.loads((release_folder / 'metadata.json').read_text())
+    match changed:
+        case 'annotations':
+            (release_folder / 'annotations/train/cell/001.csv').write_text('1,1,1\n')
+        case 'metadata':
+            metadata['sample_pairs']['001']['patch_x_offset'] = 0.625
+        case 'mask':
+            path = release_folder / 'annotations/train/tissue/001.png'
+            Image.fromarray(np.ones((64, 64), np.uint8)).save(path)
+        case 'image':
+            path = release_folder / 'images/train/cell/001.jpg'
+            path.write_bytes(path.read_bytes()[:-9] + bytes(9))  # of the same length
+        case 'pair':
+            metadata['sample_pairs'].pop('002')
+            for path in release_folder.rglob('002.*'):
+                path.unlink()
+    (release_folder / 'metadata.json').write_text(json.dumps(metadata))
+    after = {split: sources.identify(config, split) for split in ('train', 'val')}
+    assert after['train'].digest != before['train'].digest
+    assert after['val'] == before['val']
+    assert after['val'].name == 'release'
