@@ -72,10 +72,16 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(_read_config(RunDirectory(workdir).config))
 
 
-def check_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Raises an InputError if a run has another configuration."""
+def check_config(workdir: Path, config: ml_collections.ConfigDict, moved: bool = False) -> None:
+    """Raises an InputError if a run has another configuration.
+
+    With `moved`, its data may have lain elsewhere.
+    """
     path = RunDirectory(workdir).config
-    found = differences(_read_config(path), _plain(config))
+    held, wanted = _read_config(path), _plain(config)
+    if moved:
+        held['data']['source'] = wanted['data']['source']
+    found = differences(held, wanted)
     if found:
         raise InputError(
             f'{path}: holds a run of another configuration: {"; ".join(found)}; '

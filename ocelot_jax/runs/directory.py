@@ -2,6 +2,7 @@
 
     <run>/
       config.json            the configuration, as it was trained
+      trained_on.json        name and digest of the data it was trained and validated on
       patches.json           sizes and um/px of the patches it was trained on
       metrics.csv            losses and validation scores, a row an epoch
       tensorboard/           the same and the losses of every step, for TensorBoard
@@ -63,6 +64,7 @@ class RunDirectory:
 
     config = _file('config.json')
     patches = _file('patches.json')
+    trained_on = _file('trained_on.json')
     metrics = _file('metrics.csv')
     tensorboard = _file('tensorboard')
     checkpoints = _file('checkpoints')

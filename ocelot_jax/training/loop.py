@@ -20,10 +20,10 @@ from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import devices, engines
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.interop import pretrained
-from ocelot_jax.io import disk, hosts
+from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.runs import checkpoints, configuration
+from ocelot_jax.runs import checkpoints, configuration, provenance
 from ocelot_jax.training import progress
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
@@ -74,7 +74,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     with contextlib.ExitStack() as stack:
         stack.enter_context(disk.full_as_error(workdir))
         manager = stack.enter_context(open_manager(workdir))
-        open_directory(workdir, config, manager, example)
+        provenance.open_run(workdir, config, example, goes_on=manager.latest_step() is not None)
         step, history, state = start(config, manager, stream, model, tx, example)
         reporter = progress.Reporter(workdir, step, total_steps, config.data.batch_size)
         stack.enter_context(reporter)
@@ -143,24 +143,6 @@ def open_stream(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-
-
-def open_directory(
-    workdir: Path,
-    config: ml_collections.ConfigDict,
-    manager: ocp.CheckpointManager,
-    example: Record,
-) -> None:
-    """Writes what a new run's directory begins with, or checks whose run an old one holds.
-
-    Raises:
-        InputError: the directory holds a run of another configuration.
-    """
-    if manager.latest_step() is not None:
-        configuration.check_config(workdir, config)
-    elif hosts.is_first():
-        configuration.write_config(workdir, config)
-        configuration.write_patches(workdir, example)
 
 
 def start(

@@ -261,6 +261,21 @@ def test_a_run_of_another_configuration_is_left_alone(reference, monkeypatch):
     assert sorted(reference.rglob('*')) == before
 
 
+def test_a_run_of_corrected_annotations_is_another(folder, reference, monkeypatch, tmp_path):
+    """Data that have only moved go on."""
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    run, moved = shutil.copytree(reference, tmp_path / 'run'), tmp_path / 'moved'
+    shutil.copytree(folder, moved)
+    config = configuration.load_config(run)
+    config.data.source = str(moved)
+    loop.train_and_evaluate(config, run)
+    assert configuration.load_config(run).data.source == str(moved)
+    cells = moved / 'annotations/train/cell/001.csv'
+    cells.write_text('3,3,1\n')
+    with pytest.raises(InputError, match=r'holds a run of other data: train is .*; choose'):
+        loop.train_and_evaluate(config, run)
+
+
 def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
     folder, tmp_path, monkeypatch
 ):

@@ -1,0 +1,107 @@
+"""What a run was trained on, and what its evaluations come from: identities in JSON files."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_collections
+from absl import logging
+
+from ocelot_jax.data.sources import Identity, Record, identify
+from ocelot_jax.io import atomic, hosts
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.runs import configuration
+from ocelot_jax.runs.directory import RunDirectory
+
+# The data of a run by split: those that it is trained and validated on.
+Data = Mapping[str, Identity]
+
+TRAINED_ON = ('train', 'validation')
+
+
+def open_run(
+    workdir: Path, config: ml_collections.ConfigDict, example: Record, goes_on: bool
+) -> None:
+    """Writes what a new run's directory begins with, or checks whose run an old one holds.
+
+    Args:
+        workdir: the run's directory.
+        config: as `configs/default.py`.
+        example: a record of the data.
+        goes_on: whether the directory holds a checkpoint.
+
+    Raises:
+        InputError: the directory holds a run of another configuration, or of other data.
+    """
+    data = {split: identify(config.data, split) for split in TRAINED_ON}
+    if goes_on:
+        check_run(workdir, config, data)
+    if hosts.is_first():
+        # of a run that goes on, too: its data may have moved
+        configuration.write_config(workdir, config)
+    if hosts.is_first() and not goes_on:
+        write_data(workdir, data)
+        configuration.write_patches(workdir, example)
+
+
+def write_data(workdir: Path, data: Data) -> None:
+    """Writes the identities of the data of a new run."""
+    held = {split: dataclasses.asdict(identity) for split, identity in data.items()}
+    atomic.write_text(RunDirectory(workdir).trained_on, json.dumps(held, indent=2) + '\n')
+
+
+def load_data(workdir: Path) -> Data:
+    """Reads the identities of the data of a run; none of an older run, which kept none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = RunDirectory(workdir).trained_on
+    if not path.exists():
+        return {}
+    try:
+        return {split: Identity(**held) for split, held in json.loads(path.read_text()).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{path}: tells no data ({error}); want name, split and digest by split'
+        ) from error
+
+
+def check_run(workdir: Path, config: ml_collections.ConfigDict, data: Data) -> None:
+    """Raises an InputError if a run is one of another configuration, or of other data.
+
+    Data are the same wherever they lie. An older run kept no record of them: it is taken, with
+    a warning.
+    """
+    held = load_data(workdir)
+    same = bool(held) and not other_data(held, data)
+    configuration.check_config(workdir, config, moved=same)
+    if not held:
+        logging.warning(
+            '%s: not there, so nothing tells whether the run was trained on these data',
+            RunDirectory(workdir).trained_on,
+        )
+    elif not same:
+        raise InputError(
+            f'{RunDirectory(workdir).trained_on}: holds a run of other data: '
+            f'{"; ".join(other_data(held, data))}; choose another --workdir or the same data'
+        )
+
+
+def other_data(held: Data, wanted: Data) -> list[str]:
+    """Describes each split whose content differs."""
+    return [
+        f'{split} is {describe(held.get(split))} there and {describe(wanted.get(split))} here'
+        for split in TRAINED_ON
+        if _digest(held.get(split)) != _digest(wanted.get(split))
+    ]
+
+
+def describe(identity: Identity | None) -> str:
+    """Names data for people."""
+    return 'none' if identity is None else f'{identity.name} (digest {identity.digest[:8]})'
+
+
+def _digest(identity: Identity | None) -> str | None:
+    return None if identity is None else identity.digest
