@@ -1,8 +1,8 @@
 """Cells as GeoJSON (RFC 7946) that QuPath 0.4 or later imports as detections.
 
 Each cell is a feature with a Point, which QuPath draws as large as its viewer's preferences say.
-Coordinates are level-0 pixels with (0, 0) at the top left corner of the first pixel, as QuPath
-counts: a pixel's center lies at +0.5, where this project counts centers from 0.
+Coordinates are as QuPath counts: level-0 pixels from the corner of `SlideResult.qupath_frame` (it
+crops a slide to its bounds), a pixel's center at +0.5, where this project's are integers.
 """
 
 import json
@@ -44,7 +44,7 @@ def _chunks(result: SlideResult) -> Iterator[list[str]]:
     for start in range(0, len(result.cells), _CHUNK):
         rows = slice(start, start + _CHUNK)
         cells = result.cells[rows]
-        corner = cells.points + 0.5
+        corner = cells.points + 0.5 - result.qupath_frame[:2]
         columns = (cells.labels, corner[:, 0], corner[:, 1], cells.scores)
         values = zip(*(column.tolist() for column in columns), strict=True)
         yield [templates[label - 1] % (x, y, score) for label, x, y, score in values]

@@ -2,7 +2,8 @@
 
 Points are in pixels of level 0 with pixel centers at integers, as everywhere in this project:
 point `p` lies `(p + 0.5) * mpp` micrometres from the slide's top left corner. Every picture has
-that corner too: its pixel `i` at `m` um/px covers `i * m` to `(i + 1) * m` micrometres.
+that corner too: its pixel `i` at `m` um/px covers `i * m` to `(i + 1) * m` micrometres. What is
+written for QuPath is in its frame instead, see `SlideResult.qupath_frame`.
 """
 
 import dataclasses
@@ -12,6 +13,8 @@ import numpy as np
 from ocelot_jax.metrics.cells import Cells
 
 UNPREDICTED = 255
+# of all places in tables and summaries, for those who read the files
+FRAME = 'level-0 pixels of the whole slide, pixel centers at integers'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,8 @@ class SlideResult:
         foreground_mpp: micrometres per pixel of `foreground`.
         thumbnail: [h, w, 3] uint8, as fine as `foreground` or finer, at most about 2000 px a side.
         samples: a few windows to look at.
+        bounds: (x, y, width, height) of the part that was scanned, in level-0 pixels, where the
+            file states one.
 
     Raises:
         ValueError: if shapes, types or values are not as above.
@@ -68,6 +73,15 @@ class SlideResult:
     foreground_mpp: float
     thumbnail: np.ndarray
     samples: tuple[Sample, ...]
+    bounds: tuple[int, int, int, int] | None = None
+
+    @property
+    def qupath_frame(self) -> tuple[int, int, int, int]:
+        """What QuPath shows, (x, y, width, height) in level-0 pixels: the bounds, or the slide.
+
+        QuPath counts pixels from its corner (x, y), and a pixel's center lies at +0.5.
+        """
+        return self.bounds or (0, 0, self.width, self.height)
 
     @property
     def micrometres(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ocelot_jax.io import atomic
-from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.slides.result import FRAME, SlideResult
 
 # Rows per batch, which alone are held in memory a second time.
 _BATCH = 1 << 16
@@ -19,9 +19,10 @@ _BATCH = 1 << 16
 def write(result: SlideResult, csv: str | os.PathLike, parquet: str | os.PathLike):
     """Writes the cells of a slide as two files; each appears whole or not at all.
 
-    Columns: `x_px`, `y_px` in level-0 pixels with pixel centers at integers; `x_um`, `y_um` in
-    micrometres from the slide's top left corner; `class`, its name; `score`, 0..1. Parquet holds
-    `class` as a dictionary, and the slide's name, size and um/px as metadata of the schema.
+    Columns: `x_px`, `y_px` in level-0 pixels of the whole slide with pixel centers at integers
+    (not QuPath's frame, see `SlideResult.qupath_frame`); `x_um`, `y_um` in micrometres from the
+    whole slide's top left corner; `class`, its name; `score`, 0..1. Parquet holds `class` as a
+    dictionary, and the slide's name, size, um/px, frame and bounds as metadata of the schema.
 
     Args:
         result: what was found.
@@ -48,7 +49,10 @@ def _schema(result: SlideResult) -> pa.Schema:
         'width_px': str(result.width),
         'height_px': str(result.height),
         'um_per_px': str(result.mpp),
+        'frame': FRAME,
     }
+    if result.bounds:
+        metadata['bounds_px'] = ','.join(map(str, result.bounds))
     return pa.schema(fields, metadata)
 
 

@@ -3,6 +3,9 @@
 Pixels are class indices as the network's tissue branch has them, 0..T-1, and 255 where nothing was
 predicted; the OME-XML names them. A level holds every second pixel of the one before: a picture of
 indices has no averages.
+
+The map covers what QuPath shows of the slide, its bounds, so that the one lies on the other. Its
+pixels are the network's, which begin up to half of one before or after the bounds.
 """
 
 import hashlib
@@ -28,7 +31,8 @@ def write(result: SlideResult, path: str | os.PathLike):
         result: what was found, with a tissue map.
         path: the file to write, `.ome.tif`; its folder must exist.
     """
-    levels = _levels(result.tissue)
+    tissue = in_qupath_frame(result)
+    levels = _levels(tissue)
     options = {'dtype': np.uint8, 'tile': (_TILE, _TILE), 'compression': 'zlib'}
     options |= {'photometric': 'minisblack', 'resolutionunit': 'CENTIMETER'}
     # A map may pass the 4 GiB of plain TIFF.
@@ -45,9 +49,28 @@ def write(result: SlideResult, path: str | os.PathLike):
                 resolution=(per_centimetre, per_centimetre),
                 subifds=len(levels) - 1 if first else 0,
                 subfiletype=0 if first else 1,
-                metadata=_metadata(result) if first else None,
+                metadata=_metadata(result, tissue) if first else None,
                 **options,
             )
+
+
+def in_qupath_frame(result: SlideResult) -> np.ndarray:
+    """Views the part of the tissue map that `SlideResult.qupath_frame` covers."""
+    rows, columns = qupath_slices(result)
+    return result.tissue[rows, columns]
+
+
+def qupath_slices(result: SlideResult) -> tuple[slice, slice]:
+    """Tells the rows and columns of the tissue map whose centers QuPath shows, one at least."""
+    slices = []
+    x, y, width, height = result.qupath_frame
+    for start, length, limit in zip((y, x), (height, width), result.tissue.shape, strict=True):
+        first, end = (
+            round(place * result.mpp / result.tissue_mpp) for place in (start, start + length)
+        )
+        first = min(first, limit - 1)
+        slices.append(slice(first, max(first + 1, min(end, limit))))
+    return tuple(slices)
 
 
 def class_names(tissue_classes: tuple[str, ...]) -> dict[str, str]:
@@ -73,12 +96,14 @@ def _tiles(level: np.ndarray) -> Iterator[np.ndarray]:
             yield np.ascontiguousarray(level[top : top + _TILE, left : left + _TILE])
 
 
-def _metadata(result: SlideResult) -> dict:
+def _metadata(result: SlideResult, tissue: np.ndarray) -> dict:
     names = class_names(result.tissue_classes)
     # of the pixels, so that the same map is the same file; otherwise it tells time and machine
-    digest = hashlib.sha256(np.ascontiguousarray(result.tissue)).hexdigest()
+    digest = hashlib.sha256()
+    for row in tissue:
+        digest.update(np.ascontiguousarray(row))
     return {
-        'UUID': str(uuid.uuid5(uuid.NAMESPACE_OID, f'{result.name} {digest}')),
+        'UUID': str(uuid.uuid5(uuid.NAMESPACE_OID, f'{result.name} {digest.hexdigest()}')),
         'axes': 'YX',
         'Name': f'{result.name} tissue',
         'Description': ', '.join(f'{value} = {name}' for value, name in names.items()),

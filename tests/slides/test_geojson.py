@@ -188,3 +188,18 @@ def test_what_stood_there_stays_where_writing_fails(base, tmp_path, monkeypatch)
         geojson.write(base, path)
     assert path.read_text() == 'before'
     assert [entry.name for entry in tmp_path.iterdir()] == ['cells.geojson']
+
+
+# of a whole slide, of one whose bounds QuPath crops it to, of bounds along one axis alone
+@pytest.mark.parametrize(
+    ('bounds', 'place'),
+    [
+        (None, [200.5, 150.5]),
+        ((100, 60, 800, 600), [100.5, 90.5]),
+        ((0, 149, 24_000, 7), [200.5, 1.5]),
+    ],
+)
+def test_a_cell_lies_where_qupath_shows_its_pixel(base, tmp_path, bounds, place):
+    result = with_cells(base, [(200, 150)], [2], [0.5], bounds=bounds)
+    features = written(result, tmp_path / 'cells.geojson')
+    assert features[0]['geometry']['coordinates'] == place

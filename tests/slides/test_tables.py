@@ -54,3 +54,12 @@ def test_no_cell_makes_a_header_alone(base, tmp_path):
     csv, parquet = write(nothing, tmp_path)
     assert list(csv.columns) == parquet.column_names == COLUMNS
     assert len(csv) == len(parquet) == 0
+
+
+def test_both_say_and_keep_the_whole_slides_frame(base, tmp_path):
+    bounded = dataclasses.replace(base, bounds=(101, 63, 800, 600))
+    csv, parquet = write(bounded, tmp_path)
+    np.testing.assert_allclose(csv[['x_px', 'y_px']], base.cells.points, atol=0.005001)
+    metadata = parquet.schema.metadata
+    assert metadata[b'frame'] == b'level-0 pixels of the whole slide, pixel centers at integers'
+    assert metadata[b'bounds_px'] == b'101,63,800,600'

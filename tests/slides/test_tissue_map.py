@@ -87,3 +87,28 @@ def test_a_memmap_is_read_piece_by_piece(base, tmp_path):
         tracemalloc.stop()
         np.testing.assert_array_equal(tiff.asarray(), stored)
     assert peak < 0.8 * stored.size
+
+
+@pytest.mark.parametrize(
+    'bounds',
+    [(1603, 811, 2000, 1500), (0, 5, 4000, 2900), (7, 0, 3993, 3000)],
+)
+def test_it_lies_on_what_qupath_shows(base, tmp_path, bounds):
+    """Each pixel's class is that of the place in the slide where QuPath shows it."""
+    mpp, tissue_mpp = 0.23, 0.83
+    height, width = (int(size * mpp / tissue_mpp) for size in (3000, 4000))
+    y, x = np.mgrid[:height, :width]
+    changes = {'width': 4000, 'height': 3000, 'mpp': mpp, 'tissue_mpp': tissue_mpp}
+    changes |= {'bounds': bounds}
+    read = []
+    for number, tissue in enumerate((y % 256, y // 256, x % 256, x // 256)):
+        path = tmp_path / f'{number}.ome.tif'
+        with write(base, tissue.astype(np.uint8), path, **changes) as tiff:
+            read.append(tiff.series[0].levels[0].asarray().astype(int))
+    rows, columns = read[0] + 256 * read[1], read[2] + 256 * read[3]
+    assert abs(rows.shape[0] - bounds[3] * mpp / tissue_mpp) <= 1.5
+    assert abs(rows.shape[1] - bounds[2] * mpp / tissue_mpp) <= 1.5
+    i, j = np.mgrid[: rows.shape[0], : rows.shape[1]]
+    for place, shown, offset in ((rows, i, bounds[1]), (columns, j, bounds[0])):
+        shift = (place - shown) * tissue_mpp - offset * mpp
+        assert np.abs(shift).max() <= tissue_mpp / 2
