@@ -33,7 +33,7 @@ def _write_few(result, folder):
     geojson.write(result, folder / 'cells.geojson')
     tissue_map.write(result, folder / 'tissue.ome.tif')
     numbers = summary.summarise(result)
-    summary.write_csv(result, numbers, folder / 'summary.csv')
+    summary.write_csv(result, numbers, folder / 'summary.csv', folder / 'regions.csv')
     summary.write_json(result, numbers, folder / 'summary.json')
 
 

@@ -19,8 +19,8 @@ def write(result: SlideResult, folder: Path) -> None:
     """Writes what was found on a slide.
 
     `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` where there is a
-    tissue branch, `overlay_A.png` and so on for each sample, `page.html`, `summary.csv`, and
-    last `summary.json`: where it is, all are there and whole.
+    tissue branch, `overlay_A.png` and so on for each sample, `page.html`, `summary.csv`,
+    `regions.csv`, and last `summary.json`: where it is, all are there and whole.
 
     Args:
         result: what was found.
@@ -42,7 +42,7 @@ def write(result: SlideResult, folder: Path) -> None:
                 Image.fromarray(overlays[-1]).save(temporary, format='PNG')
         numbers = summary.summarise(result)
         page.write(result, numbers, overlays, folder / 'page.html')
-        summary.write_csv(result, numbers, folder / 'summary.csv')
+        summary.write_csv(result, numbers, folder / 'summary.csv', folder / 'regions.csv')
         summary.write_json(result, numbers, folder / 'summary.json')
     except OSError as error:
         # libraries' own words are long, or lack the system's reason

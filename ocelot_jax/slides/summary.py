@@ -15,7 +15,7 @@ import numpy as np
 from ocelot_jax.io import atomic, csv_files
 from ocelot_jax.slides import regions as regions_lib
 from ocelot_jax.slides.regions import Regions
-from ocelot_jax.slides.result import UNPREDICTED, SlideResult
+from ocelot_jax.slides.result import FRAME, UNPREDICTED, SlideResult
 
 _TUMOR, _OTHER = 'TC', 'BC'
 # Rows of the tissue map that are in memory at once.
@@ -114,6 +114,7 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
         'width_px': result.width,
         'height_px': result.height,
         'um_per_px': result.mpp,
+        'frame': {'points': FRAME, 'bounds_px': result.bounds},
         **_entry(summary.slide),
         'regions': [
             {'region': number, 'x_um': x, 'y_um': y, **_entry(part)}
@@ -125,16 +126,29 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
     atomic.write_text(path, json.dumps(document, indent=2, allow_nan=False) + '\n')
 
 
-def write_csv(result: SlideResult, summary: Summary, path: str | os.PathLike):
-    """Writes a row for the slide (region 0), then one a region; what is not known is empty.
+def write_csv(
+    result: SlideResult, summary: Summary, slide: str | os.PathLike, regions: str | os.PathLike
+):
+    """Writes a row for the slide, and one for each region to a file of their own.
 
-    The rows of many slides go into one table. The file appears whole or not at all.
+    What is not known is empty. The rows of many slides go into one table of either kind, which
+    adds up: the regions are the slide's cells and areas once more. Each file appears whole or not
+    at all.
+
+    Args:
+        result: what was found.
+        summary: of the same slide.
+        slide: the CSV of the slide's row; its folder must exist.
+        regions: the CSV of the regions' rows, none on a slide without tissue.
     """
+    whole = {'slide': result.name, **_flat(_entry(summary.slide))}
     rows = [
         {'slide': result.name, 'region': number, **_flat(_entry(part))}
-        for number, part in enumerate((summary.slide, *summary.parts))
+        for number, part in enumerate(summary.parts, start=1)
     ]
-    csv_files.write_rows(path, list(rows[0]), rows)
+    columns = list(whole)
+    csv_files.write_rows(slide, columns, [whole])
+    csv_files.write_rows(regions, ['slide', 'region', *columns[1:]], rows)
 
 
 def _entry(part: Part) -> dict[str, Any]:

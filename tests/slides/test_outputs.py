@@ -14,7 +14,7 @@ from ocelot_jax.slides import outputs, page
 
 FILES = {
     'cells.csv', 'cells.parquet', 'cells.geojson', 'tissue.ome.tif', 'page.html', 'summary.csv',
-    'summary.json', 'overlay_A.png', 'overlay_B.png',
+    'regions.csv', 'summary.json', 'overlay_A.png', 'overlay_B.png',
 }  # fmt: skip
 
 

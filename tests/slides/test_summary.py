@@ -1,6 +1,5 @@
 """Regions and numbers, against skimage's labels and counts by hand."""
 
-import csv
 import dataclasses
 import json
 import math
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ocelot_jax.io import csv_files
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import regions, summary
 
@@ -128,25 +128,28 @@ def test_areas_do_not_depend_on_the_maps_resolutions(slide):
 def written(result, folder):
     found = summary.summarise(result)
     summary.write_json(result, found, folder / 'summary.json')
-    summary.write_csv(result, found, folder / 'summary.csv')
+    summary.write_csv(result, found, folder / 'summary.csv', folder / 'regions.csv')
 
     def refuse(constant):
         raise AssertionError(f'{constant} is no JSON')
 
     text = (folder / 'summary.json').read_text('utf-8')
-    with open(folder / 'summary.csv', newline='', encoding='utf-8') as file:
-        return json.loads(text, parse_constant=refuse), list(csv.DictReader(file))
+    slide, regions = (csv_files.read_rows(folder / f'{x}.csv') for x in ('summary', 'regions'))
+    assert len(slide) == 1
+    return json.loads(text, parse_constant=refuse), slide[0], regions
 
 
 def test_files_hold_the_slide_and_each_region(slide, tmp_path):
-    document, rows = written(slide, tmp_path)
+    document, whole, rows = written(slide, tmp_path)
     counts = {name: int((slide.cells.labels == n).sum()) for n, name in enumerate(('BC', 'TC'), 1)}
     assert document['cells'] == counts
     assert document['tumor_purity'] == pytest.approx(counts['TC'] / 6000, abs=1e-6)
     assert sum(document['cell_share'].values()) == pytest.approx(1, abs=1e-5)
     assert len(document['regions']) == 3
-    assert [int(row['region']) for row in rows] == [0, 1, 2, 3]
-    for row, entry in zip(rows, [document, *document['regions']], strict=True):
+    assert document['frame']['bounds_px'] is None
+    assert [int(row['region']) for row in rows] == [1, 2, 3]
+    assert 'region' not in whole  # a table of many slides' rows adds up
+    for row, entry in zip([whole, *rows], [document, *document['regions']], strict=True):
         assert float(row['tumor_purity']) == entry['tumor_purity']
         assert int(row['cells_TC']) == entry['cells']['TC']
         assert float(row['tissue_mm2_CA']) == entry['tissue_mm2']['CA']
@@ -157,19 +160,21 @@ def test_files_hold_the_slide_and_each_region(slide, tmp_path):
 
 
 def test_a_slide_without_cells_has_no_purity(base, tmp_path):
-    document, rows = written(small(base, two_pieces(), None, [], []), tmp_path)
+    document, whole, _ = written(small(base, two_pieces(), None, [], []), tmp_path)
     for entry in (document, *document['regions']):
         assert entry['tumor_purity'] is None
         assert entry['cell_share'] == {'BC': None, 'TC': None}
         assert entry['cells_per_mm2'] == {'BC': 0, 'TC': 0}
         assert entry['tissue_mm2'] is None
-    assert rows[0]['tumor_purity'] == rows[0]['tissue_mm2'] == ''
+    assert whole['tumor_purity'] == whole['tissue_mm2'] == ''
 
 
 def test_a_slide_without_tissue_keeps_its_cells(base, tmp_path):
     nothing = np.zeros((8, 8), bool)
     tissue = np.full((8, 8), 255, np.uint8)
-    document, _ = written(small(base, nothing, tissue, [(1, 1), (5, 5)], [1, 2]), tmp_path)
+    result = small(base, nothing, tissue, [(1, 1), (5, 5)], [1, 2])
+    document, whole, rows = written(result, tmp_path)
+    assert (whole['cells_BC'], rows) == ('1', [])
     assert document['cells'] == {'BC': 1, 'TC': 1}
     assert document['cells_per_mm2'] == {'BC': None, 'TC': None}
     assert document['foreground_mm2'] == 0
@@ -180,7 +185,7 @@ def test_other_classes_have_shares_and_no_purity(base, tmp_path):
     result = small(
         base, two_pieces(), None, [(6, 6)] * 4, [1, 2, 2, 2], cell_classes=('TC-', 'TC+')
     )
-    document, _ = written(result, tmp_path)
+    document, _, _ = written(result, tmp_path)
     assert document['tumor_purity'] is None
     assert document['cell_share'] == {'TC-': 0.25, 'TC+': 0.75}
     assert not any(isinstance(v, float) and math.isnan(v) for v in document.values())
