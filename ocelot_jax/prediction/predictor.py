@@ -12,7 +12,7 @@ from absl import logging
 
 from ocelot_jax.data import pair_folder, release
 from ocelot_jax.inference.detector import Detector
-from ocelot_jax.io import disk
+from ocelot_jax.io import disk, names
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.models import factory
 from ocelot_jax.prediction import inputs, pair_files, pairs, slides
@@ -49,6 +49,8 @@ def predict_input(
     """
     if not source.exists():
         raise MissingFileError(f'{source}: no such file or directory; see --input')
+    for path in (source, output):
+        names.check(path)
     holds_pairs = _holds_pairs(source, options)
     if (not options.workers.here or options.shard != (0, 1)) and (
         holds_pairs or not source.is_dir()

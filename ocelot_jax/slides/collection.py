@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Failure, Pool
+from ocelot_jax.io import names
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import pipeline
 from ocelot_jax.slides.cohort import Table
@@ -46,7 +47,8 @@ def predict_slides(
     Raises:
         InputError: a slide failed; the others are done.
     """
-    table, failures = Table(output, slides, shard), []
+    shown = _shown(slides)
+    table, failures = Table(output, shown, shard), []
     table.write()
     written = time.monotonic()
     try:
@@ -54,12 +56,12 @@ def predict_slides(
             if ended.error is None:
                 table.done(ended.name, ended.value.numbers, _seconds(ended))
             else:
-                failures.append(slides[ended.name].name)
+                failures.append(shown[ended.name].name)
                 table.failed(ended.name, ended.error)
             if time.monotonic() - written > _TABLE_SECONDS:
                 table.write()
                 written = time.monotonic()
-            yield tell(ended, slides[ended.name], output)
+            yield tell(ended, shown[ended.name], output)
     finally:
         table.write()
     if failures:
@@ -78,6 +80,11 @@ def tell(ended: Ended, path: Path, output: Path) -> Outcome:
         return Outcome(f'{target}: done already')
     count = sum(ended.value.numbers['cells'].values())
     return Outcome(f'{target}: {count} cells in {ended.value.windows} windows')
+
+
+def _shown(slides: Mapping[str, Path]) -> dict[str, Path]:
+    """The files by names that can be written; where that is not their name, they are refused."""
+    return {name: Path(names.shown(path)) for name, path in slides.items()}
 
 
 def _seconds(ended: Ended) -> float | None:
@@ -106,6 +113,7 @@ def estimate_slides(
     Raises:
         InputError: a slide cannot be predicted; the others are told.
     """
+    shown = _shown(slides)
     rate, total, failures = None, 0.0, []
     for name, path in slides.items():
         try:
@@ -115,8 +123,8 @@ def estimate_slides(
         except Exception as error:
             if len(slides) == 1:
                 raise
-            failures.append(path.name)
-            yield tell(pool_lib.failed(name, Failure.of(error)), path, Path())
+            failures.append(shown[name].name)
+            yield tell(pool_lib.failed(name, Failure.of(error)), shown[name], Path())
             continue
         seconds = len(plan.groups) * rate if plan.groups else 0.0
         total += seconds

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from absl import logging
 
+from ocelot_jax.io import names
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import companions, prediction, readers
 
@@ -73,23 +74,23 @@ def _walk(top: Path, locked: list[Path]) -> Iterator[tuple[Path, list[str]]]:
 
 def _tell(folder: Path, paths: Sequence[Path], what: str, advice: str = '') -> None:
     if paths:
-        names = [str(path.relative_to(folder)) for path in paths[:_FEW]]
-        few = ', '.join(names + ['...'] * (len(paths) > _FEW))
+        told = [names.shown(path.relative_to(folder)) for path in paths[:_FEW]]
+        few = ', '.join(told + ['...'] * (len(paths) > _FEW))
         logging.warning('%s: left out %s: %d (%s)%s', folder, what, len(paths), few, advice)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Names for relative paths: no two alike, whatever else is in the folder."""
-    stems = ['__'.join(path.with_suffix('').parts) for path in paths]
-    wholes = ['__'.join(path.parts) for path in paths]
-    count = lambda names: collections.Counter(name.casefold() for name in names)
+    stems = [names.shown('__'.join(path.with_suffix('').parts)) for path in paths]
+    wholes = [names.shown('__'.join(path.parts)) for path in paths]
+    count = lambda some: collections.Counter(name.casefold() for name in some)
     taken, taken_wholes = count([*stems, *wholes]), count(wholes)
-    names = []
+    chosen = []
     for path, stem, whole in zip(paths, stems, wholes, strict=True):
         name = stem if taken[stem.casefold()] == 1 else whole
         unlike = name == stem or taken_wholes[whole.casefold()] == 1
-        if not unlike or len(os.fsencode(name)) > _MAX_BYTES:
+        if not unlike or len(name.encode()) > _MAX_BYTES:
             digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
             name = f'{name[: _MAX_BYTES // 4]}-{digest}'
-        names.append(name)
-    return names
+        chosen.append(name)
+    return chosen

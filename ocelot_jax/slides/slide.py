@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ocelot_jax.io import digests
+from ocelot_jax.io import digests, names
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import companions, readers, windows
 
@@ -35,7 +35,8 @@ class Slide:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it is no image in 8-bit color, or its um/px is neither given nor stated.
+        InputError: it is no image in 8-bit color, or its um/px is neither given nor stated,
+            or its name is not UTF-8.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Slide:
     ):
         self.path = Path(path)
         self.name = name or self.path.stem
+        names.check(self.path)
         self._reader = readers.open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
         try:

@@ -69,10 +69,10 @@ def predict_one(path, method, output, identity=None, **options):
     return sum(done.numbers['cells'].values()), done.windows
 
 
-def predict(source, method, output, shard=(0, 1)):
+def predict(source, method, output, shard=(0, 1), **options):
     """Outcomes, as they come."""
     output.mkdir(exist_ok=True)
-    slides = finding.find_slides(source)
+    slides = finding.find_slides(source, **options)
     own = dict(list(slides.items())[shard[0] :: shard[1]])
     perform = functools.partial(
         prediction.predict, method=method, output=output, identity={}, origin={}
@@ -177,6 +177,28 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
         with pytest.raises(InputError, match=wanted):
             next(outcomes)
     assert visible(tmp_path / 'out') == ['a', 'b', 'slides.csv']
+
+
+def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, light):
+    source, output = tmp_path / 'slides', tmp_path / 'out'
+    (source / 'x').mkdir(parents=True)
+    for name in (b'm\xfcller.tif', b'x/\xff.tif', 'müller.tif'):
+        shutil.copy(folder / 'a.tif', os.fsencode(source) + b'/' + os.fsencode(name))
+    slides = finding.find_slides(source, recursive=True)
+    names = [r'm\xfcller', 'müller', r'x__\xff']
+    assert sorted(slides) == names
+    failed = r'2 of 3 slides failed: m\\xfcller\.tif, \\xff\.tif'
+    with pytest.raises(InputError, match=failed):
+        list(collection.estimate_slides(slides, method, {}))
+    outcomes = predict(source, method, output, recursive=True)
+    told = [next(outcomes).text for _ in slides]
+    with pytest.raises(InputError, match=failed):
+        next(outcomes)
+    why = 'has a name that is not UTF-8, as results want it; rename it'
+    assert rf'error: m\xfcller.tif: {source}/m\xfcller.tif: {why}' in told
+    assert column(output / 'slides.csv', 'status') == dict(
+        zip(names, ('failed', 'done', 'failed'), strict=True)
+    )
 
 
 def test_a_bug_costs_one_slide_and_keeps_its_traceback(
