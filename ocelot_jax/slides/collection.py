@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ocelot_jax.cluster import pool as pool_lib
@@ -15,6 +15,8 @@ from ocelot_jax.slides.slide import Slide
 
 # To write ten thousand rows after each of ten thousand slides would take minutes.
 _TABLE_SECONDS = 10.0
+# A line names no more slides.
+_FEW = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +58,8 @@ def predict_slides(
             if ended.error is None:
                 table.done(ended.name, ended.value.numbers, _seconds(ended))
             else:
-                failures.append(shown[ended.name].name)
-                table.failed(ended.name, ended.error)
+                failures.append(ended.name)
+                table.failed(ended.name, _why(ended, shown[ended.name]))
             if time.monotonic() - written > _TABLE_SECONDS:
                 table.write()
                 written = time.monotonic()
@@ -66,8 +68,8 @@ def predict_slides(
         table.write()
     if failures:
         raise InputError(
-            f'{len(failures)} of {len(slides)} slides failed: {", ".join(failures)}; the others '
-            f'are in {output}, and {table.path.name} there lists all'
+            f'{_count(failures, slides)}; the others are in {output}, and {table.path.name} '
+            'there lists all'
         )
 
 
@@ -75,11 +77,21 @@ def tell(ended: Ended, path: Path, output: Path) -> Outcome:
     """Tells what became of a slide."""
     target = output / ended.name
     if ended.error is not None:
-        return Outcome(f'error: {path.name}: {ended.error}', failed=True)
+        return Outcome(f'error: {path}: {_why(ended, path)}', failed=True)
     if ended.value.windows is None:
         return Outcome(f'{target}: done already')
     count = sum(ended.value.numbers['cells'].values())
     return Outcome(f'{target}: {count} cells in {ended.value.windows} windows')
+
+
+def _why(ended: Ended, path: Path) -> str:
+    """The error of a slide without its path, which most begin with."""
+    return ended.error.removeprefix(f'{path}: ')
+
+
+def _count(failures: Sequence[str], slides: Mapping[str, Path]) -> str:
+    few = ', '.join([*failures[:_FEW], *['...'] * (len(failures) > _FEW)])
+    return f'{len(failures)} of {len(slides)} slides failed: {few}'
 
 
 def _shown(slides: Mapping[str, Path]) -> dict[str, Path]:
@@ -123,7 +135,7 @@ def estimate_slides(
         except Exception as error:
             if len(slides) == 1:
                 raise
-            failures.append(shown[name].name)
+            failures.append(name)
             yield tell(pool_lib.failed(name, Failure.of(error)), shown[name], Path())
             continue
         seconds = len(plan.groups) * rate if plan.groups else 0.0
@@ -137,7 +149,7 @@ def estimate_slides(
     count = len(slides) - len(failures)
     yield Outcome(f'{count} slides, {_duration(total)}; nothing was written')
     if failures:
-        raise InputError(f'{len(failures)} of {len(slides)} slides failed: {", ".join(failures)}')
+        raise InputError(_count(failures, slides))
 
 
 def _duration(seconds: float) -> str:

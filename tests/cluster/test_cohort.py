@@ -113,7 +113,7 @@ def test_five_slides_are_done_once_each_and_the_sixth_is_named(
     assert {path.split('/')[0] for path in contents(output)} == set('acdef')
     assert sorted(path.name for path in output.iterdir()) == [*'acdef', 'slides.csv']
     for text, folder in ((error, output), (failure, tmp_path / 'here')):
-        wanted = f'1 of 6 slides failed: {TRUNCATED}.tif; the others are in {folder}'
+        wanted = f'1 of 6 slides failed: {TRUNCATED}; the others are in {folder}'
         assert text.startswith(wanted)
     rows, other = (csv_files.read_rows(f / 'slides.csv') for f in (output, tmp_path / 'here'))
     for row in rows + other:

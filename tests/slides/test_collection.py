@@ -165,15 +165,15 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
             outcomes = predict(source, method, tmp_path / 'out')
         first = next(outcomes)
         assert first.failed
-        assert first.text.startswith(f'error: 0bad.svs: {source / "0bad.svs"}: no slide that')
+        assert first.text.startswith(f'error: {source / "0bad.svs"}: no slide that')
         found = [next(outcomes), next(outcomes)]
         assert not any(outcome.failed for outcome in found)
         if estimate:
             assert next(outcomes).text.startswith('2 slides, ')
-            with pytest.raises(InputError, match=r'1 of 3 slides failed: 0bad\.svs'):
+            with pytest.raises(InputError, match=r'1 of 3 slides failed: 0bad'):
                 next(outcomes)
             continue
-        wanted = r'1 of 3 slides failed: 0bad\.svs; the others are in .*, and slides\.csv there'
+        wanted = r'1 of 3 slides failed: 0bad; the others are in .*, and slides\.csv there'
         with pytest.raises(InputError, match=wanted):
             next(outcomes)
     assert visible(tmp_path / 'out') == ['a', 'b', 'slides.csv']
@@ -187,7 +187,7 @@ def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, ligh
     slides = finding.find_slides(source, recursive=True)
     names = [r'm\xfcller', 'müller', r'x__\xff']
     assert sorted(slides) == names
-    failed = r'2 of 3 slides failed: m\\xfcller\.tif, \\xff\.tif'
+    failed = r'2 of 3 slides failed: m\\xfcller, x__\\xff'
     with pytest.raises(InputError, match=failed):
         list(collection.estimate_slides(slides, method, {}))
     outcomes = predict(source, method, output, recursive=True)
@@ -195,7 +195,7 @@ def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, ligh
     with pytest.raises(InputError, match=failed):
         next(outcomes)
     why = 'has a name that is not UTF-8, as results want it; rename it'
-    assert rf'error: m\xfcller.tif: {source}/m\xfcller.tif: {why}' in told
+    assert rf'error: {source}/m\xfcller.tif: {why}' in told
     assert column(output / 'slides.csv', 'status') == dict(
         zip(names, ('failed', 'done', 'failed'), strict=True)
     )
@@ -213,9 +213,9 @@ def test_a_bug_costs_one_slide_and_keeps_its_traceback(
     monkeypatch.setattr(pipeline.seams, 'resolve', fail_once)
     outcomes = predict(folder, method, tmp_path)
     first = next(outcomes)
-    assert (first.text, first.failed) == ('error: a.tif: MemoryError: a bug', True)
+    assert (first.text, first.failed) == (f'error: {folder}/a.tif: MemoryError: a bug', True)
     assert 'in fail_once' in caplog.text
-    with pytest.raises(InputError, match=r'1 of 2 slides failed: a\.tif'):
+    with pytest.raises(InputError, match=r'1 of 2 slides failed: a; the others'):
         list(outcomes)
     assert visible(tmp_path) == ['b', 'slides.csv']
 
@@ -243,7 +243,7 @@ def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, li
         'seconds': rows['a']['seconds'], 'error': '',
     }  # fmt: skip
     assert float(rows['a']['seconds']) >= 0
-    assert 'no slide that OpenSlide knows' in rows['0bad']['error']
+    assert rows['0bad']['error'].startswith('no slide that OpenSlide knows')
     # a slide that comes later leaves the rows of the others, even where those are not reached
     (source / '0bad.svs').unlink()
     shutil.copy(source / 'b.tif', source / '0new.tif')
