@@ -53,6 +53,11 @@ def test_missing_file_of_a_configuration(run):
     )
 
 
+def test_a_sweep_is_no_configuration(run):
+    told = '--config: defines no function get_config; want a configuration, as configs/ has'
+    assert run('--config=configs/sweeps/table5.py', '--workdir=x') == (1, [f'error: {told}'])
+
+
 @pytest.mark.parametrize(
     ('override', 'message'),
     [

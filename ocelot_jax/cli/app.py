@@ -40,6 +40,8 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         _die(error if 'Traceback' not in str(error) else f'--config: {_raised(error)}')
     # ml_collections reads the configuration and its overrides where the flag is parsed
     except (AttributeError, KeyError) as error:
+        if "no attribute 'get_config'" in str(error):
+            _die('--config: defines no function get_config; want a configuration, as configs/ has')
         name = str(error).strip('"\'')
         given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
         _die(f'{given}: there is no such field in the configuration' if given else error)
