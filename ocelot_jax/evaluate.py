@@ -4,15 +4,18 @@ Prints the table and writes it to `<workdir>/evaluation/<split>/` as `scores.jso
 `scores.csv`, with the cells found (`predictions.json`, in the challenge's format), every pair
 and every cell with its outcome (`pairs.csv`, `cells.csv`, `tissue.npz`) and a page of overlays
 (`overlays.png`). Several runs, `--workdir=RUN1,RUN2`, are averaged; their results go to
-`<split>-ensemble` of the first, those of `--test_time_augmentation` to `<split>-tta`, those of an
-`--engine` other than XLA to `<split>-<engine>`.
+`<split>-ensemble-<digest>` of the first, those of `--test_time_augmentation` to `<split>-tta`,
+those of an `--engine` other than XLA to `<split>-<engine>`, those of `--detection=FILE` to
+`<split>-detection-<digest>`, and those of other data than the run's own, `--source=PATH`, to
+`<split>-on-<name>-<digest>`. `evaluation.json` tells data, runs and settings. `--output=DIR`
+takes the place of `<workdir>/evaluation`, where that cannot be written.
 """
 
 from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app
+from ocelot_jax.cli import app, parsing
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -23,6 +26,8 @@ def define_flags() -> None:
     flags.DEFINE_string('source', None, "Other data than the run's own, as config.data.source.")
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
+    flags.DEFINE_string('detection', None, 'Detection settings: a file that tune wrote.')
+    flags.DEFINE_string('output', None, "Folder to write to, if not the run's own.")
     flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
 
 
@@ -38,6 +43,8 @@ def main() -> None:
         values.untrained,
         values.test_time_augmentation,
         values.engine,
+        parsing.parse_path(values.detection),
+        parsing.parse_path(values.output),
     )
     print(report.render())
 

@@ -18,7 +18,6 @@ where it was. `--workers=N` shares the slides of a directory out to N processes,
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
@@ -41,6 +40,7 @@ def define_flags() -> None:
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
+    flags.DEFINE_string('detection', None, 'Detection settings: a file that tune wrote.')
     flags.DEFINE_string('patches', None, 'SIDE,UM,SIDE,UM: cell and tissue patches of the run.')
     flags.DEFINE_integer('batch_size', None, 'Tissue patches at a time.', lower_bound=1)
     sharing.define_flags('the slides of a directory')
@@ -52,9 +52,10 @@ def main() -> None:
     from ocelot_jax.prediction import predictor
 
     values = flags.FLAGS
-    names = [field.name for field in dataclasses.fields(predictor.Options)]
-    options: dict[str, Any] = {name: values[name].value for name in names}
-    options['tissue'] = Path(values.tissue) if values.tissue else None
+    fields = dataclasses.fields(predictor.Options)
+    options = {field.name: values[field.name].value for field in fields}
+    options['tissue'] = parsing.parse_path(values.tissue)
+    options['detection'] = parsing.parse_path(values.detection)
     options['mpp'] = parsing.parse_mpp(values.mpp)
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
     options['workers'], options['shard'] = sharing.read_workers(), sharing.read_shard()
@@ -64,9 +65,7 @@ def main() -> None:
         Path(values.input),
         Path(values.output),
         predictor.Options(**options),
-        report=lambda outcome: print(
-            outcome.text, file=sys.stderr if outcome.failed else sys.stdout, flush=True
-        ),
+        lambda told: print(told.text, file=(sys.stdout, sys.stderr)[told.failed], flush=True),
     )
 
 

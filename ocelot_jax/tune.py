@@ -3,26 +3,29 @@
 Smoothing, least distance and threshold are chosen by the validation mF1 of the run's best epoch
 over a grid around the configuration's values. The choice is kept with the run, in
 `detection.json`, and used from then on by whatever applies the run; `tuning.csv` holds the scores
-of the whole grid.
+of the whole grid. With `--output=DIR` both lie there, and `--detection=DIR/detection.json` of
+`evaluate` and `predict` uses the choice.
 """
 
 from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app
+from ocelot_jax.cli import app, parsing
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
     flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+    flags.DEFINE_string('output', None, 'Folder to write, if not the run: for --detection.')
 
 
 def main() -> None:
     """Tunes the run that the flags name."""
     from ocelot_jax.evaluation import tuning
 
-    print(tuning.tune_run(Path(flags.FLAGS.workdir)).render())
+    values = flags.FLAGS
+    print(tuning.tune_run(Path(values.workdir), parsing.parse_path(values.output)).render())
 
 
 if __name__ == '__main__':

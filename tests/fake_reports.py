@@ -127,4 +127,4 @@ def write_tuning(path, quality):
     ]
     files.write_tuning(RunDirectory(path).tuning, rows)
     chosen = {'sigma_um': 0.6, 'min_distance_um': 1.5, 'threshold': best}
-    configuration.write_detection(path, chosen)
+    configuration.write_detection(RunDirectory(path).detection, chosen)

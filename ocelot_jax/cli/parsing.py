@@ -11,6 +11,11 @@ from ocelot_jax.prediction import given_mpp
 _TABLES = ('.csv', '.tsv', '.txt')
 
 
+def parse_path(text: str | None) -> Path | None:
+    """Parses the flag of a file or folder that need not be given."""
+    return Path(text) if text else None
+
+
 def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:
     """Reads numbers between commas, as many as `names`; None where the flag is not set.
 

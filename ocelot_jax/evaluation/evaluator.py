@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import operator
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,14 +11,13 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from ocelot_jax.data.release import split_name
-from ocelot_jax.data.sources import open_source, splits
+from ocelot_jax.data.sources import Identity, identify, open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes, pictures, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
-from ocelot_jax.io import hosts, text_table
+from ocelot_jax.io import atomic, digests, disk, hosts, text_table
 from ocelot_jax.models import factory
-from ocelot_jax.runs import files, loading
+from ocelot_jax.runs import files, loading, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 _OVERLAYS = 8
@@ -57,6 +57,8 @@ def evaluate_run(
     untrained: bool = False,
     test_time_augmentation: bool = False,
     engine: str = 'xla',
+    detection: Path | None = None,
+    output: Path | None = None,
 ) -> Report:
     """Scores the best epoch of a run on a split, and writes what came out.
 
@@ -67,6 +69,8 @@ def evaluate_run(
         untrained: whether to score the network before training as well.
         test_time_augmentation: whether to predict by means over the eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
+        detection: a file with tuned detection settings, instead of those kept with the runs.
+        output: the folder to write the evaluation's to, instead of that of the first run.
 
     Returns:
         The scores. Of several hosts, which share the pairs, the first writes.
@@ -74,8 +78,9 @@ def evaluate_run(
     Raises:
         InputError: the run has no finished epoch, or the data are wrong.
         MissingFileError: the directory holds no run.
+        OutputError: nothing can be written there.
     """
-    loaded = loading.load_runs(workdirs, test_time_augmentation)
+    loaded = loading.load_runs(workdirs, test_time_augmentation, detection=detection)
     config = loaded.config
     if source is not None:
         config.data.source = source
@@ -84,6 +89,13 @@ def evaluate_run(
     pairs.outline.check_cells(config.data.max_cells)
     for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps):
         logging.warning('%s', doubt)
+    data = identify(config.data, split)
+    variant = name_variant(loaded, data, source is not None, detection is not None)
+    variant += '-tta' * test_time_augmentation + f'-{engine}' * (engine != 'xla')
+    written = RunDirectory(workdirs[0]).evaluation(data.split, variant)
+    if output is not None:
+        written = EvaluationDirectory(output / written.path.name)
+    disk.make_folder(written.path.parent)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
     trained = engines.of_runs(loaded, engine)
@@ -96,13 +108,34 @@ def evaluate_run(
         before = engines.create(engine, model, [initial], config.test_time_augmentation)
         table['untrained'] = {'pairs': len(pairs), **scoring.score_pairs(before, pairs, config)}
 
-    variant = '-ensemble' * loaded.ensemble + '-tta' * test_time_augmentation
-    variant += f'-{engine}' * (engine != 'xla')
-    written = RunDirectory(workdirs[0]).evaluation(split_name(split), variant)
     if hosts.is_first():
-        write(results, table, written, config)
+        with atomic.replacing_folder(written.path) as folder:
+            provenance.write_origin(EvaluationDirectory(folder), loaded, data, engine)
+            write(results, table, EvaluationDirectory(folder), config)
     names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
     return Report(' and '.join(names), split, table, written)
+
+
+def name_variant(loaded: loading.LoadedRuns, data: Identity, given: bool, detection: bool) -> str:
+    """Names what tells an evaluation from that of the first run on data of its own.
+
+    Args:
+        loaded: the runs.
+        data: what they are scored on.
+        given: whether the data were given, rather than found in the run's configuration.
+        detection: whether the detection settings were given.
+    """
+    own = provenance.load_data(loaded.workdirs[0]).get(data.split)
+    if own is not None:
+        given = own.digest != data.digest
+    variant = ''
+    if given:
+        variant += f'-on-{re.sub("[^A-Za-z0-9_.-]+", "-", data.name)[:40]}-{data.digest[:8]}'
+    if loaded.ensemble:
+        variant += f'-ensemble-{digests.of_json(sorted(loaded.identity()["weights"]))[:8]}'
+    if detection:
+        variant += f'-detection-{digests.of_json(loaded.config.detection.to_dict())[:8]}'
+    return variant
 
 
 def write(
@@ -111,8 +144,7 @@ def write(
     written: EvaluationDirectory,
     config: ml_collections.ConfigDict,
 ) -> None:
-    """Writes an evaluation, the scores last: where they are, it is whole."""
-    written.path.mkdir(parents=True, exist_ok=True)
+    """Writes what was found and its scores to an empty folder."""
     cells, classes = [result.found for result in results], config.data.cell_classes
     challenge.write(written.predictions, cells, num_classes=len(classes))
     outcomes.write(results, written, config)

@@ -18,6 +18,7 @@ from ocelot_jax.inference import engines, loop
 from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io import disk
 from ocelot_jax.metrics import matching
 from ocelot_jax.runs import configuration, files, loading
 from ocelot_jax.runs.directory import RunDirectory
@@ -49,16 +50,22 @@ class Tuned(NamedTuple):
         return f'{self.file}: {values}; validation mF1 {self.score:.3f}'
 
 
-def tune_run(workdir: Path) -> Tuned:
+def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     """Chooses the detection settings of the run in `workdir` and keeps them with it.
+
+    Args:
+        workdir: the run's directory.
+        output: a folder to keep them in instead.
 
     Raises:
         InputError: the run has no finished epoch, or its data are not there.
         MissingFileError: the directory holds no run.
+        OutputError: nothing can be written there.
     """
-    written = RunDirectory(workdir)
     # around the configuration's values, not those of an earlier choice
     run = loading.load_runs([workdir], tuned=False)
+    written = RunDirectory(output or workdir)
+    disk.make_folder(written.path)
     engine = engines.of_runs(run)
     pairs = open_source(run.config.data, 'validation')
     counts = count_matches(engine, pairs, run.config)
@@ -67,7 +74,7 @@ def tune_run(workdir: Path) -> Tuned:
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
     rows = [setting._asdict() | row for setting, row in scores.items()]
     files.write_tuning(written.tuning, rows)
-    configuration.write_detection(workdir, chosen._asdict())
+    configuration.write_detection(written.detection, chosen._asdict())
     return Tuned(written.detection, chosen, scores[chosen]['mF1'])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,38 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a new folder to fill; it takes the name `path` when the block ends well.
+
+    Where the block raises, what was at `path` stays as it was. It is removed last; a process
+    killed between the two renamings leaves nothing at `path`, and both folders beside it.
+
+    Args:
+        path: the folder to write; the one above it must exist.
+
+    Yields:
+        An empty folder beside `path`.
+    """
+    path = Path(path)
+    mark = uuid.uuid4().hex[:12]
+    new, old = (path.with_name(f'.{path.name}.{mark}.{which}') for which in ('new', 'old'))
+    new.mkdir()
+    try:
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

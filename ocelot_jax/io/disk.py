@@ -27,8 +27,9 @@ def make_folder(folder: Path) -> None:
     except OutputError:
         raise
     except OSError as error:
+        reason = os.strerror(error.errno)
         raise OutputError(
-            f'{folder}: cannot be written ({os.strerror(error.errno)}); choose another --output'
+            f'{folder}: cannot be written ({reason}); give --output, a folder that can'
         ) from None
 
 

@@ -30,6 +30,7 @@ class Options:
         everywhere: whether to look at all of a slide, not only where tissue seems to be.
         test_time_augmentation: whether to predict by means over eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
+        detection: a file with tuned detection settings, instead of those kept with the runs.
         patches: sizes of the patches, instead of those that the run was trained on.
         batch_size: tissue patches computed at a time; None for what suits the device.
         workers: who predicts the slides of a directory.
@@ -50,6 +51,7 @@ class Options:
     everywhere: bool = False
     test_time_augmentation: bool = False
     engine: str = 'xla'
+    detection: Path | None = None
     patches: Patches | None = None
     batch_size: int | None = None
     workers: Workers = HERE
@@ -88,7 +90,9 @@ def apply_runs(workdirs: Sequence[Path], options: Options) -> Applied:
         MissingFileError: a directory holds no run.
         InputError: something is wrong with the runs or the options.
     """
-    loaded = loading.load_runs(workdirs, options.test_time_augmentation)
+    loaded = loading.load_runs(
+        workdirs, options.test_time_augmentation, detection=options.detection
+    )
     if loaded.config.model.context == 'label':
         raise InputError(
             f'{workdirs[0]}: takes the true tissue as input (config.model.context is label), '

@@ -1,18 +1,20 @@
 """Finds runs, groups them by settings, and picks the settings that stand for an experiment."""
 
+import collections
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ml_collections
 import numpy as np
+from absl import logging
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics.intervals import Estimate, estimate
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.runs import configuration, files
+from ocelot_jax.runs import configuration, files, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 
 SPLITS = ('validation', 'test')
@@ -28,7 +30,9 @@ class Run:
         data: name of its data set.
         experiment: name of its experiment.
         settings: its configuration without what tells repeats apart, as JSON.
-        scores: by split the table of `scores.json`. Where validation was not evaluated by
+        evaluated: by split the digest of the data of the evaluations that count; None where it
+            is not known.
+        scores: by split the table of `scores.json` of these. Where validation was not evaluated by
             itself, it is the best epoch of `metrics.csv`.
     """
 
@@ -37,6 +41,7 @@ class Run:
     data: str
     experiment: str
     settings: str
+    evaluated: dict[str, str | None]
     scores: dict[str, files.Table]
 
     @property
@@ -104,7 +109,7 @@ class Collection:
     Attributes:
         groups: all settings.
         chosen: by data set and experiment the settings that stand for it.
-        left_out: directories of runs that do not count, and why.
+        left_out: directories of runs and of evaluations that do not count, and why.
     """
 
     groups: tuple[Settings, ...]
@@ -147,9 +152,9 @@ def collect(root: Path) -> Collection:
     left_out: dict[Path, str] = {}
     groups: dict[tuple[str, str], dict[int, Run]] = {}
     first_of: dict[str, Run] = {}
-    for path in _directories(root):
-        run = _read(path)
-        if not run.scores:
+    for run in _of_same_data([_read(path, left_out) for path in _directories(root)], left_out):
+        path = run.path
+        if not run.evaluated:
             left_out[path] = 'no evaluation'
             continue
         first = first_of.setdefault(run.data, run)
@@ -167,6 +172,8 @@ def collect(root: Path) -> Collection:
             f'{root}: no run with {wanted} below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
+    for path, why in left_out.items():
+        logging.warning('%s: left out: %s', path, why)
     settings = tuple(Settings(tuple(run for _, run in sorted(r.items()))) for r in groups.values())
     chosen: dict[tuple[str, str], Settings] = {}
     rank = lambda held: (len(held.runs), np.nan_to_num(held.validation, nan=-1.0))
@@ -190,7 +197,29 @@ def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[P
             yield from _directories(child, above | {resolved})
 
 
-def _read(path: Path) -> Run:
+def _of_same_data(runs: Sequence[Run], left_out: dict[Path, str]) -> Iterator[Run]:
+    """Leaves out evaluations of other data than most runs on a data set and split have."""
+    counts: dict[tuple[str, str], collections.Counter[str]] = {}
+    for run in runs:
+        for split, digest in run.evaluated.items():
+            if digest is not None:
+                counts.setdefault((run.data, split), collections.Counter())[digest] += 1
+    usual = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
+    for run in runs:
+        others = [
+            split
+            for split, digest in run.evaluated.items()
+            if digest not in (None, usual.get((run.data, split)))
+        ]
+        for split in others:
+            left_out[run.evaluation(split).path] = (
+                f'other pairs or annotations than most runs on {run.data} were evaluated on'
+            )
+        keep = lambda held, leave=others: {k: v for k, v in held.items() if k not in leave}
+        yield dataclasses.replace(run, evaluated=keep(run.evaluated), scores=keep(run.scores))
+
+
+def _read(path: Path, left_out: dict[Path, str]) -> Run:
     directory = RunDirectory(path)
     config = configuration.load_config(path)
     try:
@@ -204,14 +233,21 @@ def _read(path: Path) -> Run:
         raise InputError(f'{directory.config}: is no configuration of ours ({told})') from error
     except ValueError as error:
         raise InputError(f'{directory.config}: {error}') from error
-    scores = {
-        split: files.read_scores(file)
-        for split in SPLITS
-        if (file := directory.evaluation(split).scores).exists()
-    }
+    evaluated, scores = {}, {}
+    for split in SPLITS:
+        evaluation = directory.evaluation(split)
+        if not evaluation.scores.exists():
+            continue
+        why = provenance.doubt(path, evaluation)
+        if why is not None:
+            left_out[evaluation.path] = why
+            continue
+        of = provenance.evaluated_data(evaluation)
+        evaluated[split] = None if of is None else of.digest
+        scores[split] = files.read_scores(evaluation.scores)
     if scores and 'validation' not in scores and directory.metrics.exists():
         scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
-    return Run(path, *identity, scores)
+    return Run(path, *identity, evaluated, scores)
 
 
 def _best_epoch(path: Path) -> dict[str, float]:

@@ -15,8 +15,8 @@ from ocelot_jax.io import text_table
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
-from ocelot_jax.runs import configuration, files
-from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.runs import configuration, files, provenance
+from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
 from ocelot_jax.runs.files import PairRecords
 
 
@@ -65,7 +65,8 @@ def compare_runs(
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
-        InputError: the runs' classes or pairs differ.
+        InputError: the runs' classes or data differ, or an evaluation is not one of the run's
+            own data and best epoch.
     """
     paths = [*first, *second]
     classes = _classes(paths)
@@ -76,6 +77,7 @@ def compare_runs(
                 f'{evaluation.pairs}: not there; evaluate the run first: python -m '
                 f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
             )
+    _check_origins(evaluations)
     counts, slides = same_pairs(
         [(e.pairs, files.read_pairs(e.pairs, classes)) for e in evaluations]
     )
@@ -140,6 +142,24 @@ def average(counts: np.ndarray) -> np.ndarray:
     bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
     """
     return counts.mean(axis=0)
+
+
+def _check_origins(evaluations: Sequence[EvaluationDirectory]) -> None:
+    """Raises an InputError unless all are of the same data, and of their runs' best epochs."""
+    known = []
+    for evaluation in evaluations:
+        why = provenance.doubt(evaluation.run, evaluation)
+        if why is not None:
+            raise InputError(f'{evaluation.path}: {why}')
+        data = provenance.evaluated_data(evaluation)
+        known += [(evaluation, data)] if data else []
+    for evaluation, data in known:
+        first, wanted = known[0]
+        if data.digest != wanted.digest:
+            raise InputError(
+                f'{evaluation.path}: scores on {provenance.describe(data)}, but {first.path} on '
+                f'{provenance.describe(wanted)}; want runs evaluated on the same data'
+            )
 
 
 def _classes(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def _differences(
     """Compares pairs of experiments on one draw of patches; tells what keeps any out."""
     notes, counts, slides, first = [], {}, None, None
     for name in names:
-        runs = [r for r in found.chosen[data, name].runs if r.evaluation(split).scores.exists()]
+        runs = [run for run in found.chosen[data, name].runs if split in run.evaluated]
         try:
             held = [(run.evaluation(split).pairs, run.pairs(split)) for run in runs]
             first = first or held[0]

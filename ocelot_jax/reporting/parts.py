@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import calibration
 from ocelot_jax.reporting import charts
 from ocelot_jax.reporting.collect import Run, Settings
@@ -82,9 +82,7 @@ def describe_thresholds(held: Held) -> Part:
 def _read_tuning(run: Run) -> tuple[charts.Line, float]:
     """Reads mF1 in percent by threshold, beside the other settings chosen, and the one chosen."""
     grid = files.read_tuning(run.directory.tuning)
-    chosen = configuration.load_detection(run.path)
-    if not chosen:
-        raise MissingFileError(f'{run.directory.detection}: not there; tune the run first')
+    chosen = configuration.load_detection(run.directory.detection)
     beside = np.logical_and.reduce(
         [np.isclose(grid[name], chosen[name]) for name in ('sigma_um', 'min_distance_um')]
     )

@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from ocelot_jax.io import disk, hosts
+from ocelot_jax.io import digests, disk, hosts
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -146,6 +146,24 @@ def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
         if step is None:
             raise InputError(f'{workdir}: no epoch of this run is finished; train it first')
         return step, restore(manager, step, 'variables', like)
+
+
+def digest(workdir: Path, step: int) -> str:
+    """The digest of the files that hold the `variables` of a step, without loading them."""
+    folder = RunDirectory(workdir).checkpoints / str(step) / 'variables'
+    paths = sorted(path for path in folder.rglob('*') if path.is_file())
+    return digests.of_json(
+        {path.relative_to(folder).as_posix(): digests.of_file(path) for path in paths}
+    )
+
+
+def best(workdir: Path) -> tuple[int, str] | None:
+    """The step of a run's best epoch and its `digest`; None where no checkpoint of one is kept."""
+    if not RunDirectory(workdir).checkpoints.is_dir():
+        return None
+    with open_manager(workdir, read_only=True) as manager:
+        step = best_step(manager)
+    return None if step is None else (step, digest(workdir, step))
 
 
 def best_step(manager: ocp.CheckpointManager) -> int | None:

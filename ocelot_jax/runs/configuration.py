@@ -116,20 +116,20 @@ def load_patches(workdir: Path) -> Patches:
     return Patches(**_read(RunDirectory(workdir).patches))
 
 
-def write_detection(workdir: Path, settings: Mapping[str, float]) -> None:
+def write_detection(path: Path, settings: Mapping[str, float]) -> None:
     """Writes the values of `config.detection` that were tuned on validation."""
-    _write(RunDirectory(workdir).detection, dict(settings))
+    _write(path, dict(settings))
 
 
-def load_detection(workdir: Path) -> dict[str, float]:
-    """Reads the values of `config.detection` that were tuned; none where nobody tuned.
+def load_detection(path: Path) -> dict[str, float]:
+    """Reads the values of `config.detection` that were tuned.
 
     Raises:
+        MissingFileError: there is no such file.
         InputError: the file is damaged.
     """
-    path = RunDirectory(workdir).detection
     if not path.exists():
-        return {}
+        raise MissingFileError(f'{path}: not there; want a file that ocelot_jax.tune wrote')
     try:
         held = json.loads(path.read_text())
         return {name: float(held[name]) for name in DETECTION_FIELDS}

@@ -10,7 +10,9 @@
       detection.json         tuned detection settings, where `ocelot_jax.tune` ran
       tuning.csv             validation scores of all settings that were tried
       failure.txt            of a sweep's run: why it failed
-      evaluation/<split>/    of `ocelot_jax.evaluate`; `<split>-tta` and such are variants
+      evaluation/<split>/    of `ocelot_jax.evaluate`; `<split>-tta` and such are variants,
+                             `<split>-on-<name>-<digest>` are of other data than the run's
+        evaluation.json              the data, runs and settings that it comes from
         scores.json, scores.csv      scores by row: the population, each organ
         predictions.json             the cells found, in the challenge's format
         pairs.csv, cells.csv         every pair and every cell with its outcome
@@ -46,6 +48,7 @@ class EvaluationDirectory:
     path: Path
 
     scores = _file('scores.json')  # written last: where it is, the evaluation is whole
+    origin = _file('evaluation.json')
     scores_table = _file('scores.csv')
     predictions = _file('predictions.json')
     pairs = _file('pairs.csv')

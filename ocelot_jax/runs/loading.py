@@ -14,6 +14,7 @@ from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration
+from ocelot_jax.runs.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,10 @@ class LoadedRuns:
 
 
 def load_runs(
-    workdirs: Sequence[Path], test_time_augmentation: bool = False, tuned: bool = True
+    workdirs: Sequence[Path],
+    test_time_augmentation: bool = False,
+    tuned: bool = True,
+    detection: Path | None = None,
 ) -> LoadedRuns:
     """Reads the best epoch of each run.
 
@@ -93,14 +97,17 @@ def load_runs(
         test_time_augmentation: whether to average over the eight symmetries of the square,
             whatever the runs' configuration says.
         tuned: whether detection settings that were tuned take the place of the configuration's.
+        detection: a file with tuned settings to take instead of those kept with the runs.
 
     Raises:
-        MissingFileError: a directory holds no run.
+        MissingFileError: a directory holds no run, or there is no such file.
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [configuration.load_config(workdir) for workdir in workdirs]
     for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
-        config.detection.update(configuration.load_detection(workdir))
+        path = detection or RunDirectory(workdir).detection
+        if detection or path.exists():
+            config.detection.update(configuration.load_detection(path))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
         differing = configuration.differences(_agreeing(other), _agreeing(configs[0]))
         if differing:

@@ -11,8 +11,9 @@ from absl import logging
 from ocelot_jax.data.sources import Identity, Record, identify
 from ocelot_jax.io import atomic, hosts
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.runs import configuration
-from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.runs import checkpoints, configuration
+from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
+from ocelot_jax.runs.loading import LoadedRuns
 
 # The data of a run by split: those that it is trained and validated on.
 Data = Mapping[str, Identity]
@@ -105,3 +106,82 @@ def describe(identity: Identity | None) -> str:
 
 def _digest(identity: Identity | None) -> str | None:
     return None if identity is None else identity.digest
+
+
+def write_origin(
+    evaluation: EvaluationDirectory, loaded: LoadedRuns, data: Identity, engine: str
+) -> None:
+    """Writes which data, runs and settings an evaluation comes from."""
+    weights = loaded.identity()['weights']
+    held = {
+        'data': dataclasses.asdict(data),
+        'runs': [
+            {
+                'name': run.resolve().name,
+                'step': step,
+                'weights': digest,
+                'checkpoint': checkpoints.digest(run, step),
+            }
+            for run, step, digest in zip(loaded.workdirs, loaded.steps, weights, strict=True)
+        ],
+        'settings': {
+            'detection': loaded.config.detection.to_dict(),
+            'test_time_augmentation': bool(loaded.config.test_time_augmentation),
+            'engine': engine,
+        },
+    }
+    atomic.write_text(evaluation.origin, json.dumps(held, indent=2) + '\n')
+
+
+def evaluated_data(evaluation: EvaluationDirectory) -> Identity | None:
+    """Reads which data an evaluation is of; None of an older one, which did not keep it.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    held = _read_origin(evaluation)
+    return held and held[0]
+
+
+def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
+    """Tells why an evaluation is not one of a run's own data and best epoch; None where it is.
+
+    An older one, which did not keep what it comes from, is taken, with a warning. So are the
+    weights where the run's checkpoints are not there any more.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    held = _read_origin(evaluation)
+    if held is None:
+        logging.warning(
+            '%s: not there, so nothing tells the data and weights of these scores; they are '
+            'taken for those of the run: evaluate it again to be sure',
+            evaluation.origin,
+        )
+        return None
+    data, run = held
+    own = load_data(workdir).get(data.split)
+    if own is not None and own.digest != data.digest:
+        return f'scores on {describe(data)}; the run was trained on {describe(own)}'
+    best = checkpoints.best(workdir)
+    if best is not None and best != run:
+        return (
+            f'scores of step {run[0]}, of other weights than those of the best epoch now, of '
+            f'step {best[0]}; evaluate the run again'
+        )
+    return None
+
+
+def _read_origin(evaluation: EvaluationDirectory) -> tuple[Identity, tuple[int, str]] | None:
+    """Reads the data, and the step and digest of the checkpoint of the first run."""
+    if not evaluation.origin.exists():
+        return None
+    try:
+        held = json.loads(evaluation.origin.read_text())
+        run = held['runs'][0]
+        return Identity(**held['data']), (run['step'], run['checkpoint'])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{evaluation.origin}: does not tell data and runs ({error}); evaluate the run again'
+        ) from error

@@ -43,7 +43,7 @@ def engine(monkeypatch, run, loaded):
     """What the network is replaced by; the run is read once."""
     load = loading.load_runs
 
-    def load_runs(workdirs, test_time_augmentation=False):
+    def load_runs(workdirs, test_time_augmentation=False, detection=None):
         return loaded if workdirs == [run] else load(workdirs, test_time_augmentation)
 
     monkeypatch.setattr(loading, 'load_runs', load_runs)
@@ -249,7 +249,7 @@ def test_only_a_directory_of_slides_is_shared_out(
 def test_runs_that_do_not_suit_the_input(run, tmp_path, monkeypatch, loaded, changes, message):
     config = small_config(**changes)
     other = loading.LoadedRuns((run,), config, (), (1,), ('',))
-    monkeypatch.setattr(loading, 'load_runs', lambda *arguments: other)
+    monkeypatch.setattr(loading, 'load_runs', lambda *_, **__: other)
     with pytest.raises(InputError, match=message):
         predict([run], write_stacks(tmp_path / 'input', 1), tmp_path / 'out')
 

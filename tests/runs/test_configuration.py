@@ -138,7 +138,7 @@ def test_no_run_to_load(tmp_path, name):
 def test_detection_settings_that_are_none(tmp_path, text):
     (tmp_path / 'detection.json').write_text(text)
     with pytest.raises(ValueError, match=r'detection\.json: .*tune the run again'):
-        configuration.load_detection(tmp_path)
+        configuration.load_detection(tmp_path / 'detection.json')
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_what_was_tuned_is_used(tmp_path):
     run = make_run(tmp_path / 'run', small_config())
     before = loading.load_runs([run])
     tuned = {'sigma_um': 0.25, 'min_distance_um': 3.5, 'threshold': 0.75}
-    configuration.write_detection(run, tuned)
+    configuration.write_detection(RunDirectory(run).detection, tuned)
     after = loading.load_runs([run])
     assert {name: after.config.detection[name] for name in tuned} == tuned
     assert before.identity()['weights'] == after.identity()['weights']
@@ -62,7 +62,9 @@ def test_a_run_is_known_by_what_it_predicts(tmp_path):
 
 def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
     run = make_run(tmp_path / 'run', small_config())
-    configuration.write_detection(run, {'sigma_um': 0.25, 'min_distance_um': 3, 'threshold': 0.7})
+    configuration.write_detection(
+        RunDirectory(run).detection, {'sigma_um': 0.25, 'min_distance_um': 3, 'threshold': 0.7}
+    )
     copy = tmp_path / 'elsewhere/run'
     copy.mkdir(parents=True)
     for path in RunDirectory(run).deployed:

@@ -1,0 +1,187 @@
+"""Evaluations say what they come from, and one never takes the place of another."""
+
+import errno
+import json
+import logging
+import os
+import shutil
+
+import jax
+import pytest
+from conftest import make_release
+from drawn_slides import darkness
+from fake_runs import make_run, small_config
+
+from ocelot_jax.data import sources
+from ocelot_jax.evaluation import evaluator, pictures, tuning
+from ocelot_jax.inference import engines
+from ocelot_jax.io import disk
+from ocelot_jax.io.errors import InputError, OutputError
+from ocelot_jax.models import factory
+from ocelot_jax.reporting import comparing
+from ocelot_jax.reporting.collect import collect
+from ocelot_jax.runs import configuration, files, provenance
+
+
+def make(path, source, value=0.0, **changes):
+    config = small_config(data__source=str(source), data__max_cells=16, **changes)
+    empty = factory.empty_variables(factory.create_model(config))
+    run = make_run(path, config, variables=jax.tree.map(lambda leaf: leaf + value, empty))
+    data = {s: sources.identify(config.data, s) for s in provenance.TRAINED_ON}
+    provenance.write_data(run, data)
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    return make_release(tmp_path / 'pairs', {'train': 1, 'val': 3, 'test': 2})
+
+
+@pytest.fixture
+def run(tmp_path, source, monkeypatch):
+    """A run whose network finds what is dark."""
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, engine='xla': darkness)
+    monkeypatch.setattr(pictures, 'write', lambda results, path, config: path.touch())
+    return make(tmp_path / 'runs/a', source)
+
+
+def evaluated(run):
+    return sorted(path.name for path in (run / 'evaluation').iterdir())
+
+
+def score(run, split='validation'):
+    return files.read_scores(run / 'evaluation' / split / 'scores.json')['population']['mF1']
+
+
+def test_an_evaluation_names_its_data_runs_and_settings(run, source):
+    evaluator.evaluate_run([run], 'val', test_time_augmentation=True)
+    held = json.loads((run / 'evaluation/validation-tta/evaluation.json').read_text())
+    own = provenance.load_data(run)['validation']
+    assert held['data'] == {'name': 'pairs', 'split': 'validation', 'digest': own.digest}
+    assert (held['runs'][0]['name'], held['runs'][0]['step']) == ('a', 1)
+    settings = held['settings']
+    assert (settings['engine'], settings['test_time_augmentation']) == ('xla', True)
+    assert settings['detection'] == configuration.load_config(run).detection.to_dict()
+
+
+def test_other_data_never_take_the_place_of_the_run_s_own(run, source, tmp_path):
+    evaluator.evaluate_run([run], 'val')
+    own = score(run)
+    other = make_release(tmp_path / 'rel 5', {'train': 1, 'val': 3, 'test': 2}, seed=5)
+    evaluator.evaluate_run([run], 'val', str(other))
+    evaluator.evaluate_run([run], 'test', str(other))  # the run kept nothing of its test pairs
+    digests = [
+        sources.identify(small_config(data__source=str(other)).data, split).digest[:8]
+        for split in ('test', 'val')
+    ]
+    apart = [f'test-on-rel-5-{digests[0]}', f'validation-on-rel-5-{digests[1]}']
+    assert evaluated(run) == sorted([*apart, 'validation'])
+    assert score(run) == own != score(run, apart[1])
+    [found] = collect(run.parent).runs
+    assert found.validation == own
+    # nor do annotations that were corrected since
+    (source / 'annotations/val/cell/002.csv').write_text('1,1,1\n')
+    evaluator.evaluate_run([run], 'val')
+    assert len(evaluated(run)) == 4
+    assert score(run) == own
+
+
+def test_the_same_data_elsewhere_are_the_run_s_own(run, source, tmp_path):
+    archive = shutil.make_archive(tmp_path / 'zipped', 'zip', source)
+    evaluator.evaluate_run([run], 'val', archive)
+    assert evaluated(run) == ['validation']
+
+
+def test_ensembles_keep_apart(run, source, tmp_path):
+    others = [make(tmp_path / f'runs/{name}', source, 1.0 + n) for n, name in enumerate('bc')]
+    for other in others:
+        evaluator.evaluate_run([run, other], 'val')
+    evaluator.evaluate_run([run, others[0]], 'val')
+    assert len(evaluated(run)) == 2
+    assert all(name.startswith('validation-ensemble-') for name in evaluated(run))
+
+
+def test_scores_of_a_run_that_was_trained_again_do_not_count(run, source, tmp_path, caplog):
+    other = make(tmp_path / 'runs/b', source, 1.0, seed=1)
+    for each in (run, other):
+        evaluator.evaluate_run([each], 'val')
+    moved = run.rename(tmp_path / 'runs/renamed')
+    assert len(collect(tmp_path / 'runs').runs) == 2
+    comparing.compare_runs([moved], [other], 'val', resamples=10)
+    shutil.rmtree(other / 'checkpoints')
+    shutil.copytree(moved / 'checkpoints', other / 'checkpoints')
+    found = collect(tmp_path / 'runs')
+    assert [held.path for held in found.runs] == [moved]
+    assert (
+        'of other weights than those of the best epoch'
+        in (found.left_out[other / 'evaluation/validation'])
+    )
+    assert 'left out: scores of step 1' in caplog.text
+    with pytest.raises(InputError, match='of other weights than') as error:
+        comparing.compare_runs([moved], [other], 'val', resamples=10)
+    assert '\n' not in str(error.value)
+
+
+def test_runs_on_other_data_of_the_same_name_are_not_compared(run, source, tmp_path):
+    other = make_release(tmp_path / 'there/pairs', {'train': 1, 'val': 3, 'test': 2})
+    image = other / 'images/val/cell/002.jpg'
+    image.write_bytes((other / 'images/val/cell/003.jpg').read_bytes())  # the same true cells
+    runs = [
+        run,
+        make(tmp_path / 'runs/b', source, seed=1),
+        make(tmp_path / 'runs/c', other, seed=2),
+    ]
+    for each in runs:
+        evaluator.evaluate_run([each], 'val')
+    found = collect(tmp_path / 'runs')
+    assert [held.path for held in found.runs] == runs[:2]
+    assert 'other pairs or annotations' in found.left_out[runs[2] / 'evaluation/validation']
+    with pytest.raises(InputError, match='want runs evaluated on the same data'):
+        comparing.compare_runs(runs[:1], runs[2:], 'val', resamples=10)
+
+
+def test_an_evaluation_without_a_record_is_taken_with_a_warning(run, caplog):
+    evaluator.evaluate_run([run], 'val')
+    (run / 'evaluation/validation/evaluation.json').unlink()
+    with caplog.at_level(logging.WARNING):
+        assert len(collect(run.parent).runs) == 1
+    assert 'nothing tells the data and weights' in caplog.text
+
+
+def test_a_run_that_cannot_be_written(run, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(disk.tempfile, 'TemporaryFile', refuse)
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, engine='xla': pytest.fail('works first'))
+    for work in (lambda: evaluator.evaluate_run([run], 'val'), lambda: tuning.tune_run(run)):
+        with pytest.raises(OutputError, match=r'cannot be written .*; give --output'):
+            work()
+
+
+def test_another_output(run, tmp_path):
+    tuned = tuning.tune_run(run, tmp_path / 'tuned')
+    assert not (run / 'detection.json').exists()
+    assert tuned.file == tmp_path / 'tuned/detection.json'
+    report = evaluator.evaluate_run([run], 'val', detection=tuned.file, output=tmp_path / 'out')
+    [folder] = (tmp_path / 'out').iterdir()
+    assert folder.name.startswith('validation-detection-')
+    assert report.written.path == folder
+    assert not (run / 'evaluation').exists()
+    table = files.read_scores(folder / 'scores.json')
+    assert table['population']['mF1'] == pytest.approx(tuned.score)
+
+
+def test_what_was_there_stays_until_its_successor_is_whole(run, monkeypatch):
+    evaluator.evaluate_run([run], 'val')
+    folder = run / 'evaluation/validation'
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(files, 'write_scores', fail)
+    with pytest.raises(OSError, match='No space'):
+        evaluator.evaluate_run([run], 'val')
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert evaluated(run) == ['validation']
