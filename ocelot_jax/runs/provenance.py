@@ -35,7 +35,7 @@ def open_run(
     Raises:
         InputError: the directory holds a run of another configuration, or of other data.
     """
-    data = {split: identify(config.data, split) for split in TRAINED_ON}
+    data = identify_data(config)
     if goes_on:
         check_run(workdir, config, data)
     if hosts.is_first():
@@ -44,6 +44,15 @@ def open_run(
     if hosts.is_first() and not goes_on:
         write_data(workdir, data)
         configuration.write_patches(workdir, example)
+
+
+def identify_data(config: ml_collections.ConfigDict) -> Data:
+    """Identifies the data that a run of a configuration is trained and validated on.
+
+    Raises:
+        InputError: they are not there, or bad.
+    """
+    return {split: identify(config.data, split) for split in TRAINED_ON}
 
 
 def write_data(workdir: Path, data: Data) -> None:

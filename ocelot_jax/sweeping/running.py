@@ -15,8 +15,9 @@ from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, tuning
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.runs import files
+from ocelot_jax.runs import files, provenance
 from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.runs.provenance import Data
 from ocelot_jax.sweeping.search import Point, Sweep, repeat_points, search_points
 from ocelot_jax.training import loop
 
@@ -55,6 +56,7 @@ def run_sweep(
         for config in sweep.configs
     }
     found = list(itertools.chain(*searches.values()))
+    is_done = functools.partial(_is_done, data_of=_remember_data())
     # other machines have other working directories
     where = workdir if workers.here else workdir.absolute()
     prepare = functools.partial(prepare_worker, where, sweep.tune_detection, start_worker)
@@ -62,11 +64,11 @@ def run_sweep(
     with pool_lib.open_pool(workers, prepare, 'sweep') as pool:
         if pool.about:
             report(pool.about)
-        broken = _run_all(found, where, shard, pool, scores, report)
+        broken = _run_all(found, where, shard, pool, scores, is_done, report)
         repeats = []
         for config, points in searches.items():
             repeats += _repeats(config, points, scores, sweep.repeats, report)
-        broken += _run_all(repeats, where, shard, pool, scores, report)
+        broken += _run_all(repeats, where, shard, pool, scores, is_done, report)
     _raise_failures([name for name, score in scores.items() if score is None], broken, workdir)
 
 
@@ -91,7 +93,10 @@ def train_run(
     """
     run, lines = workdir / name, []
     try:
-        if not _is_done(run):  # the worker that did it may have gone before it told
+        # the worker that did it may have gone before it told
+        if not _is_done(run, config, provenance.identify_data):
+            # of another configuration or other data, or removed by who wants it tried again
+            RunDirectory(run).failure.unlink(missing_ok=True)
             loop.train_and_evaluate(config, run)
             if tune_detection:
                 lines.append(tuning.tune_run(run).render())
@@ -113,6 +118,7 @@ def _run_all(
     shard: tuple[int, int],
     pool: Pool,
     scores: Scores,
+    is_done: Callable[[Path, ConfigDict], bool],
     report: Report,
 ) -> list[str]:
     """Trains this shard's part of what is missing.
@@ -123,14 +129,16 @@ def _run_all(
         shard: see `run_sweep`.
         pool: trains them.
         scores: of the runs that are done; those of these runs are added.
+        is_done: whether a run of a configuration is done.
         report: see `run_sweep`.
 
     Returns:
         The names of runs that failed, though not for good.
     """
     for point in points:
-        if point.name not in scores and _is_done(workdir / point.name):
-            scores[point.name] = _score(workdir / point.name)
+        run = workdir / point.name
+        if point.name not in scores and is_done(run, point.config):
+            scores[point.name] = _score(run)
     index, count = shard
     own = {point.name: point.config for point in points[index::count] if point.name not in scores}
     numbers = {name: number for number, name in enumerate(own, 1)}
@@ -176,9 +184,32 @@ def _raise_failures(diverged: Sequence[str], broken: Sequence[str], workdir: Pat
     raise InputError('; '.join(parts))
 
 
-def _is_done(run: Path) -> bool:
-    """Whether a run is trained and evaluated, or failed for good."""
-    return RunDirectory(run).failure.exists() or _validation(run).exists()
+def _is_done(run: Path, config: ConfigDict, data_of: Callable[[ConfigDict], Data]) -> bool:
+    """Whether a run is trained and evaluated, or failed for good, with these settings and data.
+
+    One of others is not done: training says what differs, where it finds a checkpoint.
+    """
+    if not RunDirectory(run).failure.exists() and not _validation(run).exists():
+        return False
+    data = data_of(config)
+    try:
+        provenance.check_run(run, config, data)
+    except InputError:
+        return False
+    return True
+
+
+def _remember_data() -> Callable[[ConfigDict], Data]:
+    """Makes what identifies the data of a configuration, and reads the same ones once."""
+    known: dict[str, Data] = {}
+
+    def identify(config: ConfigDict) -> Data:
+        key = config.data.to_json(sort_keys=True)
+        if key not in known:
+            known[key] = provenance.identify_data(config)
+        return known[key]
+
+    return identify
 
 
 def _score(run: Path) -> float | None:

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from ocelot_jax.data import sources
+from ocelot_jax.data.sources import Identity
 from ocelot_jax.evaluation import evaluator, tuning
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.runs import files
+from ocelot_jax.runs import configuration, files, provenance
 from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.sweeping import running
 from ocelot_jax.sweeping.search import Sweep
@@ -25,6 +26,11 @@ def trained(monkeypatch):
 
     def train_and_evaluate(config, workdir):
         workdir.mkdir(parents=True, exist_ok=True)
+        goes_on = (workdir / 'score').exists()
+        if goes_on:
+            provenance.check_run(workdir, config, provenance.identify_data(config))
+        configuration.write_config(workdir, config)
+        provenance.write_data(workdir, provenance.identify_data(config))
         if config.optimizer.learning_rate > 1:
             raise NonFiniteLossError('step 3: loss nan')
         done.append(workdir)
@@ -34,7 +40,7 @@ def trained(monkeypatch):
     def evaluate_run(workdirs, split):
         [workdir] = workdirs
         written = RunDirectory(workdir).evaluation(split)
-        written.path.mkdir(parents=True)
+        written.path.mkdir(parents=True, exist_ok=True)
         score = float((workdir / 'score').read_text())
         files.write_scores(written, {'population': {'mF1': score}})
         return SimpleNamespace(render=lambda: f'{split} {score:.2f}')
@@ -43,6 +49,8 @@ def trained(monkeypatch):
         (workdir / 'tuned').touch()
         return SimpleNamespace(render=lambda: 'tuned')
 
+    identify = lambda data, split: Identity(data.source, split, data.source)
+    monkeypatch.setattr(provenance, 'identify', identify)
     monkeypatch.setattr(loop, 'train_and_evaluate', train_and_evaluate)
     monkeypatch.setattr(tuning, 'tune_run', tune_run)
     monkeypatch.setattr(evaluator, 'evaluate_run', evaluate_run)
@@ -91,6 +99,30 @@ def test_what_is_done_is_left_alone(trained, tmp_path):
     before = list(trained)
     running.run_sweep(some, tmp_path)
     assert trained == before
+
+
+def test_runs_of_other_data_or_settings_are_not_done(trained, tmp_path, monkeypatch):
+    some = Sweep((CELL_ONLY,), {'optimizer.learning_rate': (2.0, 1e-3)})
+    with pytest.raises(InputError, match=r'1 runs failed: .*=2\.0'):
+        running.run_sweep(some, tmp_path)
+    lines = []
+    with pytest.raises(InputError, match=r'2 runs failed: .*=2\.0/seed0, .*=0\.001/seed0; '):
+        running.run_sweep(some, tmp_path, {'num_epochs': 7}, report=lines.append)
+    assert 'holds a run of another configuration: config.num_epochs' in ' '.join(lines)
+    corrected = lambda data, split: Identity(data.source, split, 'corrected')
+    monkeypatch.setattr(provenance, 'identify', corrected)
+    with pytest.raises(InputError, match=r'2 runs failed: .*=2\.0/seed0, .*=0\.001/seed0; '):
+        running.run_sweep(some, tmp_path, report=lines.append)
+    assert 'holds a run of other data: train is' in ' '.join(lines)
+
+
+def test_a_run_that_diverged_with_other_settings_is_tried_again(trained, tmp_path):
+    some = Sweep((CELL_ONLY,), {})
+    with pytest.raises(InputError):
+        running.run_sweep(some, tmp_path, {'optimizer.learning_rate': 2.0})
+    running.run_sweep(some, tmp_path, {'optimizer.learning_rate': 1e-3})
+    assert names(trained, tmp_path) == ['cell_only/seed0']
+    assert not list(tmp_path.rglob('failure.txt'))
 
 
 def test_shards_share_all_and_the_last_of_them_repeats(trained, tmp_path):
