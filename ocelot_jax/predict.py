@@ -38,6 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_string('split', None, "The one split of data in OCELOT's layout to predict.")
     flags.DEFINE_bool('recursive', False, 'Take the slides of folders within, too.')
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
+    flags.DEFINE_string('tumor_class', None, 'Whose share of the cells is the tumor purity.')
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
     flags.DEFINE_string('detection', None, 'Detection settings: a file that tune wrote.')

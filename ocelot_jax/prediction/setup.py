@@ -28,6 +28,8 @@ class Options:
         split: the one split of a directory in OCELOT's layout to predict.
         recursive: whether a directory of slides is all that lies below it, too.
         everywhere: whether to look at all of a slide, not only where tissue seems to be.
+        tumor_class: the class of cells whose share of a slide's is its tumor purity; None for TC
+            among TC and BC.
         test_time_augmentation: whether to predict by means over eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
         detection: a file with tuned detection settings, instead of those kept with the runs.
@@ -49,6 +51,7 @@ class Options:
     split: str | None = None
     recursive: bool = False
     everywhere: bool = False
+    tumor_class: str | None = None
     test_time_augmentation: bool = False
     engine: str = 'xla'
     detection: Path | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Perform
 from ocelot_jax.inference.detector import Detector
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.prediction import given_mpp
 from ocelot_jax.prediction.setup import Applied, Options, apply_runs
@@ -67,7 +68,11 @@ def prepare_worker(
     """Makes, once a worker, what predicts a slide by its name and file."""
     applied = apply_runs(workdirs, options)
     method = _method(applied, options)
-    identity = {'engine': options.engine, 'patches': dataclasses.asdict(method.patches)}
+    identity = {
+        'engine': options.engine,
+        'patches': dataclasses.asdict(method.patches),
+        'tumor_class': options.tumor_class,
+    }
     return functools.partial(
         _predict_one,
         mpps=mpps,
@@ -89,13 +94,20 @@ def _predict_one(
 def _method(applied: Applied, options: Options) -> pipeline.Method:
     config = applied.loaded.config
     patches = options.patches or applied.loaded.load_patches()
+    classes = tuple(config.data.cell_classes)
+    if options.tumor_class not in (None, *classes):
+        raise InputError(
+            f'--tumor_class: {options.tumor_class} is no class of {applied.loaded.workdirs[0]}; '
+            f'want one of {", ".join(classes)}'
+        )
     return pipeline.Method(
         engine=applied.engine,
         detect=Detector(config.detection),
         patches=patches,
-        cell_classes=tuple(config.data.cell_classes),
+        cell_classes=classes,
         tissue_classes=tuple(config.data.tissue_classes),
         reads_tissue=factory.reads_tissue(factory.create_model(config)),
         maps_tissue=factory.maps_tissue(config),
         batch_size=applied.batch_size,
+        tumor_class=options.tumor_class,
     )

@@ -5,6 +5,7 @@ All are as large as `canvas_shape` says and cover the slide from corner to corne
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -44,17 +45,16 @@ class Grid:
     cells: np.ndarray
     foreground_mm2: np.ndarray
 
-    def purity(self, tumor: int, other: int) -> np.ndarray:
+    def purity(self, tumor: int, among: Sequence[int]) -> np.ndarray:
         """Computes the tumor purity of each square, NaN with fewer than `MIN_CELLS` in it.
 
         Args:
             tumor: label of the tumor cells.
-            other: label of the other cells.
+            among: labels of the cells that count, the tumor cells' too.
         """
-        both = self.cells[tumor - 1] + self.cells[other - 1]
-        enough = both >= MIN_CELLS
-        nan = np.full(both.shape, np.nan)
-        return np.divide(self.cells[tumor - 1], both, out=nan, where=enough)
+        total = self.cells[np.array(among) - 1].sum(axis=0)
+        nan = np.full(total.shape, np.nan)
+        return np.divide(self.cells[tumor - 1], total, out=nan, where=total >= MIN_CELLS)
 
     def density(self, label: int) -> np.ndarray:
         """Counts a class per mm^2 of foreground; NaN where less than 20% of a square is that."""

@@ -83,9 +83,13 @@ def write(
         overlays: a picture with cells for each of `result.samples`.
         path: the HTML to write; its folder must exist.
     """
+    tumor, among = result.purity_classes or (None, ())
     text = _template().render(
         result=result,
         summary=summary,
+        tumor=tumor,
+        among=among,
+        counted=sum(summary.slide.cells[name] for name in among),
         size_mm=[size * result.mpp / 1000 for size in (result.width, result.height)],
         outline=_draw_outline(result, summary),
         tissue=_draw_tissue(result),
@@ -144,8 +148,9 @@ def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
     """Draws the maps of purity and densities: for each its title, picture, scale and a note."""
     drawn = []
     label_of = {name: label for label, name in enumerate(result.cell_classes, start=1)}
-    if {'TC', 'BC'} <= label_of.keys():
-        drawn.append(_draw_purity(result, label_of['TC'], label_of['BC']))
+    if result.purity_classes:
+        tumor, among = result.purity_classes
+        drawn.append(_draw_purity(result, label_of[tumor], [label_of[name] for name in among]))
     grid = maps.count_on_grid(result)
     side = _length(1000 * grid.side_mm)
     densities = {name: grid.density(label) for name, label in label_of.items()}
@@ -163,10 +168,12 @@ def _draw_grid(result: SlideResult) -> list[tuple[str, Picture, Scale, str]]:
     return drawn
 
 
-def _draw_purity(result: SlideResult, tumor: int, other: int) -> tuple[str, Picture, Scale, str]:
+def _draw_purity(
+    result: SlideResult, tumor: int, among: Sequence[int]
+) -> tuple[str, Picture, Scale, str]:
     grid = maps.count_on_grid(result, enough=maps.MIN_CELLS)
     side = _length(1000 * grid.side_mm)
-    purity = grid.purity(tumor, other)
+    purity = grid.purity(tumor, among)
     picture = maps.draw_values(result, purity, grid.side_mm, maps.PURITY_COLORS, 1)
     if np.isfinite(purity).any():
         note = f'Squares of {side} with {maps.MIN_CELLS} cells or more.'

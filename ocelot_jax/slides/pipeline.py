@@ -41,6 +41,7 @@ class Method:
         reads_tissue: whether the network takes tissue windows.
         maps_tissue: whether it predicts their tissue classes.
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
+        tumor_class: see `SlideResult`.
     """
 
     engine: Engine
@@ -51,6 +52,7 @@ class Method:
     reads_tissue: bool = True
     maps_tissue: bool = True
     batch_size: int = 1
+    tumor_class: str | None = None
 
     @property
     def margin(self) -> int:
@@ -285,6 +287,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         foreground_mpp=plan.foreground_mpp,
         thumbnail=plan.thumbnail,
         samples=_samples(slide, method, plan, cells.labels, seen_by),
+        tumor_class=method.tumor_class,
     )
 
 

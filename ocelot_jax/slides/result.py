@@ -13,6 +13,7 @@ import numpy as np
 from ocelot_jax.metrics.cells import Cells
 
 UNPREDICTED = 255
+_TUMOR, _OTHER = 'TC', 'BC'
 # of all places in tables and summaries, for those who read the files
 FRAME = 'level-0 pixels of the whole slide, pixel centers at integers'
 
@@ -55,6 +56,8 @@ class SlideResult:
         samples: a few windows to look at.
         bounds: (x, y, width, height) of the part that was scanned, in level-0 pixels, where the
             file states one.
+        tumor_class: whose share of all cells is the tumor purity; where None, see
+            `purity_classes`.
 
     Raises:
         ValueError: if shapes, types or values are not as above.
@@ -74,6 +77,17 @@ class SlideResult:
     thumbnail: np.ndarray
     samples: tuple[Sample, ...]
     bounds: tuple[int, int, int, int] | None = None
+    tumor_class: str | None = None
+
+    @property
+    def purity_classes(self) -> tuple[str, tuple[str, ...]] | None:
+        """The class of tumor cells, and the classes among whose cells its share is the purity.
+
+        TC among TC and BC where no other is told; None where the classes have other names.
+        """
+        if self.tumor_class is not None:
+            return self.tumor_class, self.cell_classes
+        return (_TUMOR, (_TUMOR, _OTHER)) if {_TUMOR, _OTHER} <= set(self.cell_classes) else None
 
     @property
     def qupath_frame(self) -> tuple[int, int, int, int]:

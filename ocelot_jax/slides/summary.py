@@ -1,8 +1,8 @@
 """A slide in numbers: tumor purity, cells and areas, of the whole and of each region.
 
-Tumor purity is TC / (TC + BC), the share of tumor cells among the cells that were found; it is
-known where the cell classes have these names and there is such a cell. Areas of tissue classes are
-counted within the foreground: glass is no tissue of any class.
+Tumor purity is the share of tumor cells among the cells that were found, TC / (TC + BC) or what
+`SlideResult.purity_classes` tells; it is known where that is and there is such a cell. Areas of
+tissue classes are counted within the foreground: glass is no tissue of any class.
 """
 
 import dataclasses
@@ -17,7 +17,6 @@ from ocelot_jax.slides import regions as regions_lib
 from ocelot_jax.slides.regions import Regions
 from ocelot_jax.slides.result import FRAME, UNPREDICTED, SlideResult
 
-_TUMOR, _OTHER = 'TC', 'BC'
 # Rows of the tissue map that are in memory at once.
 _STRIP = 64
 
@@ -28,6 +27,7 @@ class Part:
 
     Attributes:
         cells: by class name, how many.
+        purity: share of the tumor cells; None where it is not known.
         foreground_mm2: area of the foreground.
         tissue_mm2: by class name, area within the foreground; None without a tissue branch.
         unpredicted_mm2: area within the foreground of which no tissue class is known; None without
@@ -35,6 +35,7 @@ class Part:
     """
 
     cells: dict[str, int]
+    purity: float | None
     foreground_mm2: float
     tissue_mm2: dict[str, float] | None
     unpredicted_mm2: float | None
@@ -43,13 +44,6 @@ class Part:
     def total(self) -> int:
         """The number of cells of all classes."""
         return sum(self.cells.values())
-
-    @property
-    def purity(self) -> float | None:
-        """TC / (TC + BC); None where there is no such cell, or classes have other names."""
-        both = sum(self.cells.get(name, 0) for name in (_TUMOR, _OTHER))
-        known = both and {_TUMOR, _OTHER} <= self.cells.keys()
-        return self.cells[_TUMOR] / both if known else None
 
     def share(self, name: str) -> float | None:
         """Tells the share of a class among the cells; None where there is no cell."""
@@ -93,8 +87,10 @@ def summarise(result: SlideResult) -> Summary:
         if tissue is not None:
             areas = tissue * (result.tissue_mpp / 1000) ** 2
             known = dict(zip(result.tissue_classes, areas.tolist(), strict=False))
+        counts = dict(zip(result.cell_classes, cells.tolist(), strict=True))
         return Part(
-            cells=dict(zip(result.cell_classes, cells.tolist(), strict=True)),
+            cells=counts,
+            purity=_purity(result, counts),
             foreground_mm2=float(foreground * (result.foreground_mpp / 1000) ** 2),
             tissue_mm2=known,
             unpredicted_mm2=None if known is None else float(areas[UNPREDICTED]),
@@ -106,6 +102,12 @@ def summarise(result: SlideResult) -> Summary:
     return Summary(slide=whole, parts=tuple(parts), regions=regions)
 
 
+def _purity(result: SlideResult, counts: dict[str, int]) -> float | None:
+    tumor, among = result.purity_classes or (None, ())
+    total = sum(counts[name] for name in among)
+    return counts[tumor] / total if total else None
+
+
 def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
     """Writes the summary as JSON, whole or not at all; what is not known is null."""
     anchors = summary.regions.anchors().round(1).tolist()
@@ -114,6 +116,8 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
         'width_px': result.width,
         'height_px': result.height,
         'um_per_px': result.mpp,
+        'tumor_class': result.purity_classes and result.purity_classes[0],
+        'purity_among': result.purity_classes and result.purity_classes[1],
         'frame': {'points': FRAME, 'bounds_px': result.bounds},
         **_entry(summary.slide),
         'regions': [

@@ -258,3 +258,13 @@ def test_batches_that_do_not_divide_by_the_devices(run, release_folder, tmp_path
     monkeypatch.setattr('jax.local_device_count', lambda: 4)
     with pytest.raises(InputError, match='--batch_size: 6; want a multiple of the 4 devices'):
         predict([run], release_folder, tmp_path / 'out', Options(batch_size=6))
+
+
+def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, tmp_path):
+    with pytest.raises(InputError, match=r'--tumor_class: NC is no class of .*; want one of BC, '):
+        predict([run], slide_path, tmp_path / 'out', Options(tumor_class='NC'))
+    predict([run], slide_path, tmp_path / 'out', Options(tumor_class='BC'))
+    numbers = json.loads((tmp_path / 'out/a/summary.json').read_text())
+    assert numbers['tumor_purity'] == numbers['cell_share']['BC']
+    with pytest.raises(InputError, match=r'holds other results \(tumor_class differ'):
+        predict([run], slide_path, tmp_path / 'out')

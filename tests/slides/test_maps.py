@@ -32,7 +32,7 @@ def test_squares_grow_until_they_hold_enough(slide):
 def test_purity_and_density_are_told_only_where_they_are_known():
     cells = np.array([[[2, 0, 30]], [[8, 9, 10]]])
     grid = maps.Grid(0.1, cells, np.array([[0.01, 0.0021, 0.0019]]))
-    np.testing.assert_allclose(grid.purity(2, 1), [[0.8, np.nan, 0.25]])
+    np.testing.assert_allclose(grid.purity(2, [1, 2]), [[0.8, np.nan, 0.25]])
     np.testing.assert_allclose(grid.density(2), [[800, 9 / 0.0021, np.nan]])
 
 

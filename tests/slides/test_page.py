@@ -38,7 +38,13 @@ def pages(slide, tmp_path_factory):
     other = dataclasses.replace(
         slide, cell_classes=('TC-', 'TC+ <&>'), tissue=None, height=4 * slide.height
     )
-    kinds = {'full': dataclasses.replace(slide, name=NAME), 'empty': empty, 'other': other}
+    tumor = dataclasses.replace(slide, cell_classes=('glia', 'IDH <&>'), tumor_class='IDH <&>')
+    kinds = {
+        'tumor': tumor,
+        'full': dataclasses.replace(slide, name=NAME),
+        'empty': empty,
+        'other': other,
+    }
     for kind, result in kinds.items():
         write(result, folder / f'{kind}.html')
     return folder
@@ -115,8 +121,12 @@ def test_it_shows_the_numbers(tab, pages, slide):
         assert row[1] == f'{100 * part.purity:.1f}%'
         assert row[2] == f'{part.cells["BC"]:,}'
     tab.open(pages / 'empty.html', 1200)
-    key = tab.evaluate('document.querySelector(".key .first dd").innerText')
-    assert key.split('\n') == ['unknown', 'no cells found']
+    nothing = tab.evaluate('document.querySelector(".key .first dd").innerText')
+    assert nothing.split('\n') == ['unknown', 'no cells found']
+    tab.open(pages / 'tumor.html', 1200)
+    purity = tab.evaluate('document.querySelector(".key .first dd").innerText')
+    assert purity == key.replace('cells are tumor cells', 'cells are tumor cells (IDH <&>)')
+    assert 'IDH <&> / (glia + IDH <&>)' in tab.evaluate('document.body.innerText')
     tab.open(pages / 'other.html', 1200)
     assert tab.evaluate('document.querySelector(".key .first")') is None
     assert 'TC+ <&>' in tab.evaluate('document.querySelector(".key").innerText')

@@ -181,6 +181,25 @@ def test_a_slide_without_tissue_keeps_its_cells(base, tmp_path):
     assert document['regions'] == []
 
 
+@pytest.mark.parametrize(
+    ('classes', 'tumor', 'purity', 'among'),
+    [
+        (('TC-', 'TC+', 'NC'), 'TC+', 3 / 6, ['TC-', 'TC+', 'NC']),
+        (('BC', 'NC', 'TC'), None, 2 / 3, ['TC', 'BC']),
+        (('BC', 'NC', 'TC'), 'TC', 2 / 6, ['BC', 'NC', 'TC']),
+        (('lymphocyte', '<a> "b"', 'NC'), 'lymphocyte', 1 / 6, ['lymphocyte', '<a> "b"', 'NC']),
+    ],
+)
+def test_any_class_may_be_the_tumor(base, tmp_path, classes, tumor, purity, among):
+    labels = [1, 2, 2, 2, 3, 3]
+    changes = {'cell_classes': classes, 'tumor_class': tumor}
+    result = small(base, two_pieces(), None, [(6, 6)] * 6, labels, **changes)
+    document, whole, regions = written(result, tmp_path)
+    for entry in (document, document['regions'][0], whole, regions[0]):
+        assert float(entry['tumor_purity']) == pytest.approx(purity, abs=1e-6)
+    assert (document['tumor_class'], document['purity_among']) == (tumor or 'TC', among)
+
+
 def test_other_classes_have_shares_and_no_purity(base, tmp_path):
     result = small(
         base, two_pieces(), None, [(6, 6)] * 4, [1, 2, 2, 2], cell_classes=('TC-', 'TC+')
