@@ -71,7 +71,7 @@ def perform(name: str, path: Any) -> Predicted:
     """Returns what a slide's task does."""
     cells = {'BC': 1000, 'TC': 2000}
     numbers = {'um_per_px': 0.25, 'tumor_purity': 0.666667, 'foreground_mm2': 100.0}
-    return Predicted({'slide': name, 'cells': cells, **numbers}, 1)
+    return Predicted({'slide': name, 'cells': cells, 'regions': [], **numbers}, {}, 1)
 
 
 def _peak_mb(whose: int = resource.RUSAGE_SELF) -> int:

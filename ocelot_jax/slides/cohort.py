@@ -11,8 +11,8 @@ DONE, DONE_ALREADY, FAILED, WAITING = 'done', 'done already', 'failed', 'waiting
 # What a table takes over from a slide's `summary.json`.
 _NUMBERS = ('um_per_px', 'tumor_purity', 'foreground_mm2')
 # A column for each class of cells, `cells_<class>`, goes behind the first.
-_FIRST = ('slide', 'file', 'status', 'um_per_px', 'cells')
-_LAST = ('tumor_purity', 'foreground_mm2', 'seconds', 'error')
+_FIRST = ('slide', 'file', 'status', 'runs', 'um_per_px', 'cells')
+_LAST = ('tumor_purity', 'foreground_mm2', 'regions', 'seconds', 'warnings', 'error')
 
 
 class Table:
@@ -40,18 +40,27 @@ class Table:
             self._rows[name] = row or {'status': WAITING}
             self._rows[name] |= {'slide': name, 'file': path.name}
 
-    def done(self, name: str, numbers: Mapping[str, Any], seconds: float | None) -> None:
+    def done(
+        self,
+        name: str,
+        numbers: Mapping[str, Any],
+        record: Mapping[str, Any],
+        seconds: float | None,
+    ) -> None:
         """Notes what was found on a slide.
 
         Args:
             name: of its results.
             numbers: its `summary.json`.
+            record: its `prediction.json`.
             seconds: that it took; None where it was done already.
         """
         row = self._rows[name]
         cells = {f'cells_{key}': count for key, count in numbers['cells'].items()}
         known = {key: numbers[key] for key in _NUMBERS}
         known |= {'cells': sum(numbers['cells'].values()), **cells, 'error': None}
+        known |= {key: '; '.join(record.get(key, ())) for key in ('runs', 'warnings')}
+        known['regions'] = len(numbers['regions'])
         if seconds is None:
             self._rows[name] = row | known | {'status': DONE_ALREADY}
         else:

@@ -56,7 +56,7 @@ def predict_slides(
     try:
         for ended in pool.run(slides):
             if ended.error is None:
-                table.done(ended.name, ended.value.numbers, _seconds(ended))
+                table.done(ended.name, ended.value.numbers, ended.value.record, _seconds(ended))
             else:
                 failures.append(ended.name)
                 table.failed(ended.name, _why(ended, shown[ended.name]))

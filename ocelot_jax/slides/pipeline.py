@@ -76,6 +76,7 @@ class Plan:
         foreground_mpp: um/px of `foreground`.
         layout: all windows.
         groups: those with tissue, in the order of work.
+        doubts: what was warned of.
     """
 
     thumbnail: np.ndarray
@@ -83,6 +84,7 @@ class Plan:
     foreground_mpp: float
     layout: windows.Layout
     groups: list[windows.Group]
+    doubts: tuple[str, ...] = ()
 
     @property
     def num_windows(self) -> int:
@@ -91,22 +93,22 @@ class Plan:
 
 
 def make_plan(slide: Slide, method: Method, everywhere: bool = False) -> Plan:
-    """Finds the tissue of a slide, and the windows that hold some; warns of too coarse a slide.
+    """Finds the tissue of a slide, and the windows that hold some; warns of the slide's um/px.
 
     Args:
         slide: the slide.
         method: how cells are found.
         everywhere: whether to treat all of the slide as tissue.
     """
-    doubt = method.patches.doubt_of_slide(slide.mpp)
-    if doubt:
+    doubts = tuple(filter(None, (slide.doubt, method.patches.doubt_of_slide(slide.mpp))))
+    for doubt in doubts:
         logging.warning('%s: %s', slide.name, doubt)
     thumbnail, mpp = foreground.overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
     if everywhere:
         mask[:] = True
     layout = windows.lay_out(slide.width, slide.height, slide.mpp, method.patches, method.margin)
-    return Plan(thumbnail, mask, mask_mpp, layout, layout.groups(mask, mask_mpp))
+    return Plan(thumbnail, mask, mask_mpp, layout, layout.groups(mask, mask_mpp), doubts)
 
 
 def predict_slide(

@@ -27,10 +27,12 @@ class Predicted:
 
     Attributes:
         numbers: its `summary.json`.
+        record: its `prediction.json`: runs, warnings and what else the numbers come from.
         windows: how many were predicted; None where it was done already.
     """
 
     numbers: dict[str, Any]
+    record: dict[str, Any]
     windows: int | None
 
 
@@ -72,7 +74,7 @@ def predict(
             plan = pipeline.make_plan(slide, method, everywhere)
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)
-                _write(result, record, work, target)
+                _write(result, record | {'warnings': plan.doubts}, work, target)
                 windows = plan.num_windows
             except OSError:
                 # another process may have ended first, and taken our folder away
@@ -80,7 +82,10 @@ def predict(
                     raise
         _check(target, identity)
     shutil.rmtree(work, ignore_errors=True)
-    return Predicted(json.loads((target / 'summary.json').read_text('utf-8')), windows)
+    numbers, record = (
+        json.loads((target / file).read_text('utf-8')) for file in ('summary.json', RECORD)
+    )
+    return Predicted(numbers, record, windows)
 
 
 def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path) -> None:

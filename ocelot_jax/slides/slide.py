@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from absl import logging
 from PIL import Image
 
 from ocelot_jax.io import digests, names
@@ -32,6 +31,7 @@ class Slide:
         width: pixels at full resolution.
         height: the same.
         mpp: micrometres per pixel at full resolution.
+        doubt: a sentence where the file states another um/px than was given, else None.
 
     Raises:
         MissingFileError: there is no such file.
@@ -52,7 +52,7 @@ class Slide:
         self._reader = readers.open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
         try:
-            self.mpp = _choose_mpp(self.path, self._reader, mpp, override_mpp)
+            self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
         except InputError:
             self.close()
             raise
@@ -141,13 +141,15 @@ class Slide:
         )
 
 
-def _choose_mpp(path: Path, reader: readers.Reader, given: float | None, override: bool) -> float:
+def _choose_mpp(
+    path: Path, reader: readers.Reader, given: float | None, override: bool
+) -> tuple[float, str | None]:
     stated = reader.mpp()
     if given is not None:
         _check_mpp(given, '--mpp')
         # resolutions such as 72 dpi are nobody's statement
         if override or stated is None or not all(map(_is_plausible, stated)):
-            return given
+            return given, None
     if stated is None:
         raise InputError(f'{path}: has no um/px; give it as --mpp')
     x, y = (_check_mpp(value, str(path)) for value in stated)
@@ -155,10 +157,9 @@ def _choose_mpp(path: Path, reader: readers.Reader, given: float | None, overrid
         raise InputError(f'{path}: has {x:g} um/px along x and {y:g} along y; want square pixels')
     mpp = (x + y) / 2
     if given is not None and abs(given / mpp - 1) > 0.1:
-        logging.warning(
-            '%s: states %.4g um/px, so %g is not taken; --override_mpp takes it', path, mpp, given
-        )
-    return mpp
+        doubt = f'states {mpp:.4g} um/px, so {given:g} is not taken; --override_mpp takes it'
+        return mpp, doubt
+    return mpp, None
 
 
 def _is_plausible(mpp: float) -> bool:

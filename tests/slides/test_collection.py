@@ -24,6 +24,9 @@ from ocelot_jax.slides import collection, finding, outputs, pipeline, prediction
 FILES = {'cells.csv', 'cells.geojson', 'page.html', 'summary.json', 'prediction.json'}
 
 
+ORIGIN = {'runs': ['one', 'two']}
+
+
 class Engine:
     """Counts the batches that it is asked for."""
 
@@ -69,13 +72,13 @@ def predict_one(path, method, output, identity=None, **options):
     return sum(done.numbers['cells'].values()), done.windows
 
 
-def predict(source, method, output, shard=(0, 1), **options):
+def predict(source, method, output, shard=(0, 1), recursive=False, **options):
     """Outcomes, as they come."""
     output.mkdir(exist_ok=True)
-    slides = finding.find_slides(source, **options)
+    slides = finding.find_slides(source, recursive)
     own = dict(list(slides.items())[shard[0] :: shard[1]])
     perform = functools.partial(
-        prediction.predict, method=method, output=output, identity={}, origin={}
+        prediction.predict, method=method, output=output, identity={}, origin=ORIGIN, **options
     )
     with pool_lib.open_pool(pool_lib.HERE, lambda: perform, 'predict') as pool:
         yield from collection.predict_slides(own, pool, output, shard)
@@ -236,11 +239,11 @@ def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, li
     numbers = json.loads((output / 'a/summary.json').read_text())
     cells = numbers['cells']
     assert rows['a'] == {
-        'slide': 'a', 'file': 'a.tif', 'status': 'done', 'um_per_px': '0.5',
+        'slide': 'a', 'file': 'a.tif', 'status': 'done', 'runs': 'one; two', 'um_per_px': '0.5',
         'cells': str(sum(cells.values())), 'cells_BC': str(cells['BC']),
         'cells_TC': str(cells['TC']), 'tumor_purity': str(numbers['tumor_purity']),
-        'foreground_mm2': str(numbers['foreground_mm2']),
-        'seconds': rows['a']['seconds'], 'error': '',
+        'foreground_mm2': str(numbers['foreground_mm2']), 'regions': str(len(numbers['regions'])),
+        'seconds': rows['a']['seconds'], 'warnings': '', 'error': '',
     }  # fmt: skip
     assert float(rows['a']['seconds']) >= 0
     assert rows['0bad']['error'].startswith('no slide that OpenSlide knows')
@@ -252,6 +255,20 @@ def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, li
     outcomes.close()
     statuses = {'0new': 'done', 'a': 'done', 'b': 'done'}
     assert column(output / 'slides.csv', 'status') == statuses
+
+
+def test_the_table_tells_what_a_slide_was_warned_of(folder, method, tmp_path, light, caplog):
+    """Also where the slide was done by an earlier command."""
+    for status in ('done', 'done already'):
+        list(predict(folder, method, tmp_path, mpp=0.25))
+        row = read_table(tmp_path / 'slides.csv')['a']
+        assert row['status'] == status
+        assert row['warnings'].startswith('states 0.5 um/px, so 0.25 is not taken')
+    assert 'a: states 0.5 um/px' in caplog.text
+    coarse = {'mpp': 2.0, 'override_mpp': True}
+    list(predict(folder, method, tmp_path / 'coarse', **coarse))
+    row = read_table(tmp_path / 'coarse/slides.csv')['b']
+    assert row['warnings'].startswith('the slide has 2 um/px, but the run was trained at')
 
 
 def test_shards_write_tables_of_their_own(folder, method, tmp_path, light):

@@ -95,12 +95,12 @@ def test_overview_is_the_whole_slide(paths, name, monkeypatch):
         assert np.abs(picture - slide.read(0, 0, 105, 75, 2.0).astype(int)).max() <= 2
 
 
-def test_what_the_file_states_goes_before_what_is_given(paths, caplog):
+def test_what_the_file_states_goes_before_what_is_given(paths):
     with Slide(paths['one.tif'], mpp=0.25) as slide:
         assert slide.mpp == pytest.approx(0.5)
-    assert 'states 0.5 um/px, so 0.25 is not taken; --override_mpp' in caplog.text
+    assert 'states 0.5 um/px, so 0.25 is not taken; --override_mpp' in slide.doubt
     with Slide(paths['one.tif'], mpp=0.25, override_mpp=True) as slide:
-        assert slide.mpp == 0.25
+        assert (slide.mpp, slide.doubt) == (0.25, None)
 
 
 @pytest.mark.parametrize('dpi', [None, (72, 72)])
