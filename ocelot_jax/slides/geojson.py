@@ -9,9 +9,6 @@ import json
 import os
 from collections.abc import Iterator
 
-import numpy as np
-from matplotlib.colors import to_rgb
-
 from ocelot_jax.io import atomic
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.viz import palette
@@ -52,7 +49,7 @@ def _chunks(result: SlideResult) -> Iterator[list[str]]:
 
 def _template(name: str, label: int) -> str:
     """Writes a cell of a class with places for x, y and score."""
-    color = np.rint(255 * np.array(to_rgb(palette.cell_color(label)))).astype(int).tolist()
+    color = palette.rgb(palette.cell_color(label))
     classification = json.dumps({'name': name, 'color': color}).replace('%', '%%')
     return (
         '{"type":"Feature","geometry":{"type":"Point","coordinates":[%.2f,%.2f]},'

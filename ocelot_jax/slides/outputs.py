@@ -7,7 +7,7 @@ from PIL import Image
 
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import OutputError
-from ocelot_jax.slides import geojson, page, summary, tables, tissue_map
+from ocelot_jax.slides import annotations, geojson, page, summary, tables, tissue_map
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.viz import overlay
 
@@ -18,9 +18,10 @@ _RADIUS_UM = 3.0
 def write(result: SlideResult, folder: Path) -> None:
     """Writes what was found on a slide.
 
-    `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` where there is a
-    tissue branch, `overlay_A.png` and so on for each sample, `page.html`, `summary.csv`,
-    `regions.csv`, and last `summary.json`: where it is, all are there and whole.
+    `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` and
+    `tissue.geojson` where there is a tissue branch, `overlay_A.png` and so on for each sample,
+    `page.html`, `summary.csv`, `regions.csv`, and last `summary.json`: where it is, all are there
+    and whole.
 
     Args:
         result: what was found.
@@ -34,6 +35,7 @@ def write(result: SlideResult, folder: Path) -> None:
         geojson.write(result, folder / 'cells.geojson')
         if result.tissue is not None:
             tissue_map.write(result, folder / 'tissue.ome.tif')
+            annotations.write(result, folder / 'tissue.geojson')
         overlays = []
         for letter, sample in zip(page.letters(result), result.samples, strict=True):
             cells = page.cells_of(result, sample)

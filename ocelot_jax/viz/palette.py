@@ -17,7 +17,12 @@ def tissue_color(value: int) -> str:
     return _TISSUE_COLORS[(value - 1) % len(_TISSUE_COLORS)]
 
 
+def rgb(color: str) -> list[int]:
+    """Red, green and blue, 0..255, of '#rrggbb'."""
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+
+
 def ink_on(color: str) -> str:
     """White on a dark '#rrggbb', black on a light one."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = rgb(color)
     return 'white' if 0.3 * red + 0.6 * green + 0.1 * blue < 128 else 'black'

@@ -14,7 +14,7 @@ from ocelot_jax.slides import outputs, page
 
 FILES = {
     'cells.csv', 'cells.parquet', 'cells.geojson', 'tissue.ome.tif', 'page.html', 'summary.csv',
-    'regions.csv', 'summary.json', 'overlay_A.png', 'overlay_B.png',
+    'regions.csv', 'tissue.geojson', 'summary.json', 'overlay_A.png', 'overlay_B.png',
 }  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def test_without_a_tissue_branch_there_is_no_tissue_map(light, tmp_path):
     outputs.write(dataclasses.replace(light, tissue=None, samples=()), tmp_path)
     assert set(os.listdir(tmp_path)) == FILES - {
         'tissue.ome.tif',
+        'tissue.geojson',
         'overlay_A.png',
         'overlay_B.png',
     }
