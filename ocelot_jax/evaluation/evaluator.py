@@ -82,8 +82,7 @@ def evaluate_run(
     """
     loaded = loading.load_runs(workdirs, test_time_augmentation, detection=detection)
     config = loaded.config
-    if source is not None:
-        config.data.source = source
+    config.data.source = source or config.data.source
     split = split or splits(config.data)[-1]
     pairs = open_source(config.data, split)
     pairs.outline.check_cells(config.data.max_cells)
@@ -92,10 +91,7 @@ def evaluate_run(
     data = identify(config.data, split)
     variant = name_variant(loaded, data, source is not None, detection is not None)
     variant += '-tta' * test_time_augmentation + f'-{engine}' * (engine != 'xla')
-    written = RunDirectory(workdirs[0]).evaluation(data.split, variant)
-    if output is not None:
-        written = EvaluationDirectory(output / written.path.name)
-    disk.make_folder(written.path.parent)
+    written = place(workdirs[0], data, variant, output)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
     trained = engines.of_runs(loaded, engine)
@@ -136,6 +132,19 @@ def name_variant(loaded: loading.LoadedRuns, data: Identity, given: bool, detect
     if detection:
         variant += f'-detection-{digests.of_json(loaded.config.detection.to_dict())[:8]}'
     return variant
+
+
+def place(workdir: Path, data: Identity, variant: str, output: Path | None) -> EvaluationDirectory:
+    """Says where an evaluation goes, where files can be written.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    written = RunDirectory(workdir).evaluation(data.split, variant)
+    if output is not None:
+        written = EvaluationDirectory(output / written.path.name)
+    disk.make_folder(written.path.parent)
+    return written
 
 
 def write(

@@ -140,6 +140,13 @@ def load_detection(path: Path) -> dict[str, float]:
         ) from error
 
 
+def current_detection(workdir: Path) -> dict[str, Any]:
+    """Reads how a run's cells are detected now: its configuration's values, or tuned ones."""
+    detection = load_config(workdir).detection.to_dict()
+    tuned = RunDirectory(workdir).detection
+    return detection | load_detection(tuned) if tuned.exists() else detection
+
+
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_text(path, json.dumps(content, indent=2) + '\n')
 

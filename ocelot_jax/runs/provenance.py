@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 from absl import logging
@@ -155,8 +156,9 @@ def evaluated_data(evaluation: EvaluationDirectory) -> Identity | None:
 def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
     """Tells why an evaluation is not one of a run's own data and best epoch; None where it is.
 
-    An older one, which did not keep what it comes from, is taken, with a warning. So are the
-    weights where the run's checkpoints are not there any more.
+    An older one, which did not keep what it comes from, is taken, with a warning, and so is one at
+    other detection settings than the run has now. Where the run's checkpoints are not there any
+    more, its weights are not compared.
 
     Raises:
         InputError: a file is damaged.
@@ -169,7 +171,12 @@ def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
             evaluation.origin,
         )
         return None
-    data, run = held
+    data, run, detection = held
+    if detection != configuration.current_detection(workdir):
+        logging.warning(
+            '%s: scores at other detection settings than the run has now; evaluate it again',
+            evaluation.path,
+        )
     own = load_data(workdir).get(data.split)
     if own is not None and own.digest != data.digest:
         return f'scores on {describe(data)}; the run was trained on {describe(own)}'
@@ -182,14 +189,17 @@ def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
     return None
 
 
-def _read_origin(evaluation: EvaluationDirectory) -> tuple[Identity, tuple[int, str]] | None:
-    """Reads the data, and the step and digest of the checkpoint of the first run."""
+def _read_origin(
+    evaluation: EvaluationDirectory,
+) -> tuple[Identity, tuple[int, str], dict[str, Any]] | None:
+    """Reads the data, the first run's step and digest of its checkpoint, and the detection."""
     if not evaluation.origin.exists():
         return None
     try:
         held = json.loads(evaluation.origin.read_text())
         run = held['runs'][0]
-        return Identity(**held['data']), (run['step'], run['checkpoint'])
+        best = run['step'], run['checkpoint']
+        return Identity(**held['data']), best, held['settings']['detection']
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             f'{evaluation.origin}: does not tell data and runs ({error}); evaluate the run again'

@@ -148,6 +148,17 @@ def test_an_evaluation_without_a_record_is_taken_with_a_warning(run, caplog):
     assert 'nothing tells the data and weights' in caplog.text
 
 
+def test_scores_from_before_the_run_was_tuned_are_told(run, caplog):
+    evaluator.evaluate_run([run], 'val')
+    tuning.tune_run(run)
+    assert len(collect(run.parent).runs) == 1
+    assert 'scores at other detection settings' in caplog.text
+    evaluator.evaluate_run([run], 'val')
+    caplog.clear()
+    collect(run.parent)
+    assert not caplog.text
+
+
 def test_a_run_that_cannot_be_written(run, monkeypatch):
     def refuse(dir):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
