@@ -1,13 +1,15 @@
-"""`slides.csv`: one table over the slides of a folder, whichever command did them."""
+"""`slides.csv` and `index.html`: all slides of a folder, whichever command did them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ocelot_jax.io import csv_files
+from ocelot_jax.slides import cohort_page
 
 DONE, DONE_ALREADY, FAILED, WAITING = 'done', 'done already', 'failed', 'waiting'
 
+_CLASS = 'cells_'
 # What a table takes over from a slide's `summary.json`.
 _NUMBERS = ('um_per_px', 'tumor_purity', 'foreground_mm2')
 # A column for each class of cells, `cells_<class>`, goes behind the first.
@@ -32,6 +34,7 @@ class Table:
 
     def __init__(self, folder: Path, slides: Mapping[str, Path], shard: tuple[int, int] = (0, 1)):
         index, count = shard
+        self._whole = count == 1
         self.path = folder / ('slides.csv' if count == 1 else f'slides-{index}-of-{count}.csv')
         earlier = _read_rows(folder.glob('slides*.csv'))
         self._rows: dict[str, dict[str, Any]] = {}
@@ -56,7 +59,7 @@ class Table:
             seconds: that it took; None where it was done already.
         """
         row = self._rows[name]
-        cells = {f'cells_{key}': count for key, count in numbers['cells'].items()}
+        cells = {_CLASS + key: count for key, count in numbers['cells'].items()}
         known = {key: numbers[key] for key in _NUMBERS}
         known |= {'cells': sum(numbers['cells'].values()), **cells, 'error': None}
         known |= {key: '; '.join(record.get(key, ())) for key in ('runs', 'warnings')}
@@ -72,10 +75,13 @@ class Table:
         self._rows[name] = kept | {'status': FAILED, 'error': error}
 
     def write(self) -> None:
-        """Writes the file, whole or not at all."""
+        """Writes the table, and beside that of all slides the page; whole or not at all."""
         rows = list(self._rows.values())
         classes = dict.fromkeys(key for row in rows for key in row if _counts_a_class(key))
         csv_files.write_rows(self.path, [*_FIRST, *classes, *_LAST], rows)
+        if self._whole:
+            names = [key.removeprefix(_CLASS) for key in classes]
+            cohort_page.write(rows, names, self.path.with_name('index.html'))
 
 
 def _read_rows(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
@@ -89,4 +95,4 @@ def _read_rows(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def _counts_a_class(column: str) -> bool:
-    return column.startswith('cells_')
+    return column.startswith(_CLASS)

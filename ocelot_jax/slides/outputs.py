@@ -7,12 +7,14 @@ from PIL import Image
 
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import OutputError
-from ocelot_jax.slides import annotations, geojson, page, summary, tables, tissue_map
+from ocelot_jax.slides import annotations, cohort_page, geojson, page, summary, tables, tissue_map
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.viz import overlay
 
 # as large as the distance within which the score matches cells
 _RADIUS_UM = 3.0
+# pixels of its longer side
+_THUMBNAIL = 256
 
 
 def write(result: SlideResult, folder: Path) -> None:
@@ -20,8 +22,8 @@ def write(result: SlideResult, folder: Path) -> None:
 
     `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` and
     `tissue.geojson` where there is a tissue branch, `overlay_A.png` and so on for each sample,
-    `page.html`, `summary.csv`, `regions.csv`, and last `summary.json`: where it is, all are there
-    and whole.
+    `thumbnail.jpg`, `page.html`, `summary.csv`, `regions.csv`, and last `summary.json`: where it
+    is, all are there and whole.
 
     Args:
         result: what was found.
@@ -42,8 +44,12 @@ def write(result: SlideResult, folder: Path) -> None:
             overlays.append(overlay.draw_found(sample.image, cells, _RADIUS_UM / sample.mpp))
             with atomic.replacing(folder / f'overlay_{letter}.png') as temporary:
                 Image.fromarray(overlays[-1]).save(temporary, format='PNG')
+        with atomic.replacing(folder / cohort_page.THUMBNAIL) as temporary:
+            small = Image.fromarray(result.thumbnail)
+            small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            small.save(temporary, 'JPEG', quality=85)
         numbers = summary.summarise(result)
-        page.write(result, numbers, overlays, folder / 'page.html')
+        page.write(result, numbers, overlays, folder / cohort_page.PAGE)
         summary.write_csv(result, numbers, folder / 'summary.csv', folder / 'regions.csv')
         summary.write_json(result, numbers, folder / 'summary.json')
     except OSError as error:

@@ -111,7 +111,7 @@ def test_five_slides_are_done_once_each_and_the_sixth_is_named(
     assert len(lines) == len(expected) == 6
     assert contents(output) == contents(tmp_path / 'here')
     assert {path.split('/')[0] for path in contents(output)} == set('acdef')
-    assert sorted(path.name for path in output.iterdir()) == [*'acdef', 'slides.csv']
+    assert sorted(path.name for path in output.iterdir()) == [*'acdef', 'index.html', 'slides.csv']
     for text, folder in ((error, output), (failure, tmp_path / 'here')):
         wanted = f'1 of 6 slides failed: {TRUNCATED}; the others are in {folder}'
         assert text.startswith(wanted)

@@ -179,7 +179,7 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
         wanted = r'1 of 3 slides failed: 0bad; the others are in .*, and slides\.csv there'
         with pytest.raises(InputError, match=wanted):
             next(outcomes)
-    assert visible(tmp_path / 'out') == ['a', 'b', 'slides.csv']
+    assert visible(tmp_path / 'out') == ['a', 'b', 'index.html', 'slides.csv']
 
 
 def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, light):
@@ -220,7 +220,7 @@ def test_a_bug_costs_one_slide_and_keeps_its_traceback(
     assert 'in fail_once' in caplog.text
     with pytest.raises(InputError, match=r'1 of 2 slides failed: a; the others'):
         list(outcomes)
-    assert visible(tmp_path) == ['b', 'slides.csv']
+    assert visible(tmp_path) == ['b', 'index.html', 'slides.csv']
 
 
 def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, light):
@@ -290,7 +290,7 @@ def test_slides_of_one_stem_have_results_by_their_whole_names(folder, method, tm
     names = {'a.tif': 'a.tif', 'a.tif.tif': 'a.tif.tif', 'a.tiff': 'a.tiff', 'b': 'b.tif'}
     assert {name: path.name for name, path in slides.items()} == names
     list(predict(source, method, tmp_path / 'out'))
-    assert visible(tmp_path / 'out') == [*names, 'slides.csv']
+    assert visible(tmp_path / 'out') == [*names, 'index.html', 'slides.csv']
     numbers = json.loads((tmp_path / 'out/a.tiff/summary.json').read_text())
     assert numbers['slide'] == 'a.tiff'
 

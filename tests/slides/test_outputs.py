@@ -14,7 +14,8 @@ from ocelot_jax.slides import outputs, page
 
 FILES = {
     'cells.csv', 'cells.parquet', 'cells.geojson', 'tissue.ome.tif', 'page.html', 'summary.csv',
-    'regions.csv', 'tissue.geojson', 'summary.json', 'overlay_A.png', 'overlay_B.png',
+    'regions.csv', 'tissue.geojson', 'thumbnail.jpg', 'summary.json', 'overlay_A.png',
+    'overlay_B.png',
 }  # fmt: skip
 
 
