@@ -12,6 +12,7 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 _PNG_DEPTH = 24  # where the header tells the bits of a channel
+_COLOR = (3, 4)  # channels of RGB, RGBA
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
@@ -69,14 +70,14 @@ def decode_rgb(data: bytes, label: str) -> np.ndarray:
 
 
 def decode_gray(data: bytes, label: str) -> np.ndarray:
-    """Decodes a PNG of one channel, [h,w] uint8, that is stored as viewers show it.
+    """Decodes a PNG or TIFF of one channel, [h,w] uint8, that is stored as viewers show it.
 
     Raises:
         InputError: it is damaged, has another number of channels or bits, is to be turned for
             display, or has a palette whose colors are not the gray of their numbers, so that
             either could be meant.
     """
-    image = _decode(data, label, ('PNG',))
+    image = _decode(data, label, ('PNG', 'TIFF'), channels=(1,))
     if image.mode not in ('L', 'P'):
         raise InputError(f'{label}: mode is {image.mode}; want one channel of 8 bits')
     values = np.asarray(image)
@@ -85,10 +86,23 @@ def decode_gray(data: bytes, label: str) -> np.ndarray:
         for value in np.unique(values):
             if value >= len(palette) or (palette[value] != value).any():
                 raise InputError(
-                    f'{label}: has a palette, whose color {value} is not gray {value}; want a PNG '
+                    f'{label}: has a palette, whose color {value} is not gray {value}; want one '
                     'without a palette'
                 )
     return values
+
+
+def encode_for_tensorflow(data: bytes, label: str) -> bytes:
+    """The bytes of an image as they are where TensorFlow decodes them, else as PNG.
+
+    Raises:
+        InputError: as of `decode_rgb`.
+    """
+    if not data.startswith(_TIFF):
+        return data
+    file = io.BytesIO()
+    Image.fromarray(decode_rgb(data, label)).save(file, 'PNG')
+    return file.getvalue()
 
 
 def read_size(data: bytes, label: str) -> tuple[int, int]:
@@ -105,11 +119,13 @@ def read_size(data: bytes, label: str) -> tuple[int, int]:
         raise InputError(f'{label}: cannot be decoded ({reason}); want a whole image') from None
 
 
-def _decode(data: bytes, label: str, formats: tuple[str, ...]) -> Image.Image:
+def _decode(
+    data: bytes, label: str, formats: tuple[str, ...], channels: tuple[int, ...] = _COLOR
+) -> Image.Image:
     """Decodes a file that is stored as it is to be displayed."""
     file = io.BytesIO(data)
     if 'TIFF' in formats and data.startswith(_TIFF):
-        _check_orientation(_check_tiff(file, label), label)
+        _check_orientation(_check_tiff(file, label, channels), label)
     _check_png(file, label)
     try:
         image = Image.open(file, formats=formats)
@@ -122,20 +138,22 @@ def _decode(data: bytes, label: str, formats: tuple[str, ...]) -> Image.Image:
     return image
 
 
-def _check_tiff(file: BinaryIO, label: str) -> int:
+def _check_tiff(file: BinaryIO, label: str, wanted: tuple[int, ...] = _COLOR) -> int:
     """Checks the bits and channels of a TIFF, and gives its orientation."""
     try:
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages[0]
             bits, channels = page.bitspersample, page.samplesperpixel
+            inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             tag = page.tags.get('Orientation')
             orientation = 1 if tag is None else int(tag.value)
     except (tifffile.TiffFileError, OSError, IndexError, ValueError, KeyError) as error:
         raise InputError(f'{label}: is no whole TIFF ({error})') from None
-    if bits != 8 or channels not in (3, 4):
-        raise InputError(
-            f'{label}: has {channels} channels of {bits} bits; want 8-bit color, RGB or RGBA'
-        )
+    if bits != 8 or channels not in wanted:
+        good = '8-bit color, RGB or RGBA' if wanted == _COLOR else 'one channel of 8 bits'
+        raise InputError(f'{label}: has {channels} channels of {bits} bits; want {good}')
+    if inverted:
+        raise InputError(f'{label}: is stored inverted (MINISWHITE); want 0 to be black')
     return orientation
 
 

@@ -15,8 +15,8 @@ from ocelot_jax.data.outline import Outline
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 
-_FOLDERS = ('images/{}/cell', 'images/{}/tissue', 'annotations/{}/cell', 'annotations/{}/tissue')
 _IMAGES = ('cell_image', 'tissue_image')
+_KINDS = (*_IMAGES, 'cells', 'tissue_mask')
 
 
 class PairFolder:
@@ -46,13 +46,16 @@ class PairFolder:
     ):
         self.cell_classes = tuple(cell_classes)
         self.tissue_classes = tuple(tissue_classes)
-        self._annotated = annotated
+        self._kinds = _KINDS if annotated else _IMAGES
         self.files = release.Files(path)
         self._metadata = metadata.read_metadata(self.files)
-        folders = _FOLDERS if annotated else _FOLDERS[:2]
-        self._listed: dict[str, set[str]] = {
-            split: set().union(*(self.files.list(name.format(folder)) for name in folders))
-            for split, folder in release.SPLIT_FOLDERS.items()
+        # names of files by split, kind and pair
+        self._listed: dict[str, dict[str, dict[str, list[str]]]] = {
+            split: {
+                kind: release.by_pair(self.files.list(release.kind_folder(kind, split)))
+                for kind in self._kinds
+            }
+            for split in release.SPLIT_FOLDERS
         }
         self._ids = {split: self._find_ids(split) for split in release.SPLIT_FOLDERS}
 
@@ -94,13 +97,15 @@ class PairFolder:
     def encoded_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields a split's examples for a TFDS builder: the pair's id, and its record.
 
-        Color images are file objects, so that TFDS keeps their bytes as they are. The mask is an
-        array: its values differ from the file's.
+        Color images are file objects, so that TFDS keeps their bytes as they are; TIFF, which
+        TensorFlow cannot decode, becomes PNG. The mask is an array: its values differ from the
+        file's.
         """
         for pair in self.as_data_source(split).pairs:
-            names = release.pair_files(pair.split, pair.pair_id)
-            images = {kind: io.BytesIO(self.files.read(names[kind])) for kind in _IMAGES}
-            yield pair.pair_id, self.read(pair) | images
+            names = [self.name(kind, pair.split, pair.pair_id) for kind in _IMAGES]
+            encoded = [self._encoded(name) for name in names]
+            files = dict(zip(_IMAGES, map(io.BytesIO, encoded), strict=True))
+            yield pair.pair_id, self.read(pair) | files
 
     def digest(self, split: str) -> str:
         """The digest of what a split's records are read from, whole: metadata and files.
@@ -112,8 +117,13 @@ class PairFolder:
             InputError: if the split is empty, a pair lacks a file, or its metadata are wrong.
         """
         pairs = self.as_data_source(split).pairs
-        names = [release.pair_files(pair.split, pair.pair_id) for pair in pairs]
-        files = [{kind: self.files.checksum(n) for kind, n in each.items()} for each in names]
+        files = [
+            {
+                kind: self.files.checksum(self.name(kind, pair.split, pair.pair_id))
+                for kind in self._kinds
+            }
+            for pair in pairs
+        ]
         return digests.of_json([*map(dataclasses.astuple, pairs), *files])
 
     def read(self, pair: metadata.Pair) -> dict[str, Any]:
@@ -122,9 +132,12 @@ class PairFolder:
         Raises:
             InputError: if a file is missing or bad.
         """
-        kinds = (*_IMAGES, 'tissue_mask') if self._annotated else _IMAGES
-        contents = {kind: self.decode(kind, pair.split, pair.pair_id) for kind in kinds}
-        if self._annotated:
+        contents = {
+            kind: self.decode(kind, pair.split, pair.pair_id)
+            for kind in self._kinds
+            if kind != 'cells'
+        }
+        if 'cells' in self._kinds:
             size = contents['cell_image'].shape[1::-1]
             contents['cells'] = self.decode('cells', pair.split, pair.pair_id, size)
         return {
@@ -141,19 +154,24 @@ class PairFolder:
         """A split's pairs of good metadata, and the problems by file or metadata entry."""
         pairs, problems = [], {}
         for pair_id in self._ids[split]:
-            for kind, name in release.pair_files(split, pair_id).items():
-                wanted = self._annotated or kind in _IMAGES
-                if wanted and name not in self._listed[split]:
-                    problems[name] = f'{self.files.label(name)}: missing, for pair {pair_id}'
+            for kind in self._kinds:
+                names, name = self._names(kind, split, pair_id), self.name(kind, split, pair_id)
+                if problem := release.problem(kind, names, pair_id):
+                    problems[name] = f'{self.files.label(name)}: {problem}'
             try:
                 pairs.append(self._pair(split, pair_id))
             except InputError as error:
                 problems[f'{release.METADATA}/{pair_id}'] = str(error)
         return pairs, problems
 
-    def holds(self, name: str, split: str) -> bool:
-        """Whether a file of a split, named relative to the root, is there."""
-        return name in self._listed[split]
+    def name(self, kind: str, split: str, pair_id: str) -> str:
+        """Names a pair's file relative to the root; as the release does where it is not there."""
+        fit = release.fitting(kind, self._names(kind, split, pair_id))
+        return fit[0] if fit else release.usual_name(kind, split, pair_id)
+
+    def holds(self, kind: str, split: str, pair_id: str) -> bool:
+        """Whether a pair's file of a kind is there."""
+        return bool(release.fitting(kind, self._names(kind, split, pair_id)))
 
     def decode(
         self, kind: str, split: str, pair_id: str, size: tuple[float, float] | None = None
@@ -169,7 +187,7 @@ class PairFolder:
         Raises:
             InputError: if the file is missing or bad.
         """
-        name = release.pair_files(split, pair_id)[kind]
+        name = self.name(kind, split, pair_id)
         data, label = self.files.read(name), self.files.label(name)
         if kind == 'cells':
             return release.decode_cells(data, label, len(self.cell_classes), size)
@@ -183,8 +201,11 @@ class PairFolder:
         Raises:
             InputError: if the file is missing or bad.
         """
-        name = release.pair_files(split, pair_id)[kind]
+        name = self.name(kind, split, pair_id)
         return images.read_size(self.files.read(name), self.files.label(name))
+
+    def _encoded(self, name: str) -> bytes:
+        return images.encode_for_tensorflow(self.files.read(name), self.files.label(name))
 
     def _find_ids(self, split: str) -> list[str]:
         """Ids that the split's folders or its entries in the metadata name, sorted."""
@@ -194,11 +215,10 @@ class PairFolder:
             if isinstance(entry, Mapping)
             and entry.get('subset') in (split, release.SPLIT_FOLDERS[split])
         }
-        for name in self._listed[split]:
-            stem, _, suffix = name.rpartition('/')[2].rpartition('.')
-            if stem and suffix in ('jpg', 'csv', 'png') and not stem.startswith('.'):
-                ids.add(stem)
-        return sorted(ids)
+        return sorted(ids.union(*self._listed[split].values()))
+
+    def _names(self, kind: str, split: str, pair_id: str) -> list[str]:
+        return self._listed[split].get(kind, {}).get(pair_id, [])
 
     def _existing(self, split: str) -> str:
         split = release.split_name(split)

@@ -1,9 +1,11 @@
 """The files of a data set in OCELOT's layout: where they are and what each one holds.
 
-    images/{train,val,test}/{cell,tissue}/ID.jpg
+    images/{train,val,test}/{cell,tissue}/ID.jpg   or .jpeg, .png, .tif, .tiff
     annotations/{train,val,test}/cell/ID.csv       x,y,label per line; labels from 1
-    annotations/{train,val,test}/tissue/ID.png     8 bit; classes from 1, 255 unknown
+    annotations/{train,val,test}/tissue/ID.png     or .tif, .tiff; classes from 1, 255 unknown
     metadata.json
+
+Endings may be in any letter case.
 
 The layout is that of the OCELOT release (Zenodo record 8417503), in a directory or in a zip,
 there with or without one top folder. Nothing is ever unpacked.
@@ -14,7 +16,7 @@ import pathlib
 import threading
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +26,16 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 SPLIT_FOLDERS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 UNKNOWN = 255
 METADATA = 'metadata.json'
+
+_IMAGES = '.jpg', '.jpeg', '.png', '.tif', '.tiff'
+# Where the files of a kind lie, and how their names may end. No JPEG of masks: it blurs classes.
+_KINDS = {
+    'cell_image': ('images/{}/cell', _IMAGES),
+    'tissue_image': ('images/{}/tissue', _IMAGES),
+    'cells': ('annotations/{}/cell', ('.csv',)),
+    'tissue_mask': ('annotations/{}/tissue', ('.png', '.tif', '.tiff')),
+}
+_ENDINGS = {ending for _, endings in _KINDS.values() for ending in endings}
 
 
 def split_name(name: str) -> str:
@@ -38,15 +50,41 @@ def split_name(name: str) -> str:
     return name
 
 
-def pair_files(split: str, pair_id: str) -> dict[str, str]:
-    """Names a pair's four files, relative to the release's root, by kind."""
-    folder = SPLIT_FOLDERS[split]
-    return {
-        'cell_image': f'images/{folder}/cell/{pair_id}.jpg',
-        'tissue_image': f'images/{folder}/tissue/{pair_id}.jpg',
-        'cells': f'annotations/{folder}/cell/{pair_id}.csv',
-        'tissue_mask': f'annotations/{folder}/tissue/{pair_id}.png',
-    }
+def kind_folder(kind: str, split: str) -> str:
+    """Names the folder of a split's files of a kind, relative to the root."""
+    return _KINDS[kind][0].format(SPLIT_FOLDERS[split])
+
+
+def usual_name(kind: str, split: str, pair_id: str) -> str:
+    """Names a pair's file of a kind, relative to the root, as the OCELOT release does."""
+    return f'{kind_folder(kind, split)}/{pair_id}{_KINDS[kind][1][0]}'
+
+
+def by_pair(names: Iterable[str]) -> dict[str, list[str]]:
+    """Groups files by the ids of their pairs, sorted; those that are of no kind are left out."""
+    found = {}
+    for name in sorted(names):
+        stem, ending = os.path.splitext(name.rpartition('/')[2])
+        if ending.lower() in _ENDINGS and not stem.startswith('.'):
+            found.setdefault(stem, []).append(name)
+    return found
+
+
+def fitting(kind: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that may be a file of the kind."""
+    return [name for name in names if name.lower().endswith(_KINDS[kind][1])]
+
+
+def problem(kind: str, names: Sequence[str], pair_id: str) -> str | None:
+    """What is wrong where a pair's files of a kind are `names`; None where it is one that fits."""
+    fit = fitting(kind, names)
+    if len(fit) == 1:
+        return None
+    held = ' and '.join(name.rpartition('/')[2] for name in fit or names)
+    if fit:
+        return f'{held} are both of pair {pair_id}; want one of them'
+    found = f'; {held} is there, want {" or ".join(_KINDS[kind][1])}' if held else ''
+    return f'missing, for pair {pair_id}{found}'
 
 
 class Files:
@@ -161,8 +199,8 @@ class Files:
 def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
     """Decodes a tissue mask to its classes as in memory.
 
-    The PNG has one 8-bit channel, 1..`classes`, and 255 for unknown; in memory it is [h, w, 1]
-    uint8, 0..classes-1, and 255 for unknown.
+    The file, PNG or TIFF, has one 8-bit channel, 1..`classes`, and 255 for unknown; in memory it
+    is [h, w, 1] uint8, 0..classes-1, and 255 for unknown.
 
     Raises:
         InputError: if the file is damaged or holds any other value.

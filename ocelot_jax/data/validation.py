@@ -81,12 +81,11 @@ class Checker:
 
     def _decode(self, kind: str, pair_id: str, size: Size | None = None) -> Any:
         """Decodes a file; None if it is bad, or missing, which the listing tells already."""
-        name = release.pair_files(self.split, pair_id)[kind]
         try:
-            if self.folder.holds(name, self.split):
+            if self.folder.holds(kind, self.split, pair_id):
                 return self.folder.decode(kind, self.split, pair_id, size)
         except InputError as error:
-            self.problems[name] = str(error)
+            self.problems[self.folder.name(kind, self.split, pair_id)] = str(error)
 
     def _measure(self, pair_id: str) -> dict[str, Size | None]:
         """The sizes of a pair's color images; None of a bad one."""
@@ -97,7 +96,7 @@ class Checker:
         """An image of an unusual size is bad itself; its annotations are not blamed for it."""
 
         def blame(kind: str, found: Size, wanted: Size, whose: str) -> None:
-            name = release.pair_files(self.split, pair_id)[kind]
+            name = self.folder.name(kind, self.split, pair_id)
             texts = [f'{width} x {height}' for width, height in (found, wanted)]
             label = self.folder.files.label(name)
             self.problems[name] = f'{label}: size is {texts[0]}; want {texts[1]}, as {whose}'
@@ -107,7 +106,7 @@ class Checker:
                 blame(kind, sizes[kind], usual[kind], "the split's other patches")
         cells = self._decode('cells', pair_id, usual['cell_image'] or (math.inf, math.inf))
         if cells is not None and (count := release.count_duplicates(cells)):
-            self.duplicates[release.pair_files(self.split, pair_id)['cells']] = count
+            self.duplicates[self.folder.name('cells', self.split, pair_id)] = count
         mask = self._decode('tissue_mask', pair_id)
         size, tissue = sizes['tissue_image'], usual['tissue_image']
         if mask is not None and size and size == tissue != mask.shape[1::-1]:

@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from ocelot_jax.data import pair_folder, release
+from ocelot_jax.data import pair_folder
 from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
 from ocelot_jax.dataset_statistics import checks, figure, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
@@ -42,7 +42,7 @@ class LenientFolder(pair_folder.PairFolder):
         except InputError:
             if kind == 'cells':
                 with contextlib.suppress(ValueError):
-                    data = self.files.read(release.pair_files(split, pair_id)['cells'])
+                    data = self.files.read(self.name('cells', split, pair_id))
                     text = io.StringIO(data.decode('utf-8-sig'))
                     table = np.loadtxt(text, _CSV, delimiter=',', comments=None, ndmin=1)
                     return {name: table[name] for name, _ in _CSV}

@@ -46,7 +46,7 @@ def score_file(
         size = folder.size('cell_image', pair.split, pair.pair_id)
         cells = folder.decode('cells', pair.split, pair.pair_id, size)
         if count := release.count_duplicates(cells):
-            duplicates[release.pair_files(pair.split, pair.pair_id)['cells']] = count
+            duplicates[folder.name('cells', pair.split, pair.pair_id)] = count
         true = Cells.annotated(np.stack([cells['x'], cells['y']], axis=-1), cells['label'])
         distance = match_distance_um / pair.cell_mpp
         counts += matching.match_cells(

@@ -28,6 +28,14 @@ def delete(name):
     return lambda root: (root / name).unlink()
 
 
+def rename(name, new):
+    return lambda root: (root / name).rename((root / name).with_name(new))
+
+
+def copy(name, new):
+    return lambda root: (root / name).with_name(new).write_bytes((root / name).read_bytes())
+
+
 def write(name, content):
     def change(root):
         data = content if isinstance(content, bytes) else content.encode()
@@ -91,6 +99,10 @@ BAD = {
     'no tissue image': (delete(TISSUE), TISSUE, ['missing', '001']),
     'no csv': (delete(CSV), CSV, ['missing', '001']),
     'no mask': (delete(MASK), MASK, ['missing', '001']),
+    'two cell images': (copy(CELL, '001.PNG'), 'images/train/cell/001.PNG', ['and 001.jpg']),
+    'two csv': (copy(CSV, '001.CSV'), CSV.replace('csv', 'CSV'), ['and 001.csv', 'want one']),
+    'mask as TIFF too': (copy(MASK, '001.tif'), MASK, ['001.png and 001.tif', 'want one']),
+    'mask as JPEG': (rename(MASK, '001.JPG'), MASK, ['missing', '001.JPG is there, want .png or']),
     'truncated cell image': (truncate(CELL), CELL, ['truncated', 'whole image']),
     'truncated tissue image': (truncate(TISSUE), TISSUE, ['truncated', 'whole image']),
     'truncated mask': (truncate(MASK), MASK, ['decoded', 'whole image']),

@@ -54,6 +54,17 @@ def test_what_is_to_be_turned_is_refused(name, orientation):
         images.decode_rgb(save(PICTURE, name, orientation), 'a')
 
 
+def test_masks_may_be_tiff_that_is_not_inverted():
+    gray = PICTURE[..., 0]
+    np.testing.assert_array_equal(images.decode_gray(save(gray, 'TIFF'), 'a'), gray)
+    file = io.BytesIO()
+    tifffile.imwrite(file, gray, photometric='miniswhite')
+    with pytest.raises(InputError, match='a: is stored inverted'):
+        images.decode_gray(file.getvalue(), 'a')
+    with pytest.raises(InputError, match='a: has 3 channels of 8 bits; want one channel'):
+        images.decode_gray(save(PICTURE, 'TIFF'), 'a')
+
+
 def test_masks_too():
     with pytest.raises(InputError, match=r'a: is to be turned'):
         images.decode_gray(save(PICTURE[..., 0], orientation=6), 'a')

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from conftest import make_release
 from PIL import Image
 from skimage import io as skimage_io
 
@@ -186,6 +187,35 @@ def test_repr_is_the_same_for_the_same_data(release_folder):
     first, again = (repr(PairFolder(release_folder).as_data_source('val')) for _ in range(2))
     assert first == again  # Grain compares it with that of its checkpoint
     assert first != repr(PairFolder(release_folder).as_data_source('train'))
+
+
+@pytest.mark.parametrize('packing', ['folder', 'zip'])
+@pytest.mark.parametrize(
+    ('image', 'mask', 'cells'),
+    [('PNG', 'TIF', 'CSV'), ('tiff', 'Png', 'csv'), ('Tif', 'tiff', 'Csv'), ('PnG', 'png', 'csv')],
+)
+def test_files_of_other_formats_and_letter_case(packing, image, mask, cells, tmp_path):
+    path = make_release(tmp_path / 'release')
+    wanted = list(PairFolder(path).as_data_source('train'))
+    for file in [*path.glob('images/train/*/*'), *path.glob('annotations/train/tissue/*')]:
+        with Image.open(file) as picture:
+            picture.save(file.with_suffix(f'.{image if "images" in file.parts else mask}'))
+        if (ending := file.suffix) not in (f'.{image}', f'.{mask}'):
+            assert ending in ('.jpg', '.png')
+            file.unlink()
+    for file in path.glob('annotations/train/cell/*.csv'):
+        file.rename(file.with_suffix(f'.{cells}'))
+    folder = PairFolder(pack(path, tmp_path / 'a.zip') if packing == 'zip' else path)
+    folder.validate()
+    np.testing.assert_equal(list(folder.as_data_source('train')), wanted)
+
+
+@pytest.mark.parametrize('ending', ['jpeg', 'JPG', 'JpEg'])
+def test_jpeg_by_any_ending_is_the_same_data(ending, release_folder):
+    before = PairFolder(release_folder).digest('train')
+    for file in release_folder.glob('images/train/*/*.jpg'):
+        file.rename(file.with_suffix(f'.{ending}'))
+    assert PairFolder(release_folder).digest('train') == before
 
 
 def test_other_files_are_no_pairs(release_folder):

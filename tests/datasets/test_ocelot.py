@@ -13,6 +13,7 @@ from conftest import make_release
 from ocelot_jax.datasets.ocelot import ocelot_dataset_builder
 from ocelot_jax.datasets.ocelot.ocelot_dataset_builder_test import OcelotTest as OcelotTest
 from PIL import Image
+from skimage import io as skimage_io
 
 from ocelot_jax.data import sources
 from ocelot_jax.data.pair_folder import PairFolder
@@ -35,6 +36,12 @@ def built(tmp_path_factory):
     """A small release in a manual directory, and the builder that read it."""
     path = tmp_path_factory.mktemp('built')
     release = make_release(path / 'manual/ocelot2023_v1.0.1')
+    for kind in ('cell', 'tissue'):
+        for name, ending in (('003', 'PNG'), ('004', 'Tiff')):
+            jpeg = release / f'images/val/{kind}/{name}.jpg'
+            with Image.open(jpeg) as image:
+                image.save(jpeg.with_suffix(f'.{ending}'))
+            jpeg.unlink()
     return release, build(path / 'data', path / 'manual')
 
 
@@ -53,6 +60,15 @@ def test_same_records_as_the_folder(built):
             record = wanted[got['pair_id']]
             np.testing.assert_equal(got, record)
             assert kinds(got) == kinds(record)
+
+
+def test_tensorflow_decodes_what_was_no_jpeg(built):
+    release, builder = built
+    feature = builder.info.features['cell_image']
+    for pair_id, example in PairFolder(release).encoded_examples('val'):
+        wanted = skimage_io.imread(next(release.glob(f'images/val/cell/{pair_id}.*')))
+        got = feature.decode_example(example['cell_image'].read())
+        np.testing.assert_array_equal(np.asarray(got), wanted)
 
 
 def kinds(record):
