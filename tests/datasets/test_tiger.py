@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import shutil
 import weakref
 
 import numpy as np
@@ -29,6 +30,7 @@ from tiger_release import (
 )  # fmt: skip
 
 from ocelot_jax.data import preparation, sources
+from ocelot_jax.io.errors import InputError
 
 CLASSES = {0: 255, 1: 0, 2: 1, 3: 0, 4: 0, 5: 0, 6: 1, 7: 0}
 
@@ -372,3 +374,14 @@ def test_encodes_each_patch_once(tiger, monkeypatch):
     examples = list(records.region_examples(region, tiger[1] / 'manual' / ROOT))
     assert len(examples) == 64
     assert len(encoded) == 64 + 2 * 4  # cell patches; tissue patches and their masks
+
+
+def test_other_regions_are_not_done_already(tiger, tmp_path):
+    _, path = tiger
+    shutil.copytree(path / 'manual', tmp_path / 'manual')
+    preparation.prepare('tiger', path / 'data', tmp_path / 'manual')
+    mask = max(tmp_path.rglob('tissue-bcss/masks/*.png'))
+    with Image.open(mask) as image:
+        image.point(lambda value: 1).save(mask)
+    with pytest.raises(InputError, match='was prepared from other files'):
+        preparation.prepare('tiger', path / 'data', tmp_path / 'manual')
