@@ -289,6 +289,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         foreground_mpp=plan.foreground_mpp,
         thumbnail=plan.thumbnail,
         samples=_samples(slide, method, plan, cells.labels, seen_by),
+        bounds=slide.bounds,
         tumor_class=method.tumor_class,
     )
 

@@ -31,6 +31,8 @@ class Slide:
         width: pixels at full resolution.
         height: the same.
         mpp: micrometres per pixel at full resolution.
+        bounds: (x, y, width, height) of the part that was scanned, in pixels at full resolution,
+            where the file states one, as MRXS and SCN do.
         doubt: a sentence where the file states another um/px than was given, else None.
 
     Raises:
@@ -51,6 +53,7 @@ class Slide:
         names.check(self.path)
         self._reader = readers.open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
+        self.bounds = self._reader.bounds()
         try:
             self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
         except InputError:

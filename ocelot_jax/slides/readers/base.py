@@ -19,6 +19,12 @@ class Reader(Protocol):
     def mpp(self) -> tuple[float, float] | None:
         """Micrometres per pixel of the full level along x and y; None where the file has none."""
 
+    def bounds(self) -> tuple[int, int, int, int] | None:
+        """The part that was scanned, (x, y, width, height) in pixels of the full level.
+
+        None where the file states none.
+        """
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
         """Reads pixels of a level as RGB; the region lies within the level.
 

@@ -49,6 +49,11 @@ class Reader:
             stated = [unit / density for density in densities]
         return float(stated[0]), float(stated[1])
 
+    def bounds(self) -> tuple[int, int, int, int] | None:
+        names = (f'openslide.bounds-{name}' for name in ('x', 'y', 'width', 'height'))
+        x, y, width, height = (int(self._slide.properties.get(name, -1)) for name in names)
+        return (x, y, width, height) if min(x, y) >= 0 and min(width, height) > 0 else None
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
         full, size = self.levels[0], self.levels[level]
         # OpenSlide wants the corner in pixels of the full level

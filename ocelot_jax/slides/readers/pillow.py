@@ -51,6 +51,9 @@ class Reader:
             return None
         return _UM_PER_INCH / float(self._dpi[0]), _UM_PER_INCH / float(self._dpi[1])
 
+    def bounds(self) -> None:
+        return None
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
         del level  # there is one
         return self._image.crop((x, y, x + width, y + height))
