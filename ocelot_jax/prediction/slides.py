@@ -15,6 +15,7 @@ from ocelot_jax.prediction import given_mpp
 from ocelot_jax.prediction.setup import Applied, Options, apply_runs
 from ocelot_jax.slides import collection, finding, pipeline, prediction
 from ocelot_jax.slides.collection import Outcome
+from ocelot_jax.slides.readers.isolated import ReadingProcess
 
 
 def predict(
@@ -44,7 +45,12 @@ def predict(
     if options.dry_run:
         method = _method(apply_runs(workdirs, options), options)
         yield from collection.estimate_slides(
-            slides, method, mpps, options.override_mpp, options.everywhere
+            slides,
+            method,
+            mpps,
+            options.override_mpp,
+            options.everywhere,
+            ReadingProcess().open,
         )
     elif source.is_dir():
         with pool_lib.open_pool(options.workers, prepare, 'predict') as pool:
@@ -82,6 +88,7 @@ def prepare_worker(
         origin=applied.loaded.describe(),
         override_mpp=options.override_mpp,
         everywhere=options.everywhere,
+        open_reader=ReadingProcess().open,
     )
 
 

@@ -9,9 +9,9 @@ from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Failure, Pool
 from ocelot_jax.io import names
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import pipeline
+from ocelot_jax.slides import pipeline, readers
 from ocelot_jax.slides.cohort import Table
-from ocelot_jax.slides.slide import Slide
+from ocelot_jax.slides.slide import OpenReader, Slide
 
 # To write ten thousand rows after each of ten thousand slides would take minutes.
 _TABLE_SECONDS = 10.0
@@ -109,6 +109,7 @@ def estimate_slides(
     mpps: Mapping[str, float],
     override_mpp: bool = False,
     everywhere: bool = False,
+    open_reader: OpenReader = readers.open_reader,
 ) -> Iterator[Outcome]:
     """Tells what `predict_slides` would do, and how long it would take at the rate measured.
 
@@ -118,6 +119,7 @@ def estimate_slides(
         mpps: um/px of slides by the same names, where their files state none.
         override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
+        open_reader: see `Slide`.
 
     Yields:
         What would become of each slide, then of all.
@@ -129,7 +131,7 @@ def estimate_slides(
     rate, total, failures = None, 0.0, []
     for name, path in slides.items():
         try:
-            with Slide(path, mpps.get(name), name, override_mpp) as slide:
+            with Slide(path, mpps.get(name), name, override_mpp, open_reader) as slide:
                 plan = pipeline.make_plan(slide, method, everywhere)
                 rate = rate or pipeline.measure(slide, method, plan)
         except Exception as error:

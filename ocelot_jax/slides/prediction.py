@@ -14,9 +14,9 @@ from typing import Any
 
 from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import outputs, pipeline
+from ocelot_jax.slides import outputs, pipeline, readers
 from ocelot_jax.slides.result import SlideResult
-from ocelot_jax.slides.slide import Slide
+from ocelot_jax.slides.slide import OpenReader, Slide
 
 RECORD = 'prediction.json'
 
@@ -46,6 +46,7 @@ def predict(
     mpp: float | None = None,
     override_mpp: bool = False,
     everywhere: bool = False,
+    open_reader: OpenReader = readers.open_reader,
 ) -> Predicted:
     """Predicts a slide, unless that is done already.
 
@@ -60,13 +61,15 @@ def predict(
         mpp: um per pixel of the slide, where its file states none.
         override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
+        open_reader: see `Slide`.
 
     Raises:
         OutputError: the output cannot be written, or the disk is full.
         InputError: the slide is damaged, or other results are in its place.
     """
     target, work = output / name, output / f'.{name}.partial'
-    with disk.full_as_error(output), Slide(path, mpp, name, override_mpp) as slide:
+    opened = Slide(path, mpp, name, override_mpp, open_reader)
+    with disk.full_as_error(output), opened as slide:
         identity = identity | {'slide': slide.identity(), 'everywhere': everywhere}
         record = origin | {'file': path.name, 'depends_on': identity}
         windows = None

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ from ocelot_jax.slides import companions, readers, windows
 _MPP_RANGE = (0.05, 20.0)
 _OVERVIEW_BLOCK = 4096
 
+OpenReader = Callable[[Path], readers.Reader]
+
 
 class Slide:
     """A slide or large image; may be read by many threads at once.
@@ -24,6 +27,7 @@ class Slide:
         mpp: micrometres per pixel at full resolution, where the file states none.
         name: what it is called; where None, the file's stem.
         override_mpp: whether `mpp` is right, whatever the file states.
+        open_reader: opens the file, here or in another process.
 
     Attributes:
         path: as given.
@@ -47,16 +51,17 @@ class Slide:
         mpp: float | None = None,
         name: str | None = None,
         override_mpp: bool = False,
+        open_reader: OpenReader = readers.open_reader,
     ):
         self.path = Path(path)
         self.name = name or self.path.stem
         names.check(self.path)
-        self._reader = readers.open_reader(self.path)
+        self._reader = open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
-        self.bounds = self._reader.bounds()
         try:
             self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
-        except InputError:
+            self.bounds = self._reader.bounds()
+        except Exception:
             self.close()
             raise
 
@@ -147,12 +152,14 @@ class Slide:
 def _choose_mpp(
     path: Path, reader: readers.Reader, given: float | None, override: bool
 ) -> tuple[float, str | None]:
-    stated = reader.mpp()
     if given is not None:
         _check_mpp(given, '--mpp')
-        # resolutions such as 72 dpi are nobody's statement
-        if override or stated is None or not all(map(_is_plausible, stated)):
+        if override:
             return given, None
+    stated = reader.mpp()
+    # resolutions such as 72 dpi are nobody's statement
+    if given is not None and not (stated and all(map(_is_plausible, stated))):
+        return given, None
     if stated is None:
         raise InputError(f'{path}: has no um/px; give it as --mpp')
     x, y = (_check_mpp(value, str(path)) for value in stated)

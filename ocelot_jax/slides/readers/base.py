@@ -17,7 +17,11 @@ class Reader(Protocol):
     levels: tuple[tuple[int, int], ...]
 
     def mpp(self) -> tuple[float, float] | None:
-        """Micrometres per pixel of the full level along x and y; None where the file has none."""
+        """Micrometres per pixel of the full level along x and y; None where the file has none.
+
+        Raises:
+            InputError: what the file states is not whole, or no number.
+        """
 
     def bounds(self) -> tuple[int, int, int, int] | None:
         """The part that was scanned, (x, y, width, height) in pixels of the full level.

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides.readers import stated_mpp
 from ocelot_jax.slides.readers.base import on_white
 
 try:
@@ -40,14 +41,15 @@ class Reader:
 
     def mpp(self) -> tuple[float, float] | None:
         properties = self._slide.properties
-        stated = [properties.get(f'openslide.mpp-{axis}') for axis in 'xy']
-        if not all(stated):
+        stated = stated_mpp.check(
+            *(properties.get(f'openslide.mpp-{axis}') for axis in 'xy'), self._path, 'slide'
+        )
+        if stated is None:
             unit = _UNITS_UM.get(properties.get('tiff.ResolutionUnit', ''))
             densities = [float(properties.get(f'tiff.{axis}Resolution', 0)) for axis in 'XY']
-            if unit is None or not all(densities):
-                return None
-            stated = [unit / density for density in densities]
-        return float(stated[0]), float(stated[1])
+            if unit and all(density > 0 for density in densities):
+                stated = unit / densities[0], unit / densities[1]
+        return stated
 
     def bounds(self) -> tuple[int, int, int, int] | None:
         names = (f'openslide.bounds-{name}' for name in ('x', 'y', 'width', 'height'))

@@ -98,3 +98,43 @@ def test_bad_files_end_with_one_line(tmp_path, name):
 def test_a_missing_file(tmp_path):
     with pytest.raises(MissingFileError, match=r'a\.svs: no such file'):
         Slide(tmp_path / 'a.svs')
+
+
+def state(monkeypatch, **properties):
+    """Lets OpenSlide state more of each slide, as other formats do."""
+    told = {name.replace('_', '.', 1).replace('_', '-'): v for name, v in properties.items()}
+    original = openslide.openslide.OpenSlide.properties.fget
+    monkeypatch.setattr(
+        openslide.openslide.OpenSlide,
+        'properties',
+        property(lambda self: dict(original(self)) | told),
+    )
+
+
+@pytest.fixture
+def tiled(tmp_path):
+    """A slide whose TIFF resolution says 0.5 um/px."""
+    write_pyramid(tmp_path / 'a.tif', np.full((150, 150, 3), 200, np.uint8), 0.5)
+    return tmp_path / 'a.tif'
+
+
+@pytest.mark.parametrize(
+    'stated',
+    [
+        {'openslide_mpp_x': '0.25', 'openslide_mpp_y': None},
+        {'openslide_mpp_x': None, 'openslide_mpp_y': '0.25'},
+        {'openslide_mpp_x': '0.25', 'openslide_mpp_y': '0'},
+        {'openslide_mpp_x': 'nan', 'openslide_mpp_y': '0.25'},
+        {'openslide_mpp_x': '', 'openslide_mpp_y': '0.25'},
+    ],
+)
+def test_half_a_statement_is_not_passed_over_for_a_weaker_one(tiled, monkeypatch, stated):
+    state(monkeypatch, **stated)
+    wanted = (
+        r'a\.tif: its slide states \S* um/px along x and \S* along y; want both, or .* --mpp with'
+    )
+    for given in (None, 0.25):
+        with pytest.raises(InputError, match=wanted):
+            Slide(tiled, given)
+    with Slide(tiled, 0.25, override_mpp=True) as slide:
+        assert slide.mpp == 0.25
