@@ -147,8 +147,8 @@ def _check_tiff(file: BinaryIO, label: str, wanted: tuple[int, ...] = _COLOR) ->
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             tag = page.tags.get('Orientation')
             orientation = 1 if tag is None else int(tag.value)
-    except (tifffile.TiffFileError, OSError, IndexError, ValueError, KeyError) as error:
-        raise InputError(f'{label}: is no whole TIFF ({error})') from None
+    except Exception as error:  # of damaged tags tifffile raises whatever comes of them
+        raise InputError(f'{label}: is no whole TIFF ({" ".join(str(error).split())})') from None
     if bits != 8 or channels not in wanted:
         good = '8-bit color, RGB or RGBA' if wanted == _COLOR else 'one channel of 8 bits'
         raise InputError(f'{label}: has {channels} channels of {bits} bits; want {good}')

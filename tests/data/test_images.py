@@ -54,6 +54,16 @@ def test_what_is_to_be_turned_is_refused(name, orientation):
         images.decode_rgb(save(PICTURE, name, orientation), 'a')
 
 
+@pytest.mark.parametrize('kind', [TypeError, struct.error, ZeroDivisionError])
+def test_whatever_tifffile_makes_of_damaged_tags(kind, monkeypatch):
+    def fail(file):
+        raise kind('of\ntwo lines')
+
+    monkeypatch.setattr(images.tifffile, 'TiffFile', fail)
+    with pytest.raises(InputError, match=r'^a: is no whole TIFF \(of two lines\)$'):
+        images.decode_rgb(save(PICTURE, 'TIFF'), 'a')
+
+
 def test_masks_may_be_tiff_that_is_not_inverted():
     gray = PICTURE[..., 0]
     np.testing.assert_array_equal(images.decode_gray(save(gray, 'TIFF'), 'a'), gray)
