@@ -129,12 +129,13 @@ def _decode(
     _check_png(file, label)
     try:
         image = Image.open(file, formats=formats)
-        _check_orientation(image.getexif().get(ExifTags.Base.Orientation, 1), label)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow's words for an unknown format end in the address of the buffer
         reason = str(error).split(' <')[0]
         raise InputError(f'{label}: cannot be decoded ({reason}); want a whole image') from None
+    _check_orientation(orientation, label)
     return image
 
 

@@ -14,6 +14,9 @@ from ocelot_jax.slides.readers.base import Reader
 # the first that can read a file reads it
 _FORMATS = (openslide, pillow)
 
+# the first bytes of a TIFF and of a BigTIFF, in both byte orders
+_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
 SUFFIXES = tuple(suffix for module in _FORMATS for suffix in module.SUFFIXES)
 
 
@@ -30,6 +33,12 @@ def open_reader(path: Path) -> Reader:
     for module in _FORMATS:
         if module.can_read(path):
             return module.Reader(path)
+    with path.open('rb') as file:
+        if file.read(4) in _TIFF:
+            raise InputError(
+                f'{path}: begins as a TIFF, but nothing can read it, as a copy that was cut off; '
+                'want a whole one'
+            )
     missing = ', which is not installed: pip install ocelot_jax[slides]'
     raise InputError(
         f'{path}: no slide that OpenSlide knows{"" if openslide.INSTALLED else missing}; want '

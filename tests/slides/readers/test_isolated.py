@@ -27,11 +27,11 @@ def path(tmp_path_factory):
 def deadly(tmp_path, monkeypatch):
     """A reader, for the other process to find, whose regions do as their width says."""
     (tmp_path / 'sitecustomize.py').write_text(
-        'import os, struct\n'
+        'import os, struct, time\n'
         'from ocelot_jax.slides.readers import openslide\n'
         'region = openslide.Reader.region\n'
         'def do(self, level, x, y, width, height):\n'
-        '    if width == 11: os.kill(os.getpid(), 11)\n'
+        '    if width == 11: os.kill(os.getpid(), 11), time.sleep(60)\n'
         '    if width == 12: os._exit(0)\n'
         '    if width == 13: raise struct.error("unpack requires more")\n'
         '    return region(self, level, x, y, width, height)\n'

@@ -81,6 +81,8 @@ BAD = {
     'stretched.png': (save, {'dpi': (50800, 25400)}, '0.5 um/px along x and 1 along y'),
     'text.png': (lambda path: path.write_text('hello'), {}, 'cannot be read as an image'),
     'text.svs': (lambda path: path.write_text('hello'), {}, 'no slide that OpenSlide knows'),
+    'cut.svs': (lambda path: path.write_bytes(b'II*\0' + bytes(64)), {}, 'copy that was cut off'),
+    'big.ndpi': (lambda path: path.write_bytes(b'II+\0\x08'), {}, 'copy that was cut off'),
     'text.tif': (lambda path: path.write_text('hello'), {}, 'is no whole TIFF'),
 }
 
