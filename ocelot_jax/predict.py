@@ -7,7 +7,7 @@ What X may be, and what is written to DIR:
 | a cell patch, with `--tissue=IMAGE --center=x,y` | see `prediction.pair_files.write` |
 | a directory or zip in OCELOT's layout, annotated or not | the same, in a folder per split |
 | the challenge's stacks (`images/cell_patches/*.tif`, ...) | `cell_classification.json` |
-| a slide (OpenSlide's formats) or a large image | a folder, see `slides.outputs` |
+| a slide (of OpenSlide's formats, a TIFF) or an image | a folder, see `slides.outputs` |
 | a directory of slides | a folder per slide, `slides.csv`, `index.html` over all |
 
 Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on with a slide

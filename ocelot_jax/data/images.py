@@ -26,7 +26,7 @@ def check_depth(path: Path) -> None:
         InputError: the file is one of these, or is no whole TIFF.
     """
     with path.open('rb') as file:
-        if path.suffix.lower() in ('.tif', '.tiff'):
+        if path.suffix.lower() in ('.tif', '.tiff', '.qptiff'):
             _check_orientation(_check_tiff(file, str(path)), str(path))
         _check_png(file, str(path))
 

@@ -139,5 +139,5 @@ def test_names_that_other_systems_would_take_for_one_or_refuse(tmp_path, files, 
 
 def test_an_empty_directory(tmp_path):
     touch(tmp_path, 'within/a.svs')
-    with pytest.raises(InputError, match=r'holds no slide; want files of \.svs, .*\.tiff'):
+    with pytest.raises(InputError, match=r'holds no slide; want files of \.tif, .*\.svs'):
         finding.find_slides(tmp_path)

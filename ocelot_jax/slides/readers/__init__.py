@@ -8,16 +8,16 @@ from pathlib import Path
 
 from ocelot_jax.data import images
 from ocelot_jax.io.errors import InputError, MissingFileError
-from ocelot_jax.slides.readers import openslide, pillow
+from ocelot_jax.slides.readers import openslide, pillow, tiff
 from ocelot_jax.slides.readers.base import Reader
 
 # the first that can read a file reads it
-_FORMATS = (openslide, pillow)
+_FORMATS = (tiff, openslide, pillow)
 
 # the first bytes of a TIFF and of a BigTIFF, in both byte orders
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
-SUFFIXES = tuple(suffix for module in _FORMATS for suffix in module.SUFFIXES)
+SUFFIXES = tuple(dict.fromkeys(s for module in _FORMATS for s in module.SUFFIXES))
 
 
 def open_reader(path: Path) -> Reader:

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides.readers.base import on_white
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff')
+SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 _MAX_PIXELS = 1_000_000_000
 _UM_PER_INCH = 25400.0

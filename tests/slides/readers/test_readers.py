@@ -8,7 +8,7 @@ from PIL import Image
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.slides import readers
-from ocelot_jax.slides.readers import openslide, pillow
+from ocelot_jax.slides.readers import openslide, pillow, tiff
 from ocelot_jax.slides.slide import Slide
 
 
@@ -17,7 +17,7 @@ def test_the_first_format_that_can_read_a_file_reads_it(tmp_path):
     write_pyramid(tmp_path / 'tiled.tif', image, 0.5, ratios=(2,))
     tifffile.imwrite(tmp_path / 'stripes.tif', image, photometric='rgb')
     Image.fromarray(image).save(tmp_path / 'a.PNG')
-    kinds = {'tiled.tif': openslide, 'stripes.tif': pillow, 'a.PNG': pillow}
+    kinds = {'tiled.tif': openslide, 'stripes.tif': tiff, 'a.PNG': pillow}
     for name, module in kinds.items():
         reader = readers.open_reader(tmp_path / name)
         assert isinstance(reader, module.Reader)

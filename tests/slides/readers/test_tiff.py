@@ -1,0 +1,148 @@
+"""TIFFs that tifffile opens, against its own reading of the whole."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides import readers
+from ocelot_jax.slides.readers import tiff
+from ocelot_jax.slides.slide import Slide
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (300, 410, 3), np.uint8)
+IMAGE[:150] = np.kron(IMAGE[:15, :41], np.ones((10, 10, 1), np.uint8))  # JPEG likes it
+KINDS = {
+    'strips': {'rowsperstrip': 37, 'compression': 'lzw'},
+    'whole': {'rowsperstrip': 300, 'compression': 'zlib'},
+    'plain': {},
+    'jpeg strips': {'rowsperstrip': 16, 'compression': 'jpeg'},
+}
+
+
+def write_ome(path, levels=3, **metadata):
+    """An OME-TIFF whose smaller levels are SubIFDs."""
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for level in range(levels):
+            writer.write(
+                IMAGE[:: 2**level, :: 2**level],
+                subifds=levels - 1 if level == 0 else 0,
+                subfiletype=int(level > 0),
+                tile=(64, 64),
+                photometric='rgb',
+                compression='zlib',
+                metadata={'axes': 'YXS', **metadata} if level == 0 else None,
+            )
+    return path
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_region_is_the_wholes(kind, tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, IMAGE, photometric='rgb', **KINDS[kind])
+    whole = tifffile.imread(path)
+    reader = readers.open_reader(path)
+    assert isinstance(reader, tiff.Reader)
+    assert reader.levels == ((410, 300),)
+    for x, y, width, height in [(0, 0, 410, 300), (409, 299, 1, 1), (17, 30, 99, 50)]:
+        region = np.asarray(reader.region(0, x, y, width, height))
+        np.testing.assert_array_equal(region, whole[y : y + height, x : x + width])
+    reader.close()
+
+
+def test_an_ome_tiff_has_its_levels_and_decodes_what_is_read_alone(tmp_path):
+    path = write_ome(tmp_path / 'a.ome.tif', PhysicalSizeX=0.25, PhysicalSizeY=0.25)
+    reader = readers.open_reader(path)
+    assert reader.levels == ((410, 300), (205, 150), (103, 75))
+    for level, (width, height) in enumerate(reader.levels):
+        region = np.asarray(reader.region(level, 5, 7, width - 5, height - 7))
+        np.testing.assert_array_equal(region, IMAGE[:: 2**level, :: 2**level][7:, 5:])
+    reader.close()
+    reader = readers.open_reader(path)
+    reader.region(0, 60, 60, 10, 10)
+    assert len(reader._cache) == 4
+    reader.close()
+
+
+STATED = {
+    'um': ({'PhysicalSizeX': 0.25, 'PhysicalSizeY': 0.25}, 0.25),
+    'nm': (
+        {'PhysicalSizeX': 250.0, 'PhysicalSizeY': 250.0}
+        | {f'PhysicalSize{axis}Unit': 'nm' for axis in 'XY'},
+        0.25,
+    ),
+    'mm': (
+        {'PhysicalSizeX': 0.0005, 'PhysicalSizeY': 0.0005}
+        | {f'PhysicalSize{axis}Unit': 'mm' for axis in 'XY'},
+        0.5,
+    ),
+    'one axis': ({'PhysicalSizeX': 0.25}, 'OME-XML states 0.25 um/px along x and None along y'),
+    'zero': ({'PhysicalSizeX': 0.0, 'PhysicalSizeY': 0.0}, 'OME-XML states 0'),
+    'nothing': ({}, 'has no um/px'),
+}
+
+
+@pytest.mark.parametrize('kind', STATED)
+def test_um_px_of_ome_xml(kind, tmp_path):
+    metadata, wanted = STATED[kind]
+    path = write_ome(tmp_path / 'a.ome.tif', levels=1, **metadata)
+    if isinstance(wanted, float):
+        with Slide(path) as slide:
+            assert slide.mpp == pytest.approx(wanted)
+    else:
+        with pytest.raises(InputError, match=wanted):
+            Slide(path)
+
+
+@pytest.mark.parametrize(('unit', 'wanted'), [('micron', 0.4), ('um', 0.4), ('mm', 400.0)])
+def test_um_px_of_imagej(unit, wanted, tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(2.5, 2.5), metadata={'unit': unit})
+    reader = readers.open_reader(path)
+    assert reader.mpp() == pytest.approx((wanted, wanted))
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    ('image', 'options', 'message'),
+    [
+        (np.zeros((3, 64, 64, 3), np.uint8), {}, r'shape \(3, 64, 64, 3\), axes \wYXS; want one'),
+        (np.zeros((3, 64, 64), np.uint8), {'planarconfig': 'separate'}, 'axes SYX; want one'),
+    ],
+)
+def test_more_than_one_picture_in_color_is_refused_in_one_line(image, options, message, tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', image, photometric='rgb', **options)
+    with pytest.raises(InputError, match=message) as error:
+        readers.open_reader(tmp_path / 'a.tif')
+    assert '\n' not in str(error.value)
+
+
+def test_a_strip_beyond_the_memory_says_what_to_convert_with(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / 'a.tif', IMAGE, photometric='rgb', rowsperstrip=300)
+    monkeypatch.setattr(tiff, '_MAX_SEGMENT_BYTES', 1000)
+    with pytest.raises(InputError, match='vips tiffsave --tile --pyramid'):
+        readers.open_reader(tmp_path / 'a.tif')
+
+
+@pytest.mark.parametrize('compression', ['zlib', 'lzw', 'jpeg'])
+def test_a_part_that_is_damaged_is_one_line(compression, tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, IMAGE, photometric='rgb', rowsperstrip=32, compression=compression)
+    with tifffile.TiffFile(path) as file:
+        start, length = (
+            values[3] for values in (file.pages.first.dataoffsets, file.pages.first.databytecounts)
+        )
+    data = bytearray(path.read_bytes())
+    data[start : start + length] = bytes([255]) * length
+    path.write_bytes(data)
+    reader = readers.open_reader(path)
+    assert reader.region(0, 0, 0, 410, 96).size == (410, 96)
+    with pytest.raises(InputError, match=r'a\.tif: a part cannot be decoded') as error:
+        reader.region(0, 0, 96, 10, 10)
+    assert '\n' not in str(error.value)
+    reader.close()
+
+
+def test_a_real_ome_tiff(shared):
+    with Slide(shared / 'data/slides/OS-1-detail.ome.tif') as slide:
+        assert slide.mpp == pytest.approx(0.2271, abs=1e-4)
+        assert slide.overview(slide.mpp * 4).std() > 10
