@@ -35,10 +35,11 @@ def can_read(path: Path) -> bool:
         return False
     try:
         with tifffile.TiffFile(path) as tiff:
-            mine = tiff.is_ome or not tiff.pages.first.is_tiled
+            first = tiff.pages.first
+            mine = tiff.is_ome or first.subifds or not first.is_tiled
     except Exception:  # tifffile raises whatever its parsers run into; another reader tells it
         return False
-    return mine or path.suffix.lower() == '.qptiff' or not openslide.can_read(path)
+    return bool(mine) or path.suffix.lower() == '.qptiff' or not openslide.can_read(path)
 
 
 class Reader:
@@ -103,6 +104,7 @@ class Reader:
                 f'{self._path}: holds {series.dtype} of shape {series.shape}, axes {series.axes}; '
                 'want one plane in 8-bit RGB or RGBA, which `bfconvert` or QuPath can export'
             )
+        _check_decoding(page, self._path)
         size = math.prod(page.chunks)
         if size > _MAX_SEGMENT_BYTES:
             raise InputError(
@@ -121,6 +123,8 @@ class Reader:
                 file = page.parent.filehandle
                 file.seek(page.dataoffsets[number])
                 data = file.read(page.databytecounts[number])
+                if len(data) < page.databytecounts[number]:
+                    raise ValueError('the file ends within it')
             except (OSError, IndexError, ValueError) as error:
                 raise self._damaged(error) from None
         try:
@@ -131,9 +135,13 @@ class Reader:
             decoded = np.full((1, *page.chunks), 255, np.uint8)
         with self._lock:
             self._cache[level, number] = decoded[0]
-            while sum(segment.nbytes for segment in self._cache.values()) > _CACHE_BYTES:
+            # the last stays whatever its size: the next region most likely wants it again
+            while len(self._cache) > 1 and self._cached_bytes() > _CACHE_BYTES:
                 self._cache.popitem(last=False)
         return decoded[0]
+
+    def _cached_bytes(self) -> int:
+        return sum(segment.nbytes for segment in self._cache.values())
 
     def _damaged(self, error: Exception) -> InputError:
         reason = ' '.join(str(error).split())
@@ -174,3 +182,21 @@ class Reader:
         values = [tag and tag.value for tag in tags]
         x, y = (value[0] / value[1] if value and value[1] else None for value in values)
         return x, y
+
+
+def _check_decoding(page: tifffile.TiffPage, path: Path) -> None:
+    """Refuses colors that are not decoded as RGB, and codecs that are not installed."""
+    photometric, compression = page.photometric, page.compression
+    # a JPEG decoder makes RGB of YCbCr, others do not
+    is_jpeg = compression == tifffile.COMPRESSION.JPEG
+    if photometric != tifffile.PHOTOMETRIC.RGB and not (
+        is_jpeg and photometric == tifffile.PHOTOMETRIC.YCBCR
+    ):
+        name = getattr(photometric, 'name', photometric)
+        raise InputError(f'{path}: its colors are stored as {name}; want 8-bit RGB or RGBA')
+    if compression not in tifffile.TIFF.DECOMPRESSORS:
+        name = getattr(compression, 'name', compression)
+        raise InputError(
+            f'{path}: is compressed as {name}, which wants imagecodecs: '
+            'pip install ocelot_jax[slides]'
+        )

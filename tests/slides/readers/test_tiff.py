@@ -142,6 +142,45 @@ def test_a_part_that_is_damaged_is_one_line(compression, tmp_path):
     reader.close()
 
 
+def test_a_part_beyond_the_files_end_is_one_line(tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, IMAGE, photometric='rgb', rowsperstrip=32)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r'the file ends within it') as error:
+        readers.open_reader(path).region(0, 0, 280, 10, 10)
+    assert '\n' not in str(error.value)
+
+
+def test_a_pyramid_in_subifds_without_ome_xml(tmp_path):
+    path = write_ome(tmp_path / 'a.tif')
+    data = path.read_bytes().replace(b'<OME', b'<XXX').replace(b'</OME', b'</XXX')
+    path.write_bytes(data.replace(b'OME>', b'XXX>'))
+    assert readers.open_reader(path).levels == ((410, 300), (205, 150), (103, 75))
+
+
+@pytest.mark.parametrize('photometric', ['cielab', 'separated', 'ycbcr'])
+def test_other_colors_are_refused(photometric, tmp_path):
+    image = np.zeros((64, 64, 4 if photometric == 'separated' else 3), np.uint8)
+    tifffile.imwrite(tmp_path / 'a.tif', image, photometric=photometric)
+    with pytest.raises(InputError, match=f'stored as {photometric.upper()}; want 8-bit RGB'):
+        readers.open_reader(tmp_path / 'a.tif')
+
+
+def test_a_codec_that_is_not_installed(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / 'a.tif', IMAGE, photometric='rgb', compression='jpeg')
+    monkeypatch.setattr(tifffile.TIFF, 'DECOMPRESSORS', {})
+    with pytest.raises(InputError, match=r'JPEG, which wants imagecodecs: pip install'):
+        readers.open_reader(tmp_path / 'a.tif')
+
+
+def test_a_large_strip_is_decoded_once(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / 'a.tif', IMAGE, photometric='rgb', rowsperstrip=300)
+    monkeypatch.setattr(tiff, '_CACHE_BYTES', 1000)
+    reader = readers.open_reader(tmp_path / 'a.tif')
+    reader.region(0, 0, 0, 10, 10)
+    assert list(reader._cache) == [(0, 0)]
+
+
 def test_a_real_ome_tiff(shared):
     with Slide(shared / 'data/slides/OS-1-detail.ome.tif') as slide:
         assert slide.mpp == pytest.approx(0.2271, abs=1e-4)
