@@ -21,14 +21,14 @@ def prepare(output, log, deadly=None):
     `log` has no file of that name beside it yet. Changes modules of the process.
     """
     pipeline._SAVE_SECONDS = 0.0
-    outputs.write = _write_few
+    outputs.write = write_few
     settings = default.get_config().detection
     settings.update(backend='skimage', sigma_um=0.5, min_distance_um=1.5, max_cells=256)
     detect = Detector(settings)
     return functools.partial(_perform, detect=detect, output=output, log=log, deadly=deadly)
 
 
-def _write_few(result, folder):
+def write_few(result, folder):
     """Leaves out what takes long: pictures, and what needs pyarrow."""
     geojson.write(result, folder / 'cells.geojson')
     tissue_map.write(result, folder / 'tissue.ome.tif')

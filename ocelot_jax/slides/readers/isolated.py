@@ -6,6 +6,7 @@ process here imports no JAX and is kept for many slides; after a death another t
 
 import contextlib
 import functools
+import logging
 import os
 import queue
 import signal
@@ -126,6 +127,7 @@ def _end(process: subprocess.Popen, connections: list[Connection]) -> None:
 def serve(descriptors: list[str]) -> None:
     """Answers requests on sockets until the other ends are closed; run by `ReadingProcess`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C here, too
+    logging.disable()  # tifffile tells of a damaged file in many lines; what matters is raised
     opened: dict[int, readers.Reader] = {}
     threads = [
         threading.Thread(target=_answer, args=(Connection(int(descriptor)), opened))
