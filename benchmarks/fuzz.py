@@ -252,8 +252,8 @@ def _judge(kind: str, work: Path, out: Path, run: Path, seconds: int = _SECONDS)
                     verdict = 'refused'
                     if '\n' in str(error):
                         return f'several lines: {error}'
-                    if str(work) not in str(error):
-                        return f'names no file: {error}'
+                    if str(work) not in str(error) and 'pair ' not in str(error):
+                        return f'names no file or pair: {error}'
                     left = [
                         p.name
                         for p in out.rglob('*')

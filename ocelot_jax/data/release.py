@@ -167,7 +167,8 @@ class Files:
         if getattr(self._local, 'pid', None) != os.getpid():
             try:
                 self._local.zip = zipfile.ZipFile(self.path)
-            except (OSError, zipfile.BadZipFile) as error:
+            # the last of versions and methods that `zipfile` does not know
+            except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
                 raise InputError(f'{self.path}: not a whole zip file ({error})') from None
             self._local.pid = os.getpid()
         return self._local.zip

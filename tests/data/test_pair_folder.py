@@ -247,3 +247,13 @@ def test_real_pairs(shared):
     assert first == [3, 113, 2]
     assert record['cell_mpp'] == np.float32(0.537109375)
     assert record['center'].tolist() == [0.125, 0.125]
+
+
+def test_a_zip_of_a_later_kind_is_one_line(release_folder, tmp_path):
+    path = pack(release_folder, tmp_path / 'a.zip')
+    data = path.read_bytes()
+    needed = data.index(b'PK\x01\x02') + 6  # the version that its first file needs
+    path.write_bytes(data[:needed] + b'\xff' + data[needed + 1 :])
+    with pytest.raises(InputError, match=r'a\.zip: not a whole zip file') as error:
+        PairFolder(path)
+    assert '\n' not in str(error.value)

@@ -104,6 +104,8 @@ class Reader:
                 f'{self._path}: holds {series.dtype} of shape {series.shape}, axes {series.axes}; '
                 'want one plane in 8-bit RGB or RGBA, which `bfconvert` or QuPath can export'
             )
+        if not all(math.prod(each.chunks) for each in self._pages):
+            raise InputError(f'{self._path}: is no whole TIFF (its tiles have no size)')
         _check_decoding(page, self._path)
         size = math.prod(page.chunks)
         if size > _MAX_SEGMENT_BYTES:
@@ -125,7 +127,7 @@ class Reader:
                 data = file.read(page.databytecounts[number])
                 if len(data) < page.databytecounts[number]:
                     raise ValueError('the file ends within it')
-            except (OSError, IndexError, ValueError) as error:
+            except Exception as error:  # a damaged table may hold anything
                 raise self._damaged(error) from None
         try:
             decoded = page.decode(data, number, jpegtables=page.jpegtables)[0]

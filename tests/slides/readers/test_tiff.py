@@ -185,3 +185,21 @@ def test_a_real_ome_tiff(shared):
     with Slide(shared / 'data/slides/OS-1-detail.ome.tif') as slide:
         assert slide.mpp == pytest.approx(0.2271, abs=1e-4)
         assert slide.overview(slide.mpp * 4).std() > 10
+
+
+def test_tables_that_make_no_sense_are_one_line(tmp_path):
+    """Tiles without a size, and offsets that are no whole numbers."""
+    path = write_ome(tmp_path / 'a.ome.tif', levels=1)
+    with tifffile.TiffFile(path) as file:
+        tags = {name: file.pages.first.tags[name] for name in ('TileLength', 'TileOffsets')}
+        places = {name: tag.offset for name, tag in tags.items()}
+    data = path.read_bytes()
+    for name, part, value, message in (
+        ('TileLength', 8, bytes(4), 'its tiles have no size'),
+        ('TileOffsets', 2, (11).to_bytes(2, 'little'), 'a part cannot be decoded'),
+    ):
+        place = places[name] + part
+        path.write_bytes(data[:place] + value + data[place + len(value) :])
+        with pytest.raises(InputError, match=message) as error:
+            tiff.Reader(path).region(0, 0, 0, 10, 10)
+        assert '\n' not in str(error.value)
