@@ -14,6 +14,7 @@ from skimage import io as skimage_io
 
 from ocelot_jax.data import release
 from ocelot_jax.data.pair_folder import PairFolder
+from ocelot_jax.io.errors import InputError
 
 
 def pack(folder, path, top=''):
