@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 _SECONDS = 10
 _PROCESSES = 2
+_LARGE = 1 << 20  # weights: a change of one is a change of them
 _NUMBERS = 'NaN', '1e308', '-1', '99999999999999999999', '0', 'true', 'null', '""', '[]', '1e-320'
 
 
@@ -95,8 +97,11 @@ def _make_inputs(folder: Path) -> None:
     import conftest
     import drawn_pairs
     import drawn_slides
+    import fake_runs
     import numpy as np
     from PIL import Image
+
+    from ocelot_jax.runs import configuration
 
     pairs = conftest.make_release(folder / 'pairs', {'train': 3})
     for kind, ending in (('cell', '.png'), ('tissue', '.tif')):
@@ -115,6 +120,9 @@ def _make_inputs(folder: Path) -> None:
     (folder / 'zip').mkdir()
     shutil.make_archive(folder / 'zip/pairs', 'zip', pairs)
     drawn_pairs.write_stacks(folder / 'stacks', 2)
+    fake_runs.make_run(folder / 'run', fake_runs.small_config())
+    detection = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
+    configuration.write_detection(folder / 'run/detection.json', detection)
     points, labels = drawn_slides.spread_cells(50, 50, 12.0, np.random.default_rng(0))
     image = drawn_slides.draw_slide(100, 100, 0.5, points, labels)
     for name in ('tiled.tif', 'plain.png', 'plain.jpg', 'strips.tif', 'ome.ome.tif'):
@@ -174,12 +182,14 @@ def _work(folder, seed, share, pipe) -> None:
     own = folder / str(os.getpid())
     config = fake_runs.small_config(detection__backend='skimage')
     run = fake_runs.make_run(own / 'run', config)
-    loaded = loading.load_runs([run])
+    load = loading.load_runs
+    loaded = load([run])
     loading.load_runs = lambda *args, **kwargs: loaded
     engines.of_runs = lambda runs, name: drawn_slides.darkness
     kinds = sorted((folder / 'inputs').iterdir())
     for kind in kinds:  # what is done for the first time takes long
-        _judge(kind.name, shutil.copytree(kind, own / 'first'), own / 'out', run, seconds=120)
+        work = shutil.copytree(kind, own / 'first')
+        _judge(_steps(kind.name, work, own / 'out', run, load), work, own / 'out', seconds=120)
         shutil.rmtree(own / 'first')
         shutil.rmtree(own / 'out', ignore_errors=True)
     for number in share:
@@ -187,9 +197,10 @@ def _work(folder, seed, share, pipe) -> None:
         work = own / str(number)
         kind = kinds[number % len(kinds)]
         shutil.copytree(kind, work)
-        file = dice.choice(sorted(p for p in work.rglob('*') if p.is_file()))
+        files = sorted(p for p in work.rglob('*') if p.is_file())
+        file = dice.choice([p for p in files if p.stat().st_size < _LARGE])
         file.write_bytes(_mutate(file, dice))
-        verdict = _judge(kind.name, work, own / 'out', run)
+        verdict = _judge(_steps(kind.name, work, own / 'out', run, load), work, own / 'out')
         pipe.send((number, f'{kind.name}/{file.relative_to(work)}', verdict))
         shutil.rmtree(work)
         shutil.rmtree(own / 'out', ignore_errors=True)
@@ -234,7 +245,9 @@ def _mutate_text(text: str, way: str, dice: random.Random) -> str:
     return text[: found.start()] + dice.choice(_NUMBERS) + text[found.end() :]
 
 
-def _judge(kind: str, work: Path, out: Path, run: Path, seconds: int = _SECONDS) -> str:
+def _judge(
+    steps: list[Callable[[], object]], work: Path, out: Path, seconds: int = _SECONDS
+) -> str:
     from ocelot_jax.io.errors import InputError
 
     def too_long(*_):
@@ -245,15 +258,17 @@ def _judge(kind: str, work: Path, out: Path, run: Path, seconds: int = _SECONDS)
     verdict = 'processed'
     try:
         with open(os.devnull, 'w') as null, contextlib.redirect_stdout(null):
-            for step in _steps(kind, work, out, run):
+            for step in steps:
                 try:
                     step()
                 except InputError as error:
                     verdict = 'refused'
                     if '\n' in str(error):
                         return f'several lines: {error}'
-                    if str(work) not in str(error) and 'pair ' not in str(error):
-                        return f'names no file or pair: {error}'
+                    if str(work) not in str(error) and not any(
+                        word in str(error) for word in ('pair ', 'config.')
+                    ):
+                        return f'names no file, pair or field: {error}'
                     left = [
                         p.name
                         for p in out.rglob('*')
@@ -269,7 +284,9 @@ def _judge(kind: str, work: Path, out: Path, run: Path, seconds: int = _SECONDS)
     return verdict
 
 
-def _steps(kind: str, work: Path, out: Path, run: Path):
+def _steps(
+    kind: str, work: Path, out: Path, run: Path, load: Callable
+) -> list[Callable[[], object]]:
     """What is done with an input of a kind."""
     from ocelot_jax.data.pair_folder import PairFolder
     from ocelot_jax.dataset_statistics import describing
@@ -282,6 +299,8 @@ def _steps(kind: str, work: Path, out: Path, run: Path):
                 work / 'predictions.json', PairFolder(work / 'data'), 'train'
             )
         ]
+    if kind == 'run':
+        return [lambda: load([work]).load_patches()]
     source = work
     if kind == 'zip':
         source = work / 'pairs.zip'

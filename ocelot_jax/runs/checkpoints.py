@@ -139,13 +139,21 @@ def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
         the run's model.
 
     Raises:
-        InputError: no epoch is finished.
+        InputError: no epoch is finished, or a file of the checkpoints is damaged.
     """
-    with open_manager(workdir, read_only=True) as manager:
-        step = best_step(manager)
-        if step is None:
-            raise InputError(f'{workdir}: no epoch of this run is finished; train it first')
-        return step, restore(manager, step, 'variables', like)
+    try:
+        with open_manager(workdir, read_only=True) as manager:
+            step = best_step(manager)
+            if step is not None:
+                return step, restore(manager, step, 'variables', like)
+    # what Orbax and TensorStore run into when a file is not what they wrote
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        [reason, *_] = str(error).splitlines() or [type(error).__name__]
+        raise InputError(
+            f'{RunDirectory(workdir).checkpoints}: cannot be read ({reason[:200]}); want a whole '
+            'copy of the run'
+        ) from error
+    raise InputError(f'{workdir}: no epoch of this run is finished; train it first')
 
 
 def digest(workdir: Path, step: int) -> str:

@@ -113,7 +113,15 @@ def load_patches(workdir: Path) -> Patches:
         MissingFileError: there is no run in the directory.
         InputError: the file is damaged.
     """
-    return Patches(**_read(RunDirectory(workdir).patches))
+    path = RunDirectory(workdir).patches
+    held = _read(path)
+    names = [field.name for field in dataclasses.fields(Patches)]
+    good = held.keys() == set(names) and all(
+        isinstance(held[name], int | float) and 0 < held[name] < math.inf for name in names
+    )
+    if not good:
+        raise InputError(f'{path}: holds {held}; want positive numbers {", ".join(names)}')
+    return Patches(**held)
 
 
 def write_detection(path: Path, settings: Mapping[str, float]) -> None:
@@ -169,9 +177,12 @@ def _read(path: Path) -> dict[str, Any]:
             'ocelot_jax.main trained in'
         )
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        held = json.loads(path.read_text('utf-8'))
+    except ValueError as error:  # of the text or of the JSON
         raise InputError(f'{path}: is no JSON ({error}); want what the trainer wrote') from error
+    if not isinstance(held, dict):
+        raise InputError(f'{path}: holds a {type(held).__name__}; want what the trainer wrote')
+    return held
 
 
 def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import checkpoints
 
 
@@ -117,3 +118,16 @@ def test_reader_makes_no_folder(tmp_path):
     with checkpoints.open_manager(tmp_path, read_only=True) as manager:
         assert checkpoints.best_step(manager) is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', ['metrics/metrics', 'variables/_METADATA', 'variables/manifest'])
+def test_a_damaged_file_is_one_line(name, tmp_path):
+    variables = {'a': np.ones(3, np.float32)}
+    with checkpoints.open_manager(tmp_path) as manager:
+        settings = {'training': {'step': np.int32(1)}, 'data': {}, 'metrics': {'mF1': 0.5}}
+        checkpoints.save(manager, 1, variables=variables, **settings)
+    [file] = (tmp_path / 'checkpoints/1').glob(f'{name}*')
+    file.write_bytes(file.read_bytes()[:-9] + bytes([200]))
+    with pytest.raises(InputError, match=r'checkpoints: cannot be read \(.*want a whole') as error:
+        checkpoints.restore_best(tmp_path, variables)
+    assert '\n' not in str(error.value)

@@ -159,3 +159,20 @@ def test_values_that_no_field_can_take(field, value, wanted):
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=re.escape(f'config.{field}: {value!r}; want {wanted}')):
         configuration.check_values(config)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'{"cell_size": 64, "tissue_size": 64, "tissue_mpp": 2.0}',
+        b'{"cell_size": 64, "cell_mpp": NaN, "tissue_size": 64, "tissue_mpp": 2.0}',
+        b'{"cell_size": 64, "cell_mpp": "0.5", "tissue_size": 64, "tissue_mpp": 2.0}',
+        b'[64, 0.5, 64, 2.0]',
+        b'{"cell_size": 64\xff}',
+    ],
+)
+def test_damaged_patches_are_one_line(content, tmp_path):
+    (tmp_path / 'patches.json').write_bytes(content)
+    with pytest.raises(InputError, match=r'patches\.json: .*; want') as error:
+        configuration.load_patches(tmp_path)
+    assert '\n' not in str(error.value)
