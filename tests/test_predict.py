@@ -34,7 +34,7 @@ def test_shards_each_take_slides_of_their_own_and_say_what_became_of_them(tmp_pa
     assert f'{output / "a"}: ' not in first.stdout
     assert f'{output / "b"}: ' not in second.stdout
     assert ' 0 windows' not in first.stdout + second.stdout
-    why = 'no slide that OpenSlide knows; want one, or .png, .jpg, .jpeg, .tif, .tiff'
+    why = 'no slide that OpenSlide knows; want one, or .tif, .tiff, .qptiff, .png, .jpg, .jpeg'
     assert first.errors == [
         f'error: {source / "0bad.svs"}: {why}',
         f'error: 1 of 2 slides failed: 0bad; the others are in {output}, and '
