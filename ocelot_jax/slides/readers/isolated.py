@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import os
+import pickle
 import queue
 import signal
 import socket
@@ -149,8 +150,17 @@ def _answer(connection: Connection, opened: dict[int, readers.Reader]) -> None:
             answer = _perform(opened, *request)
         except Exception as error:
             error.add_note(traceback.format_exc())
-            answer = error
+            answer = _sendable(error)
         connection.send(answer)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Gives the error, or its text where no pickle can rebuild it: whoever asked would wait."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(''.join(traceback.format_exception(error)))
+    return error
 
 
 def _perform(opened: dict[int, readers.Reader], name: str, first: Any, *arguments: Any) -> Any:

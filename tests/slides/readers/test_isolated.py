@@ -30,10 +30,16 @@ def deadly(tmp_path, monkeypatch):
         'import os, struct, time\n'
         'from ocelot_jax.slides.readers import openslide\n'
         'region = openslide.Reader.region\n'
+        'class Unsent(Exception):\n'
+        '    def __reduce__(self): raise TypeError("cannot be pickled")\n'
+        'class Unbuilt(Exception):\n'
+        '    def __init__(self, one, other): super().__init__(one)\n'
         'def do(self, level, x, y, width, height):\n'
         '    if width == 11: os.kill(os.getpid(), 11), time.sleep(60)\n'
         '    if width == 12: os._exit(0)\n'
         '    if width == 13: raise struct.error("unpack requires more")\n'
+        '    if width == 15: raise Unsent()\n'
+        '    if width == 16: raise Unbuilt("a", "b")\n'
         '    return region(self, level, x, y, width, height)\n'
         'openslide.Reader.region = do\n'
     )
@@ -90,6 +96,14 @@ def test_a_bug_comes_with_where_it_is_and_costs_no_process(path, deadly):
     with pytest.raises(struct.error, match='unpack requires more') as error:
         reader.region(0, 0, 0, 13, 5)
     assert 'sitecustomize.py' in error.value.__notes__[0]
+    assert reader.region(0, 0, 0, 14, 5).size == (14, 5)
+
+
+@pytest.mark.parametrize(('width', 'name'), [(15, 'Unsent'), (16, 'Unbuilt')])
+def test_an_error_that_cannot_be_sent_comes_as_its_text(width, name, path, deadly):
+    reader = ReadingProcess().open(path)
+    with pytest.raises(RuntimeError, match=name):
+        reader.region(0, 0, 0, width, 5)
     assert reader.region(0, 0, 0, 14, 5).size == (14, 5)
 
 
