@@ -8,6 +8,8 @@ try:
 except ImportError:  # of the `[slides]` extra
     filereader = None
 
+from ocelot_jax.io.errors import MissingPackageError
+
 _DICOM, _MIRAX, _HAMAMATSU = '.dcm', '.mrxs', ('.vms', '.vmu')
 _SERIES_UID = 0x0020000E
 
@@ -59,9 +61,18 @@ def _beside(path: Path) -> list[Path]:
 
 
 def _series(path: Path) -> str | None:
-    """The series of a DICOM file; None of any other, and of one that is damaged."""
-    if filereader is None or path.suffix.lower() != _DICOM or not path.is_file():
+    """The series of a DICOM file; None of any other, and of one that is damaged.
+
+    Raises:
+        MissingPackageError: pydicom is not installed, so that a series would be many slides.
+    """
+    if path.suffix.lower() != _DICOM or not path.is_file():
         return None
+    if filereader is None:
+        raise MissingPackageError(
+            f'{path}: pydicom is not installed, which tells what series a DICOM file is of: pip '
+            'install ocelot_jax[slides]'
+        )
     try:
         with path.open('rb') as file:
             header = filereader.read_partial(file, lambda tag, *_: tag > _SERIES_UID)

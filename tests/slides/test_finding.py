@@ -9,7 +9,7 @@ import pytest
 from drawn_dicom import write_level
 from PIL import Image
 
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.errors import InputError, MissingPackageError
 from ocelot_jax.slides import companions, finding
 from ocelot_jax.slides.slide import Slide
 
@@ -48,6 +48,13 @@ def test_a_dicom_series_is_one_slide(tmp_path):
     touch(tmp_path, 'd.dcm', 'e.svs')
     wanted = {'a': 'a.dcm', 'b0': 'b0.dcm', 'c0': 'c0.dcm', 'd': 'd.dcm', 'e': 'e.svs'}
     assert find(tmp_path) == wanted
+
+
+def test_without_pydicom_a_series_is_not_taken_for_many_slides(tmp_path, monkeypatch):
+    write_series(tmp_path, 'b', SERIES)
+    monkeypatch.setattr(companions, 'filereader', None)
+    with pytest.raises(MissingPackageError, match=r'b0\.dcm: pydicom is not installed'):
+        find(tmp_path)
 
 
 def test_the_identity_of_a_dicom_slide_covers_all_its_files(tmp_path):
