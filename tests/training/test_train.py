@@ -202,13 +202,18 @@ def assert_same_end(workdir, reference):
     assert rows(workdir) == rows(reference)
 
 
-def test_hosts_that_are_lost_and_stopped_end_with_the_same_bits(train, reference, tmp_path):
+def test_hosts_that_are_killed_lost_and_stopped_end_with_the_same_bits(train, reference, tmp_path):
     undisturbed, workdir, alone = tmp_path / 'undisturbed', tmp_path / 'run', tmp_path / 'alone'
     finish(train(undisturbed, hosts=2))
 
     # slow enough for hosts that learn of each other within seconds
-    first, second = processes = train(workdir, hosts=2, pause=0.25)
+    processes = train(workdir, hosts=2, pause=0.25)
     wait_for_epochs(1, workdir, processes)
+    kill(processes)
+
+    before = len(rows(workdir))
+    first, second = processes = train(workdir, hosts=2, pause=0.25)
+    wait_for_epochs(before + 1, workdir, processes)
     kill([second])
     told, _ = first.communicate(timeout=120)
     assert first.returncode == 1
