@@ -265,10 +265,8 @@ def _judge(
                     verdict = 'refused'
                     if '\n' in str(error):
                         return f'several lines: {error}'
-                    if str(work) not in str(error) and not any(
-                        word in str(error) for word in ('pair ', 'config.')
-                    ):
-                        return f'names no file, pair or field: {error}'
+                    if str(work) not in str(error):
+                        return f'names no file: {error}'
                     left = [
                         p.name
                         for p in out.rglob('*')

@@ -189,6 +189,12 @@ def describe(
         name = path.resolve().stem if path.is_file() else path.resolve().name
     paper = paper_tables.numbers_of(name)
     classes = class_names(next(iter(sources.values())), paper, cell_classes, tissue_classes)
-    pairs = count_pairs(sources, *map(len, classes), track)
+    try:
+        pairs = count_pairs(sources, *map(len, classes), track)
+    except InputError as error:
+        if dataset in str(error):
+            raise
+        # of any kind of data set, whose pairs need not be files
+        raise type(error)(f'{dataset}: {error}') from None
     rows = tables.tabulate(pairs, *classes, paper.values)
     return Description(name, *classes, rows, checks.check(pairs), paper.notes)

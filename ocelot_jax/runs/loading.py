@@ -117,7 +117,10 @@ def load_runs(
     config = configs[0]
     if test_time_augmentation:
         config.test_time_augmentation = True
-    empty = factory.empty_variables(factory.create_model(config))
+    try:
+        empty = factory.empty_variables(factory.create_model(config))
+    except InputError as error:
+        raise InputError(f'{RunDirectory(workdirs[0]).config}: {error}') from None
     steps, variables = zip(
         *(checkpoints.restore_best(workdir, empty) for workdir in workdirs), strict=True
     )
