@@ -13,7 +13,13 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 _PNG = b'\x89PNG\r\n\x1a\n'
 _PNG_DEPTH = 24  # where the header tells the bits of a channel
 _COLOR = (3, 4)  # channels of RGB, RGBA
+# the first bytes of a TIFF and of a BigTIFF, in both byte orders
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
+
+def begins_as_tiff(data: bytes) -> bool:
+    """Whether bytes begin as those of a TIFF or BigTIFF do."""
+    return data.startswith(_TIFF)
 
 
 def check_depth(path: Path) -> None:
@@ -98,7 +104,7 @@ def encode_for_tensorflow(data: bytes, label: str) -> bytes:
     Raises:
         InputError: as of `decode_rgb`.
     """
-    if not data.startswith(_TIFF):
+    if not begins_as_tiff(data):
         return data
     file = io.BytesIO()
     Image.fromarray(decode_rgb(data, label)).save(file, 'PNG')
@@ -124,7 +130,7 @@ def _decode(
 ) -> Image.Image:
     """Decodes a file that is stored as it is to be displayed."""
     file = io.BytesIO(data)
-    if 'TIFF' in formats and data.startswith(_TIFF):
+    if 'TIFF' in formats and begins_as_tiff(data):
         _check_orientation(_check_tiff(file, label, channels), label)
     _check_png(file, label)
     try:

@@ -12,8 +12,8 @@ from PIL import Image
 from ocelot_jax.io import digests, names
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import companions, readers, windows
+from ocelot_jax.slides.readers import stated_mpp
 
-_MPP_RANGE = (0.05, 20.0)
 _OVERVIEW_BLOCK = 4096
 
 OpenReader = Callable[[Path], readers.Reader]
@@ -158,7 +158,7 @@ def _choose_mpp(
             return given, None
     stated = reader.mpp()
     # resolutions such as 72 dpi are nobody's statement
-    if given is not None and not (stated and all(map(_is_plausible, stated))):
+    if given is not None and not (stated and all(map(stated_mpp.is_plausible, stated))):
         return given, None
     if stated is None:
         raise InputError(f'{path}: has no um/px; give it as --mpp')
@@ -172,13 +172,9 @@ def _choose_mpp(
     return mpp, None
 
 
-def _is_plausible(mpp: float) -> bool:
-    return _MPP_RANGE[0] <= mpp <= _MPP_RANGE[1]
-
-
 def _check_mpp(mpp: float, where: str) -> float:
-    low, high = _MPP_RANGE
-    if not _is_plausible(mpp):
+    low, high = stated_mpp.PLAUSIBLE
+    if not stated_mpp.is_plausible(mpp):
         raise InputError(
             f'{where}: {mpp:g} um/px is not plausible; want {low:g} to {high:g}, given as --mpp'
         )

@@ -14,9 +14,6 @@ from ocelot_jax.slides.readers.base import Reader
 # the first that can read a file reads it
 _FORMATS = (tiff, openslide, pillow)
 
-# the first bytes of a TIFF and of a BigTIFF, in both byte orders
-_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
-
 SUFFIXES = tuple(dict.fromkeys(s for module in _FORMATS for s in module.SUFFIXES))
 
 
@@ -34,7 +31,7 @@ def open_reader(path: Path) -> Reader:
         if module.can_read(path):
             return module.Reader(path)
     with path.open('rb') as file:
-        if file.read(4) in _TIFF:
+        if images.begins_as_tiff(file.read(4)):
             raise InputError(
                 f'{path}: begins as a TIFF, but nothing can read it, as a copy that was cut off; '
                 'want a whole one'

@@ -41,9 +41,11 @@ class Reader:
 
     def mpp(self) -> tuple[float, float] | None:
         properties = self._slide.properties
-        stated = stated_mpp.check(
-            *(properties.get(f'openslide.mpp-{axis}') for axis in 'xy'), self._path, 'slide'
-        )
+        stated = None
+        # of a plain TIFF OpenSlide gives its resolution, which may be the screen's
+        if properties.get('openslide.vendor') != 'generic-tiff':
+            both = (properties.get(f'openslide.mpp-{axis}') for axis in 'xy')
+            stated = stated_mpp.check(*both, self._path, 'slide')
         if stated is None:
             unit = _UNITS_UM.get(properties.get('tiff.ResolutionUnit', ''))
             densities = [float(properties.get(f'tiff.{axis}Resolution', 0)) for axis in 'XY']
@@ -72,4 +74,5 @@ class Reader:
         try:
             yield
         except openslide.OpenSlideError as error:
-            raise InputError(f'{self._path}: OpenSlide cannot read it ({error})') from None
+            reason = ' '.join(str(error).split())  # libdicom's may have several lines
+            raise InputError(f'{self._path}: OpenSlide cannot read it ({reason})') from None

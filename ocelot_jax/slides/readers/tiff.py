@@ -56,12 +56,15 @@ class Reader:
             series = self._tiff.series[0]
             self._pages = [level.keyframe for level in series.levels]
         except Exception as error:  # see `can_read`
-            raise InputError(f'{path}: is no whole TIFF ({error})') from None
+            raise InputError(f'{path}: is no whole TIFF ({_words(error)})') from None
         try:
             self._check(series)
         except InputError:
             self.close()
             raise
+        except Exception as error:  # what a damaged table holds may be of any type
+            self.close()
+            raise InputError(f'{path}: is no whole TIFF ({_words(error)})') from None
         self.levels = tuple((page.imagewidth, page.imagelength) for page in self._pages)
         self._lock = threading.Lock()
         self._cache: collections.OrderedDict[tuple[int, int], np.ndarray] = (
@@ -146,8 +149,9 @@ class Reader:
         return sum(segment.nbytes for segment in self._cache.values())
 
     def _damaged(self, error: Exception) -> InputError:
-        reason = ' '.join(str(error).split())
-        return InputError(f'{self._path}: a part cannot be decoded ({reason}); want a whole copy')
+        return InputError(
+            f'{self._path}: a part cannot be decoded ({_words(error)}); want a whole copy'
+        )
 
     def _ome_mpp(self) -> tuple[float, float] | None:
         if not self._tiff.is_ome:
@@ -158,20 +162,19 @@ class Reader:
             raise InputError(f'{self._path}: its OME-XML is damaged ({error})') from None
         pixels = tree.find('{*}Image/{*}Pixels')
         attributes = {} if pixels is None else pixels.attrib
-        units = {_OME_UM.get(attributes.get(f'PhysicalSize{axis}Unit', 'µm')) for axis in 'XY'}
-        if None in units:  # a size in units of nothing is no statement of um
+        x, y = (_OME_UM.get(attributes.get(f'PhysicalSize{axis}Unit', 'µm')) for axis in 'XY')
+        if x is None or y is None:  # a size in units of nothing is no statement of um
             return None
         sizes = [attributes.get(f'PhysicalSize{axis}') for axis in 'XY']
-        found = stated_mpp.check(*sizes, self._path, 'OME-XML')
-        scales = [_OME_UM[attributes.get(f'PhysicalSize{axis}Unit', 'µm')] for axis in 'XY']
-        return found and (found[0] * scales[0], found[1] * scales[1])
+        return stated_mpp.check(*sizes, self._path, 'OME-XML', (x, y))
 
     def _imagej_mpp(self) -> tuple[float, float] | None:
         scale = _IMAGEJ_UM.get((self._tiff.imagej_metadata or {}).get('unit', ''))
         if scale is None:
             return None
-        found = stated_mpp.check(*self._pixels_per_unit, self._path, 'ImageJ metadata')
-        return found and (scale / found[0], scale / found[1])
+        # 0 stays 0, which is no um/px
+        sizes = [each and 1 / each for each in self._pixels_per_unit]
+        return stated_mpp.check(*sizes, self._path, 'ImageJ metadata', (scale, scale))
 
     def _resolution_mpp(self) -> tuple[float, float] | None:
         unit = _RESOLUTION_UM.get(self._pages[0].resolutionunit)
@@ -182,8 +185,16 @@ class Reader:
     def _pixels_per_unit(self) -> tuple[float | None, float | None]:
         tags = [self._pages[0].tags.get(f'{axis}Resolution') for axis in 'XY']
         values = [tag and tag.value for tag in tags]
-        x, y = (value[0] / value[1] if value and value[1] else None for value in values)
+        try:
+            x, y = (value[0] / value[1] if value and value[1] else None for value in values)
+        except (TypeError, IndexError, ValueError) as error:  # no pairs of numbers
+            raise InputError(f'{self._path}: is no whole TIFF ({_words(error)})') from None
         return x, y
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line."""
+    return ' '.join(str(error).split())
 
 
 def _check_decoding(page: tifffile.TiffPage, path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_missing_file(tmp_path):
 def state(monkeypatch, **properties):
     """Lets OpenSlide state more of each slide, as other formats do."""
     told = {name.replace('_', '.', 1).replace('_', '-'): v for name, v in properties.items()}
+    told |= {'openslide.vendor': 'aperio'}
     original = openslide.openslide.OpenSlide.properties.fget
     monkeypatch.setattr(
         openslide.openslide.OpenSlide,
@@ -139,4 +140,22 @@ def test_half_a_statement_is_not_passed_over_for_a_weaker_one(tiled, monkeypatch
         with pytest.raises(InputError, match=wanted):
             Slide(tiled, given)
     with Slide(tiled, 0.25, override_mpp=True) as slide:
+        assert slide.mpp == 0.25
+
+
+@pytest.mark.parametrize('value', ['353', '0.0001'])
+def test_a_statement_that_no_microscope_makes_is_not_passed_over(tiled, monkeypatch, value):
+    state(monkeypatch, openslide_mpp_x=value, openslide_mpp_y=value)
+    for given in (None, 0.25):
+        with pytest.raises(InputError, match=f'slide states {value} um/px .* not plausible'):
+            Slide(tiled, given)
+
+
+def test_the_resolution_of_a_screen_is_no_statement(tmp_path):
+    image = np.full((150, 150, 3), 200, np.uint8)
+    tifffile.imwrite(
+        tmp_path / 'a.tif', image, tile=(64, 64), resolution=(72, 72), resolutionunit='INCH'
+    )
+    with Slide(tmp_path / 'a.tif', 0.25) as slide:
+        assert isinstance(slide._reader, openslide.Reader)
         assert slide.mpp == 0.25

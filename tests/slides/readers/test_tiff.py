@@ -77,6 +77,7 @@ STATED = {
     ),
     'one axis': ({'PhysicalSizeX': 0.25}, 'OME-XML states 0.25 um/px along x and None along y'),
     'zero': ({'PhysicalSizeX': 0.0, 'PhysicalSizeY': 0.0}, 'OME-XML states 0'),
+    'screen': ({'PhysicalSizeX': 353.0, 'PhysicalSizeY': 353.0}, 'states 353 .* not plausible'),
     'nothing': ({}, 'has no um/px'),
 }
 
@@ -93,13 +94,40 @@ def test_um_px_of_ome_xml(kind, tmp_path):
             Slide(path)
 
 
-@pytest.mark.parametrize(('unit', 'wanted'), [('micron', 0.4), ('um', 0.4), ('mm', 400.0)])
-def test_um_px_of_imagej(unit, wanted, tmp_path):
+@pytest.mark.parametrize(
+    ('unit', 'density', 'wanted'), [('micron', 2.5, 0.4), ('um', 2.5, 0.4), ('mm', 2500, 0.4)]
+)
+def test_um_px_of_imagej(unit, density, wanted, tmp_path):
     path = tmp_path / 'a.tif'
-    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(2.5, 2.5), metadata={'unit': unit})
+    write_imagej(path, unit, density)
     reader = readers.open_reader(path)
     assert reader.mpp() == pytest.approx((wanted, wanted))
     reader.close()
+
+
+def write_imagej(path, unit, density):
+    resolution = (density, density)
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=resolution, metadata={'unit': unit})
+
+
+@pytest.mark.parametrize(('unit', 'density'), [('micron', 0), ('mm', 2.5)])
+def test_um_px_of_imagej_that_make_no_sense_are_refused(unit, density, tmp_path):
+    write_imagej(tmp_path / 'a.tif', unit, density)
+    with pytest.raises(InputError, match=r'its ImageJ metadata states .* want'):
+        Slide(tmp_path / 'a.tif', 0.25)
+
+
+def test_a_resolution_of_another_type_is_one_line(tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, IMAGE, photometric='rgb', resolution=(2e4, 2e4))
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages.first.tags['XResolution']
+    data = bytearray(path.read_bytes())
+    data[tag.offset + 2 : tag.offset + 4] = (3).to_bytes(2, 'little')  # a whole number
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r'a\.tif: is no whole TIFF') as error:
+        Slide(path)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
