@@ -59,6 +59,7 @@ class Slide:
         self._reader = open_reader(self.path)
         self.width, self.height = self._reader.levels[0]
         try:
+            _check_levels(self.path, self._reader.levels)
             self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
             self.bounds = self._reader.bounds()
         except Exception:
@@ -147,6 +148,14 @@ class Slide:
         return np.asarray(
             image.resize(shape, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
         )
+
+
+def _check_levels(path: Path, levels: tuple[tuple[int, int], ...]) -> None:
+    for width, height in levels:
+        if min(width, height) < 1:
+            raise InputError(
+                f'{path}: states {width} x {height} px as the size of a level; want a whole copy'
+            )
 
 
 def _choose_mpp(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.transform import rescale
 
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides.slide import Slide
 
 
@@ -125,3 +126,18 @@ def test_the_real_slide(shared):
         assert (slide.width, slide.height) == (2220, 2967)
         assert slide.mpp == pytest.approx(0.499)
         assert slide.overview(8.0).mean() > 128
+
+
+@pytest.mark.parametrize('levels', [((0, 50),), ((60, 50), (30, 0)), ((60, 50), (-1, 25))])
+def test_a_level_without_a_size_is_one_line(levels, tmp_path):
+    class Damaged:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    reader = Damaged()
+    reader.levels = levels
+    with pytest.raises(InputError, match=r'a\.svs: states \S+ x \S+ px as the size of a level'):
+        Slide(tmp_path / 'a.svs', 0.5, open_reader=lambda path: reader)
+    assert reader.closed
