@@ -49,7 +49,7 @@ def _perform(name, path, detect, output, log, deadly):
         return darkness(batch)
 
     method = pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'))
-    done = prediction.predict(name, path, method, output, identity={}, origin={})
+    done = prediction.predict(name, path, method, output, identity={}, origin={'runs': []})
     with log.open('a') as file:
         file.write(f'{name} {batches}\n')
     return done

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ocelot_jax.io import atomic
+from ocelot_jax.io.errors import InputError
 
 
 def write_rows(
@@ -31,6 +32,15 @@ def write_rows(
 
 
 def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
-    """Reads a table that `write_rows` wrote: the fields of each row, as text, by column."""
-    with open(path, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    """Reads a table that `write_rows` wrote: the fields of each row, as text, by column.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            return list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f'{path}: is no whole table ({error}); want it as it was written, or removed'
+        ) from None

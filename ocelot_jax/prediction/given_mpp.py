@@ -100,8 +100,12 @@ def _read_lines(path: Path) -> list[tuple[int, str, str]]:
         raise InputError(f'{path}: cannot be read ({error}); {_WANTED}, in UTF-8') from None
     first = text.partition('\n')[0]
     delimiter = max(_DELIMITERS, key=first.count)
-    rows = csv.reader(text.splitlines(), delimiter=delimiter)
-    header = [title.strip().casefold() for title in next(rows, [])]
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError(f'{path}: line {reader.line_num}: {error}; {_WANTED}') from None
+    header = [title.strip().casefold() for title in rows[0][1]] if rows else []
     columns = [
         next((header.index(title) for title in titles if title in header), None)
         for titles in (_NAMES, _VALUES)
@@ -109,9 +113,9 @@ def _read_lines(path: Path) -> list[tuple[int, str, str]]:
     if None in columns:
         raise InputError(f'{path}: line 1: has the columns {", ".join(header)}; {_WANTED}')
     lines = []
-    for row in rows:
+    for line, row in rows[1:]:
         if any(field.strip() for field in row):
             cells = [row[column].strip() if column < len(row) else '' for column in columns]
             number = cells[1].replace(',', '.') if delimiter == ';' else cells[1]
-            lines.append((rows.line_num, cells[0], number))
+            lines.append((line, cells[0], number))
     return lines

@@ -1,11 +1,14 @@
 """`slides.csv` and `index.html`: all slides of a folder, whichever command did them."""
 
+import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ocelot_jax.io import csv_files
-from ocelot_jax.slides import cohort_page
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides import cohort_page, prediction
 
 DONE, DONE_ALREADY, FAILED, WAITING = 'done', 'done already', 'failed', 'waiting'
 
@@ -20,8 +23,8 @@ _LAST = ('tumor_purity', 'foreground_mm2', 'regions', 'seconds', 'warnings', 'er
 class Table:
     """The rows of some slides, kept in a file.
 
-    A slide that has none yet has that of an earlier table in the folder, where its results are
-    there.
+    A slide whose results are in the folder has its row at once. Of earlier tables nothing but the
+    seconds is taken over: a spreadsheet may have changed them.
 
     Args:
         folder: where the results are.
@@ -36,12 +39,15 @@ class Table:
         index, count = shard
         self._whole = count == 1
         self.path = folder / ('slides.csv' if count == 1 else f'slides-{index}-of-{count}.csv')
-        earlier = _read_rows(folder.glob('slides*.csv'))
-        self._rows: dict[str, dict[str, Any]] = {}
-        for name, path in sorted(slides.items()):
-            row = earlier.get(name) if (folder / name).exists() else None
-            self._rows[name] = row or {'status': WAITING}
-            self._rows[name] |= {'slide': name, 'file': path.name}
+        self._seconds = _read_seconds(folder.glob('slides*.csv'))
+        self._rows: dict[str, dict[str, Any]] = {
+            name: {'slide': name, 'file': path.name, 'status': WAITING}
+            for name, path in sorted(slides.items())
+        }
+        for name in slides:
+            with contextlib.suppress(InputError):  # told when it is its turn
+                numbers, record = prediction.read_results(folder / name)
+                self.done(name, numbers, record, None)
 
     def done(
         self,
@@ -58,16 +64,16 @@ class Table:
             record: its `prediction.json`.
             seconds: that it took; None where it was done already.
         """
-        row = self._rows[name]
         cells = {_CLASS + key: count for key, count in numbers['cells'].items()}
         known = {key: numbers[key] for key in _NUMBERS}
-        known |= {'cells': sum(numbers['cells'].values()), **cells, 'error': None}
+        known |= {'cells': sum(numbers['cells'].values()), **cells}
         known |= {key: '; '.join(record.get(key, ())) for key in ('runs', 'warnings')}
         known['regions'] = len(numbers['regions'])
         if seconds is None:
-            self._rows[name] = row | known | {'status': DONE_ALREADY}
+            known |= {'status': DONE_ALREADY, 'seconds': self._seconds.get(name)}
         else:
-            self._rows[name] = row | known | {'status': DONE, 'seconds': f'{seconds:.1f}'}
+            known |= {'status': DONE, 'seconds': f'{seconds:.1f}'}
+        self._rows[name] |= known
 
     def failed(self, name: str, error: str) -> None:
         """Notes why a slide failed; of results before nothing is left."""
@@ -84,14 +90,14 @@ class Table:
             cohort_page.write(rows, names, self.path.with_name('index.html'))
 
 
-def _read_rows(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Rows of tables by the slides' names; what is no column of ours is left out."""
-    rows = {}
-    for path in sorted(paths):
-        for row in csv_files.read_rows(path):
-            known = {k: v for k, v in row.items() if k in _FIRST + _LAST or _counts_a_class(k)}
-            rows[row.get('slide')] = known
-    return rows
+def _read_seconds(paths: Iterable[Path]) -> dict[str, str]:
+    """The seconds in tables by the slides' names; what is no number is left out."""
+    rows = [row for path in sorted(paths) for row in csv_files.read_rows(path)]
+    return {
+        row['slide']: row['seconds']
+        for row in rows
+        if row.get('slide') and re.fullmatch(r'\d+\.\d', row.get('seconds') or '')
+    }
 
 
 def _counts_a_class(column: str) -> bool:

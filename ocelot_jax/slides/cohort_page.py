@@ -38,7 +38,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    # fields of an earlier table are text, and what is not known is empty
+    # seconds are text, and what is not known is empty
     environment.filters['number'] = lambda value, form: (
         '' if value in (None, '') else format(float(value), form)
     )

@@ -11,6 +11,9 @@ from ocelot_jax.slides import annotations, cohort_page, geojson, page, summary, 
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.viz import overlay
 
+# written last
+SUMMARY = 'summary.json'
+
 # as large as the distance within which the score matches cells
 _RADIUS_UM = 3.0
 # pixels of its longer side
@@ -51,7 +54,7 @@ def write(result: SlideResult, folder: Path) -> None:
         numbers = summary.summarise(result)
         page.write(result, numbers, overlays, folder / cohort_page.PAGE)
         summary.write_csv(result, numbers, folder / 'summary.csv', folder / 'regions.csv')
-        summary.write_json(result, numbers, folder / 'summary.json')
+        summary.write_json(result, numbers, folder / SUMMARY)
     except OSError as error:
         # libraries' own words are long, or lack the system's reason
         reason = os.strerror(error.errno) if error.errno else ' '.join(str(error).split())

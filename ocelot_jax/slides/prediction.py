@@ -12,13 +12,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ocelot_jax.io import disk
+from ocelot_jax.io import digests, disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import outputs, pipeline, readers
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.slides.slide import OpenReader, Slide
 
 RECORD = 'prediction.json'
+
+# what others rely on in a record
+_KINDS = {'depends_on': dict, 'runs': list, 'warnings': list, 'summary': str}
+_OTHERWISE = 'want another --output, or no such folder'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +87,9 @@ def predict(
                 # another process may have ended first, and taken our folder away
                 if not target.exists():
                     raise
-        _check(target, identity)
+        numbers, record = read_results(target)
+        _check(target, record['depends_on'], identity)
     shutil.rmtree(work, ignore_errors=True)
-    numbers, record = (
-        json.loads((target / file).read_text('utf-8')) for file in ('summary.json', RECORD)
-    )
     return Predicted(numbers, record, windows)
 
 
@@ -97,22 +99,43 @@ def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path
     try:
         written.chmod(work.stat().st_mode)  # temporary folders are their owner's alone
         outputs.write(result, written)
-        (written / RECORD).write_text(json.dumps(record, indent=2) + '\n')
+        digest = digests.of_file(written / outputs.SUMMARY)
+        content = json.dumps(record | {'summary': digest}, indent=2)
+        (written / RECORD).write_text(content + '\n')
         written.rename(target)
     except BaseException:
         shutil.rmtree(written, ignore_errors=True)
         raise
 
 
-def _check(target: Path, identity: dict[str, Any]) -> None:
+def read_results(target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads what a slide's folder says of it: its `summary.json` and its `prediction.json`.
+
+    Raises:
+        InputError: the folder holds no results, or they were changed.
+    """
+    path = target / RECORD
     try:
-        held = json.loads((target / RECORD).read_text())['depends_on']
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
-        held = {}
+        record = json.loads(path.read_text('utf-8'))
+    except FileNotFoundError:
+        raise InputError(f'{target}: holds no {RECORD}; {_OTHERWISE}') from None
+    except ValueError as error:  # no JSON, or no text
+        raise InputError(f'{path}: is damaged ({error}); {_OTHERWISE}') from None
+    if not isinstance(record, dict) or any(
+        not isinstance(record.get(key), kind) for key, kind in _KINDS.items()
+    ):
+        raise InputError(f'{path}: is no record of a slide; {_OTHERWISE}')
+    path = target / outputs.SUMMARY
+    if not path.exists() or digests.of_file(path) != record['summary']:
+        raise InputError(f'{path}: was changed after it was written; {_OTHERWISE}')
+    return json.loads(path.read_text('utf-8')), record
+
+
+def _check(target: Path, held: dict[str, Any], identity: dict[str, Any]) -> None:
     wanted = json.loads(json.dumps(identity))
     differ = sorted(name for name in wanted if held.get(name) != wanted[name])
     if differ:
         raise InputError(
-            f'{target}: is there and holds other results ({", ".join(differ)} differ); want '
-            'another --output, or no such folder'
+            f'{target}: is there and holds other results ({", ".join(differ)} differ); '
+            f'{_OTHERWISE}'
         )

@@ -29,8 +29,6 @@ def folder(tmp_path):
     nothing = {'tumor_purity': None, 'cells': {'BC': 0, 'TC <i>': 0}, 'regions': []}
     table.done(NAMES[2], NUMBERS | nothing, {}, None)
     table.write()
-    # from the table's text, too
-    cohort.Table(tmp_path, {name: pathlib.Path(f'{name}.svs') for name in NAMES}).write()
     return tmp_path
 
 

@@ -68,7 +68,7 @@ def light(monkeypatch):
 def predict_one(path, method, output, identity=None, **options):
     """The number of cells found, and that of windows."""
     output.mkdir(exist_ok=True)
-    done = prediction.predict(path.stem, path, method, output, identity or {}, {}, **options)
+    done = prediction.predict(path.stem, path, method, output, identity or {}, ORIGIN, **options)
     return sum(done.numbers['cells'].values()), done.windows
 
 
@@ -129,6 +129,15 @@ def test_done_slides_are_left_alone(folder, method, tmp_path, light):
     assert method.engine.batches == before
     assert column(tmp_path / 'slides.csv', 'status') == dict.fromkeys('ab', 'done already')
     assert column(tmp_path / 'slides.csv', 'seconds') == seconds
+    # a table that a spreadsheet broke does no harm
+    table = tmp_path / 'slides.csv'
+    table.write_text(table.read_text().replace(',done', ',lost').replace(seconds['a'], 'true', 1))
+    next(predict(folder, method, tmp_path))
+    assert column(table, 'status') == dict.fromkeys('ab', 'done already')
+    assert all(map(str.isdigit, column(table, 'cells').values()))
+    table.write_bytes(b'\xff,')
+    with pytest.raises(InputError, match='is no whole table'):
+        next(predict(folder, method, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +148,26 @@ def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, c
     predict_one(folder / 'a.tif', method, tmp_path)
     with pytest.raises(InputError, match=rf'a: is there and holds other results \({name} differ'):
         predict_one(folder / 'a.tif', method, tmp_path, **change)
+
+
+@pytest.mark.parametrize(
+    ('file', 'change', 'message'),
+    [
+        ('summary.json', lambda text: text.replace('"x_um": ', '"x_um": 1'), 'was changed after'),
+        ('summary.json', lambda text: '', 'was changed after'),
+        ('prediction.json', lambda text: text[:-9], 'is damaged'),
+        ('prediction.json', lambda text: text.replace('[]', 'null'), 'is no record of a slide'),
+        ('prediction.json', lambda text: '[1]', 'is no record of a slide'),
+    ],
+)
+def test_results_that_were_changed_are_not_taken_for_done(
+    folder, method, tmp_path, light, file, change, message
+):
+    predict_one(folder / 'a.tif', method, tmp_path)
+    path = tmp_path / 'a' / file
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputError, match=rf'a/{file}: {message}'):
+        predict_one(folder / 'a.tif', method, tmp_path)
 
 
 def test_another_slide_of_the_same_name_and_size_is_not_taken_for_done(
@@ -253,7 +282,7 @@ def test_the_table_is_over_all_slides_of_the_folder(folder, method, tmp_path, li
     outcomes = predict(source, method, output)
     next(outcomes)
     outcomes.close()
-    statuses = {'0new': 'done', 'a': 'done', 'b': 'done'}
+    statuses = {'0new': 'done', 'a': 'done already', 'b': 'done already'}
     assert column(output / 'slides.csv', 'status') == statuses
 
 
