@@ -62,7 +62,7 @@ def is_pair_folder(source: Path) -> bool:
     """
     if not source.is_dir():
         return source.suffix == '.zip'
-    slides = [p.name for p in source.iterdir() if p.suffix.lower() in readers.SUFFIXES]
+    slides = [p.name for p in source.iterdir() if readers.is_slide(p)]
     within = sorted(path.parent for path in source.glob(f'*/{release.METADATA}'))
     inner = [folder for folder in within if _holds_patches(folder)]
     if not slides:

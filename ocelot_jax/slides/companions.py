@@ -9,8 +9,9 @@ except ImportError:  # of the `[slides]` extra
     filereader = None
 
 from ocelot_jax.io.errors import MissingPackageError
+from ocelot_jax.slides.readers import openslide
 
-_DICOM, _MIRAX, _HAMAMATSU = '.dcm', '.mrxs', ('.vms', '.vmu')
+_MIRAX, _HAMAMATSU = '.mrxs', ('.vms', '.vmu')
 _SERIES_UID = 0x0020000E
 
 
@@ -66,7 +67,7 @@ def _series(path: Path) -> str | None:
     Raises:
         MissingPackageError: pydicom is not installed, so that a series would be many slides.
     """
-    if path.suffix.lower() != _DICOM or not path.is_file():
+    if not (openslide.is_dicom(path) and path.is_file()):
         return None
     if filereader is None:
         raise MissingPackageError(

@@ -18,7 +18,7 @@ _MAX_BYTES = 200
 
 
 def find_slides(folder: Path, recursive: bool = False) -> dict[str, Path]:
-    """Finds the slides and images of a folder, by their suffixes.
+    """Finds the slides and images of a folder, by their suffixes, of DICOM by its bytes, too.
 
     Several files that are one slide count once. Hidden files, and folders that hold results of
     ours, are passed over. What else is left out is told as a warning.
@@ -35,16 +35,18 @@ def find_slides(folder: Path, recursive: bool = False) -> dict[str, Path]:
     Raises:
         InputError: there are none.
     """
-    slides, nested, broken, locked = [], [], [], []
+    slides, nested, broken, foreign, locked = [], [], [], [], []
     for place, files in _walk(folder, locked):
-        paths = [place / name for name in files if Path(name).suffix.lower() in readers.SUFFIXES]
+        paths = [place / name for name in files if readers.is_slide(place / name)]
         if place != folder and not recursive:
             nested += [place] if paths else []
             continue
+        foreign += [place / name for name in files if readers.is_foreign(place / name)]
         broken += [path for path in paths if path.is_symlink() and not path.exists()]
         present = [path for path in paths if path.is_file()]
         slides += [first for first, *_ in companions.group(present)]
     _tell(folder, broken, 'broken links')
+    _tell(folder, foreign, 'formats that are not read', '; --input=FILE tells how to convert one')
     _tell(folder, locked, 'folders that cannot be read')
     _tell(folder, nested, 'folders within that hold slides', '; --recursive takes them')
     if not slides:

@@ -46,7 +46,11 @@ def test_a_dicom_series_is_one_slide(tmp_path):
     write_series(tmp_path, 'c', SERIES + '2', seed=1)
     (tmp_path / 'a.dcm').write_bytes((tmp_path / 'b0.dcm').read_bytes()[:200])  # damaged
     touch(tmp_path, 'd.dcm', 'e.svs')
-    wanted = {'a': 'a.dcm', 'b0': 'b0.dcm', 'c0': 'c0.dcm', 'd': 'd.dcm', 'e': 'e.svs'}
+    # as archives name them
+    (tmp_path / 'c0.dcm').rename(tmp_path / '1.2.840.1')
+    (tmp_path / 'c1.dcm').rename(tmp_path / '1.2.840.20')
+    touch(tmp_path, 'notes', 'notes.1')
+    wanted = {'a': 'a.dcm', 'b0': 'b0.dcm', '1.2.840': '1.2.840.1', 'd': 'd.dcm', 'e': 'e.svs'}
     assert find(tmp_path) == wanted
 
 
@@ -95,12 +99,15 @@ def test_what_is_left_out_is_told(tmp_path, caplog):
     touch(tmp_path, 'a.svs', '.hidden.svs', 'notes.txt', '.hidden/a.svs', 'text/notes.txt')
     touch(tmp_path, *(f'case{i}/deep/x.tif' for i in range(4)))
     touch(tmp_path, 'found/a/prediction.json', 'found/a/tissue.ome.tif')
+    touch(tmp_path, 'c.nd2', 'c.ISYNTAX', 'elsewhere/c.lif')
     (tmp_path / 'gone.svs').symlink_to(tmp_path / 'nowhere.svs')
     (tmp_path / 'gone.txt').symlink_to(tmp_path / 'nowhere.txt')
     with caplog.at_level(logging.WARNING):
         assert find(tmp_path) == {'a': 'a.svs'}
     assert [record.getMessage() for record in caplog.records] == [
         f'{tmp_path}: left out broken links: 1 (gone.svs)',
+        f'{tmp_path}: left out formats that are not read: 2 (c.ISYNTAX, c.nd2); --input=FILE '
+        'tells how to convert one',
         f'{tmp_path}: left out folders within that hold slides: 4 (case0/deep, case1/deep, '
         'case2/deep, ...); --recursive takes them',
     ]

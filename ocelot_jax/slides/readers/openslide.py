@@ -1,6 +1,7 @@
 """Slides that OpenSlide reads, region by region."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,19 @@ try:
 except ImportError:  # of the `[slides]` extra
     openslide = None
 
-SUFFIXES = ('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif', '.czi', '.dcm')
+_DICOM = '.dcm'
+SUFFIXES = ('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif', '.czi', _DICOM)
 INSTALLED = openslide is not None
 
 _UNITS_UM = {'inch': 25400.0, 'centimeter': 10000.0}
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM: by its suffix, or its bytes, as archives name files by UIDs."""
+    if re.fullmatch(r'(\.\d+)?', path.suffix) and path.is_file():
+        with contextlib.suppress(OSError), path.open('rb') as file:
+            return file.read(132)[128:] == b'DICM'
+    return path.suffix.lower() == _DICOM
 
 
 def can_read(path: Path) -> bool:

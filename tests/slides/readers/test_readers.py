@@ -1,5 +1,7 @@
 """What the readers of slides and images accept, and what they refuse in one line."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -81,6 +83,13 @@ BAD = {
     'stretched.png': (save, {'dpi': (50800, 25400)}, '0.5 um/px along x and 1 along y'),
     'text.png': (lambda path: path.write_text('hello'), {}, 'cannot be read as an image'),
     'text.svs': (lambda path: path.write_text('hello'), {}, 'no slide that OpenSlide knows'),
+    'empty.svs': (Path.touch, {}, 'is empty; want a whole copy'),
+    'a.nd2': (
+        lambda path: path.write_bytes(b'\xda\xce'),
+        {},
+        'want it as OME-TIFF, as .bfconvert. of Bio',
+    ),
+    'A.iSyntax': (Path.touch, {}, "Philips' iSyntax, which is not read; want it as OME-TIFF"),
     'cut.svs': (lambda path: path.write_bytes(b'II*\0' + bytes(64)), {}, 'copy that was cut off'),
     'big.ndpi': (lambda path: path.write_bytes(b'II+\0\x08'), {}, 'copy that was cut off'),
     'text.tif': (lambda path: path.write_text('hello'), {}, 'is no whole TIFF'),
