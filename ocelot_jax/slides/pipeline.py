@@ -291,6 +291,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         samples=_samples(slide, method, plan, cells.labels, seen_by),
         bounds=slide.bounds,
         tumor_class=method.tumor_class,
+        warnings=plan.doubts,
     )
 
 

@@ -81,7 +81,7 @@ def predict(
             plan = pipeline.make_plan(slide, method, everywhere)
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)
-                _write(result, record | {'warnings': plan.doubts}, work, target)
+                _write(result, record | {'warnings': result.warnings}, work, target)
                 windows = plan.num_windows
             except OSError:
                 # another process may have ended first, and taken our folder away

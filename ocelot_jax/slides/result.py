@@ -58,6 +58,7 @@ class SlideResult:
             file states one.
         tumor_class: whose share of all cells is the tumor purity; where None, see
             `purity_classes`.
+        warnings: sentences on why the results may be worth little.
 
     Raises:
         ValueError: if shapes, types or values are not as above.
@@ -78,6 +79,7 @@ class SlideResult:
     samples: tuple[Sample, ...]
     bounds: tuple[int, int, int, int] | None = None
     tumor_class: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def purity_classes(self) -> tuple[str, tuple[str, ...]] | None:

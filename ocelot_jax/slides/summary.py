@@ -118,6 +118,7 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
         'um_per_px': result.mpp,
         'tumor_class': result.purity_classes and result.purity_classes[0],
         'purity_among': result.purity_classes and result.purity_classes[1],
+        'warnings': result.warnings,
         'frame': {'points': FRAME, 'bounds_px': result.bounds},
         **_entry(summary.slide),
         'regions': [

@@ -297,6 +297,8 @@ def test_the_table_tells_what_a_slide_was_warned_of(folder, method, tmp_path, li
     coarse = {'mpp': 2.0, 'override_mpp': True}
     list(predict(folder, method, tmp_path / 'coarse', **coarse))
     row = read_table(tmp_path / 'coarse/slides.csv')['b']
+    numbers = json.loads((tmp_path / 'coarse/b/summary.json').read_text())
+    assert numbers['warnings'] == [row['warnings']]
     assert row['warnings'].startswith('the slide has 2 um/px, but the run was trained at')
 
 

@@ -34,6 +34,7 @@ def pages(slide, tmp_path_factory):
         cells=slide.cells[:0],
         foreground=np.zeros_like(slide.foreground),
         samples=(),
+        warnings=('the slide has 2 um/px <&>', 'x' * 300),
     )
     other = dataclasses.replace(
         slide, cell_classes=('TC-', 'TC+ <&>'), tissue=None, height=4 * slide.height
@@ -123,6 +124,9 @@ def test_it_shows_the_numbers(tab, pages, slide):
     tab.open(pages / 'empty.html', 1200)
     nothing = tab.evaluate('document.querySelector(".key .first dd").innerText')
     assert nothing.split('\n') == ['unknown', 'no cells found']
+    # before any number
+    told = tab.evaluate('document.querySelector("header [role=alert]").innerText')
+    assert told.split('\n') == ['The slide has 2 um/px <&>.', f'X{"x" * 299}.']
     tab.open(pages / 'tumor.html', 1200)
     purity = tab.evaluate('document.querySelector(".key .first dd").innerText')
     assert purity == key.replace('cells are tumor cells', 'cells are tumor cells (IDH <&>)')
