@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import glob
 import os
 import shutil
 import uuid
@@ -34,8 +35,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a new folder to fill; it takes the name `path` when the block ends well.
 
-    Where the block raises, what was at `path` stays as it was. It is removed last; a process
-    killed between the two renamings leaves nothing at `path`, and both folders beside it.
+    Where the block raises, what was at `path` stays as it was. It is removed last. A process
+    killed between the two renamings leaves nothing at `path`; the next call there finishes what
+    that one began.
 
     Args:
         path: the folder to write; the one above it must exist.
@@ -44,6 +46,7 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
         An empty folder beside `path`.
     """
     path = Path(path)
+    _put_in_order(path)
     mark = uuid.uuid4().hex[:12]
     new, old = (path.with_name(f'.{path.name}.{mark}.{which}') for which in ('new', 'old'))
     new.mkdir()
@@ -60,6 +63,16 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_in_order(path: Path) -> None:
+    """Finishes what a process that was killed in `replacing_folder` began."""
+    for old in path.parent.glob(f'.{glob.escape(path.name)}.*.old'):
+        # moved away once its successor was whole
+        new = old.with_suffix('.new')
+        if not path.exists():
+            (new if new.exists() else old).rename(path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
