@@ -22,6 +22,10 @@ from ocelot_jax.slides.collection import Outcome
 
 CHALLENGE_FILE = 'cell_classification.json'
 
+# Options that some input has no use for.
+_OF_SLIDES = ('recursive', 'everywhere', 'tumor_class', 'override_mpp')
+_OF_ONE_PAIR = ('center', 'tissue_mpp')
+
 
 def predict_input(
     workdirs: Sequence[Path],
@@ -59,6 +63,7 @@ def predict_input(
             f'{source}: is no directory of slides, which --workers, --scheduler and --shard '
             'share out; want one, or none of these flags'
         )
+    _check_use(source, options, holds_pairs)
     if not options.dry_run:
         disk.make_folder(output)
     outcomes = []
@@ -74,6 +79,24 @@ def _holds_pairs(source: Path, options: Options) -> bool:
     return (
         options.tissue is not None or inputs.is_challenge(source) or inputs.is_pair_folder(source)
     )
+
+
+def _check_use(source: Path, options: Options, holds_pairs: bool) -> None:
+    """Refuses what is given and would not be used: results would not be what they seem."""
+    unused = {}
+    if holds_pairs:
+        unused |= dict.fromkeys(_OF_SLIDES, 'slides')
+    if options.tissue is None:
+        unused |= dict.fromkeys(_OF_ONE_PAIR, 'one pair, beside --tissue')
+        if holds_pairs:
+            unused['mpp'] = 'slides or one pair; these state theirs in metadata.json'
+    if not holds_pairs or options.tissue is not None or inputs.is_challenge(source):
+        unused['split'] = "pairs in OCELOT's layout"
+    for name, use in unused.items():
+        if getattr(options, name) not in (None, False):
+            raise InputError(
+                f'--{name}: is for {use}, and would not be used of {source}; want it left out'
+            )
 
 
 def _find_pairs(

@@ -82,10 +82,14 @@ def test_a_folder_that_cannot_take_its_place_leaves_what_was_there(taken, tmp_pa
     assert not taken or contents(path) == {'a': 'first'}
 
 
-def test_a_file_that_cannot_be_written_leaves_what_was_there(tmp_path):
-    for error in (OSError, KeyboardInterrupt):
-        (tmp_path / 'a').write_text('first')
-        with pytest.raises(error), atomic.replacing(tmp_path / 'a') as temporary:
+@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
+def test_a_file_that_cannot_be_written_leaves_what_was_there(error, tmp_path):
+    def write():
+        with atomic.replacing(tmp_path / 'a') as temporary:
             temporary.write_text('half')
             raise error
-        assert contents(tmp_path) == {'a': 'first'}
+
+    (tmp_path / 'a').write_text('first')
+    with pytest.raises(error):
+        write()
+    assert contents(tmp_path) == {'a': 'first'}

@@ -24,6 +24,7 @@ from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
 from ocelot_jax.prediction import predictor
 from ocelot_jax.prediction.setup import Options
 from ocelot_jax.runs import loading
+from ocelot_jax.slides import outputs, summary
 
 
 @pytest.fixture(scope='module')
@@ -240,6 +241,35 @@ def test_only_a_directory_of_slides_is_shared_out(
 
 
 @pytest.mark.parametrize(
+    ('kind', 'options', 'told'),
+    [
+        ('layout', {'tumor_class': 'TC'}, '--tumor_class: is for slides, and would not be used'),
+        ('stacks', {'tumor_class': 'TC'}, '--tumor_class: is for slides'),
+        ('pair', {'tumor_class': 'TC'}, '--tumor_class: is for slides'),
+        ('layout', {'everywhere': True}, '--everywhere: is for slides'),
+        ('layout', {'recursive': True}, '--recursive: is for slides'),
+        ('stacks', {'mpp': 0.5, 'override_mpp': True}, '--override_mpp: is for slides'),
+        ('layout', {'mpp': 0.5}, r'--mpp: is for slides or one pair; these state theirs in meta'),
+        ('stacks', {'tissue_mpp': 0.8}, '--tissue_mpp: is for one pair, beside --tissue'),
+        ('slide', {'center': (0.5, 0.5)}, '--center: is for one pair, beside --tissue'),
+        ('slide', {'split': 'val'}, "--split: is for pairs in OCELOT's layout"),
+        ('stacks', {'split': 'test'}, "--split: is for pairs in OCELOT's layout"),
+    ],
+)
+def test_what_would_not_be_used_is_refused(
+    run, slide_path, release_folder, tmp_path, kind, options, told
+):
+    stacks = write_stacks(tmp_path / 'stacks', 1)
+    sources = {'layout': release_folder, 'stacks': stacks, 'slide': slide_path, 'pair': slide_path}
+    if kind == 'pair':
+        options = options | {'tissue': slide_path, 'center': (0.5, 0.5)}
+    with pytest.raises(InputError, match=told) as error:
+        predict([run], sources[kind], tmp_path / 'out', Options(**options))
+    assert '\n' not in str(error.value)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
     ('changes', 'message'),
     [
         ({'model__context': 'label', 'model__seam': 'input'}, 'takes the true tissue as input'),
@@ -260,7 +290,11 @@ def test_batches_that_do_not_divide_by_the_devices(run, release_folder, tmp_path
         predict([run], release_folder, tmp_path / 'out', Options(batch_size=6))
 
 
-def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, tmp_path):
+def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, tmp_path, monkeypatch):
+    def write(result, work):
+        summary.write_json(result, summary.summarise(result), work / 'summary.json')
+
+    monkeypatch.setattr(outputs, 'write', write)
     with pytest.raises(InputError, match=r'--tumor_class: NC is no class of .*; want one of BC, '):
         predict([run], slide_path, tmp_path / 'out', Options(tumor_class='NC'))
     predict([run], slide_path, tmp_path / 'out', Options(tumor_class='BC'))
