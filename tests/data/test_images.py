@@ -2,11 +2,11 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import tifffile
+from odd_images import encode_deep
 from PIL import Image
 
 from ocelot_jax.data import images
@@ -26,20 +26,6 @@ def save(array, name='PNG', orientation=None, palette=None):
     file = io.BytesIO()
     image.save(file, name, exif=exif)
     return file.getvalue()
-
-
-def save_deep(array):
-    """A PNG of 16 bits a channel, which Pillow cannot write in color."""
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack('>I', len(data)) + body + struct.pack('>I', zlib.crc32(body))
-
-    height, width, _ = array.shape
-    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in array)
-    header = struct.pack('>IIBBBBB', width, height, 16, 2, 0, 0, 0)
-    parts = [(b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')]
-    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*part) for part in parts)
 
 
 @pytest.mark.parametrize('name', ['PNG', 'TIFF'])
@@ -104,7 +90,10 @@ def test_a_palette_that_could_mean_either_is_refused(order):
 def test_more_than_8_bits_are_refused_and_not_cut():
     file = io.BytesIO()
     tifffile.imwrite(file, PICTURE.astype(np.uint16), photometric='rgb')
-    for data, told in ((save_deep(PICTURE), 'of 16 bits'), (file.getvalue(), '3 channels of 16')):
+    for data, told in (
+        (encode_deep(PICTURE), 'of 16 bits'),
+        (file.getvalue(), '3 channels of 16'),
+    ):
         with pytest.raises(InputError, match=f'a: has .*{told}'):
             images.decode_rgb(data, 'a')
     gray = save(np.uint16([[1, 2]]))

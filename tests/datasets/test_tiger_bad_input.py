@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from ocelot_jax.datasets.tiger import release
+from odd_images import encode_deep, save_colored, save_turned
 from PIL import Image
 from tiger_release import ROOT, file_name, write_tiger
 
@@ -37,6 +38,10 @@ def rename(name, new):
 def save(name, array, mode=None):
     pixels = np.asarray(array, np.uint8)
     return lambda root: Image.fromarray(pixels).convert(mode).save(root / name)
+
+
+def on(change, name):
+    return lambda root: change(root / name)
 
 
 def write(name, text):
@@ -129,9 +134,15 @@ BAD = {
     'damaged image': (flip(CELLS_IMAGE), CELLS_IMAGE, ['decoded', 'whole']),
     'cut mask': (cut(REGION_MASK), REGION_MASK, ['decoded', 'whole']),
     'no image at all': (write(CELLS_IMAGE, 'hello'), CELLS_IMAGE, ['decoded', 'whole']),
-    'JPEG by another name': (
-        lambda root: Image.new('RGB', (60, 50)).save(root / CELLS_IMAGE, 'JPEG'),
-        CELLS_IMAGE, ['decoded', 'PNG']),
+    'deep image': (
+        lambda root: (root / CELLS_IMAGE).write_bytes(encode_deep(np.ones((50, 60, 3)))),
+        CELLS_IMAGE, ['16 bits', 'want 8 bits']),
+    'turned image': (on(save_turned, REGION_IMAGE), REGION_IMAGE, ['orientation 6', 'as it is']),
+    'mask to be turned': (on(save_turned, CELLS_MASK), CELLS_MASK, ['orientation 6']),
+    'mask with a palette': (on(save_colored, REGION_MASK), REGION_MASK, ['palette', 'not gray']),
+    'image that is a folder': (
+        both(delete(CELLS_IMAGE), lambda root: (root / CELLS_IMAGE).mkdir()),
+        CELLS_IMAGE, ['cannot be read', 'directory']),
     'box right of the image': (annotation(bbox=[70, 10, 8, 8]), COCO, [OTHER_NAME, 'x 70',
                                                                        '60 x 50']),
     'box below the image': (annotation(bbox=[10, 46, 8, 8]), COCO, [OTHER_NAME, 'y 46']),
