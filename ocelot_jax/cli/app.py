@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 from absl import app, flags, logging
 
@@ -15,9 +16,10 @@ _HELP = ('-h', '-help', '--help', '-helpshort', '--helpshort')
 def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
     """Parses flags and calls `main`.
 
-    Wrong input (`InputError`) ends with one line and status 1, Ctrl-C with one and status 130,
-    any other error with its traceback. `--verbosity=0` shows what the libraries note,
-    `--verbosity=1` the traceback of wrong input as well. `--help` ends with status 0.
+    Wrong input (`InputError`) ends with one line and status 1, Ctrl-C and SIGTERM with one and
+    status 130 and 143, any other error with its traceback. `--verbosity=0` shows what the
+    libraries note, `--verbosity=1` the traceback of wrong input as well. `--help` ends with
+    status 0.
 
     Args:
         main: called with the positional arguments as strings.
@@ -86,14 +88,25 @@ def _raised(error: Exception) -> str:
 def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS['verbosity'].present:
         logging.set_verbosity(logging.WARNING)
+    # of a scheduler: workers end with the command, and half-written files go, as at Ctrl-C
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except InputError as error:
         logging.debug('', exc_info=True)
         _die(error)
-    except KeyboardInterrupt:
-        print('error: interrupted', file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as error:
+        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+        print(f'error: interrupted by {number.name}', file=sys.stderr)
+        sys.exit(128 + number)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, where nothing else answers it."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def _die(message: object) -> None:

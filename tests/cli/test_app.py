@@ -101,6 +101,21 @@ def test_a_bug_ends_with_its_traceback(commands, error):
     assert done.errors == []
 
 
-def test_ctrl_c_ends_with_one_line(commands):
-    done = commands.run(source(body='raise KeyboardInterrupt'))
-    assert (done.returncode, done.stderr) == (130, 'error: interrupted\n')
+@pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 143)])
+@pytest.mark.parametrize('wait', ['time.sleep(9)', 'concurrent.futures.wait([pool.submit(nap)])'])
+def test_ctrl_c_and_sigterm_end_with_one_line_after_what_is_to_be_done(
+    commands, name, status, wait
+):
+    """Files that are half written go, and what threads are at is waited for."""
+    lines = [
+        'import concurrent.futures, os, signal, threading, time',
+        'nap = lambda: time.sleep(0.2)',
+        f'stop = lambda: os.kill(os.getpid(), signal.{name})',
+        'threading.Timer(0.1, stop).start()',
+        'with concurrent.futures.ThreadPoolExecutor() as pool:',
+        f'    try: {wait}',
+        '    finally: print("done", flush=True)',
+    ]
+    done = commands.run(source(body='\n    '.join(lines)))
+    assert (done.returncode, done.stdout) == (status, 'done\n')
+    assert done.stderr == f'error: interrupted by {name}\n'
