@@ -15,7 +15,9 @@ from ocelot_jax.datasets import features
 from PIL import Image
 
 from ocelot_jax.data import pair_folder, preparation, sources
+from ocelot_jax.data.outline import Outline
 from ocelot_jax.data.sources import open_source
+from ocelot_jax.io.errors import InputError
 
 
 def test_as_record_brings_both_forms_together(release_folder):
@@ -219,3 +221,14 @@ def test_data_are_known_by_their_content(release_folder, changed, tmp_path):
     assert after['train'].digest != before['train'].digest
     assert after['val'] == before['val']
     assert after['val'].name == 'release'
+
+
+@pytest.mark.parametrize(('counts', 'bad'), [((0, 16), None), ((17, 3), 'a'), ((17, 30), 'b')])
+def test_as_many_cells_as_a_batch_holds_and_no_more(counts, bad):
+    outline = Outline.of([(name, count, 0.5) for name, count in zip('ab', counts, strict=True)])
+    if bad is None:
+        outline.check_cells(16)
+        return
+    told = f'pair {bad} has {max(counts)} cells, more than 16; want at least {max(counts)}'
+    with pytest.raises(InputError, match=told):
+        outline.check_cells(16)

@@ -170,6 +170,13 @@ def test_a_run_that_cannot_be_written(run, monkeypatch):
             work()
 
 
+def test_too_many_cells_are_told_before_the_work(run, source, monkeypatch):
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, engine='xla': pytest.fail('works first'))
+    (source / 'annotations/val/cell/003.csv').write_text('1,1,1\n' * 17)
+    with pytest.raises(InputError, match='max_cells: pair 003 has 17 cells, more than 16; want'):
+        evaluator.evaluate_run([run], 'val')
+
+
 def test_another_output(run, tmp_path):
     tuned = tuning.tune_run(run, tmp_path / 'tuned')
     assert not (run / 'detection.json').exists()

@@ -1,7 +1,10 @@
 """Tuned detection: the grid against evaluations one by one, and what becomes of the choice."""
 
 import csv
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from fake_runs import make_run, small_config
 from ocelot_jax.data.sources import open_source
 from ocelot_jax.evaluation import scoring, tuning
 from ocelot_jax.inference import engines
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
-from ocelot_jax.runs import loading
+from ocelot_jax.runs import configuration, loading
 from ocelot_jax.runs.directory import RunDirectory
 
 
@@ -96,3 +100,29 @@ def test_the_best_is_kept_and_used(run):
     assert f'mF1 {float(best["mF1"]):.3f}' in tuned.render()
     # around the configuration's values once more, not around the choice
     assert tuning.tune_run(run) == tuned
+
+
+def test_an_earlier_choice_stays_until_there_is_a_new_one(run, monkeypatch):
+    chosen = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
+    configuration.write_detection(RunDirectory(run).detection, chosen)
+    before = RunDirectory(run).detection.read_bytes()
+    counts = {tuning.Setting(0.5, 1.5, 0.1): np.ones((3, 2), int)}
+    monkeypatch.setattr(tuning, 'count_matches', lambda *_: counts)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for module, name, error in (
+        (tuning, 'open_source', InputError('the data are gone')),
+        (tuning, 'count_matches', KeyboardInterrupt()),
+        (tuning.files, 'write_tuning', full),
+        (Path, 'write_text', full),
+    ):
+
+        def fail(*given, error=error):
+            if isinstance(given[0], Path):
+                given[0].write_bytes(b'{')  # half of it
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fail)
+            with pytest.raises(type(error)):
+                tuning.tune_run(run)
+        assert RunDirectory(run).detection.read_bytes() == before

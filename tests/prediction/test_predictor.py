@@ -160,6 +160,16 @@ def slide_path(tmp_path):
     return write_pyramid(tmp_path / 'a.tif', draw_slide(200, 200, 0.5, points, labels), 0.5)
 
 
+@pytest.fixture
+def light(monkeypatch):
+    """Writes the summary of a slide alone, in a moment."""
+
+    def write(result, work):
+        summary.write_json(result, summary.summarise(result), work / 'summary.json')
+
+    monkeypatch.setattr(outputs, 'write', write)
+
+
 @pytest.mark.parametrize('dry_run', [False, True])
 def test_a_slide(run, slide_path, tmp_path, dry_run):
     told = predict([run], slide_path, tmp_path / 'out', Options(dry_run=dry_run))
@@ -173,6 +183,37 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
         settings = record['depends_on']
         assert (settings['engine'], settings['everywhere']) == ('xla', False)
         assert settings['weights'] == loading.load_runs([run]).identity()['weights']
+
+
+@pytest.mark.parametrize('dry_run', [False, True])
+def test_a_file_that_kills_its_reader_costs_one_slide(
+    run, slide_path, light, tmp_path, monkeypatch, dry_run
+):
+    """As a damaged DICOM kills OpenSlide, or the system who wants too much memory."""
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import os\n'
+        'from ocelot_jax.slides import readers\n'
+        'open_reader = readers.open_reader\n'
+        'def do(path):\n'
+        '    if path.stem != "good": os.kill(os.getpid(), {"segv": 11, "out": 9}[path.stem])\n'
+        '    return open_reader(path)\n'
+        'readers.open_reader = do\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'slides').mkdir()
+    for name in ('segv', 'out', 'good'):
+        shutil.copy(slide_path, tmp_path / f'slides/{name}.tif')
+    told = []
+    options = Options(dry_run=dry_run)
+    with pytest.raises(InputError, match='2 of 3 slides failed: out, segv'):
+        predictor.predict_input([run], tmp_path / 'slides', tmp_path / 'out', options, told.append)
+    lines = {line.text for line in told if line.failed}
+    assert len(lines) == 2
+    for name, signal in (('out', 'SIGKILL'), ('segv', 'SIGSEGV')):
+        start = (
+            f'error: {tmp_path}/slides/{name}.tif: the process that read it was killed by {signal}'
+        )
+        assert any(line.startswith(start) for line in lines)
 
 
 def test_a_dry_run_of_pairs(run, release_folder, tmp_path):
@@ -290,11 +331,7 @@ def test_batches_that_do_not_divide_by_the_devices(run, release_folder, tmp_path
         predict([run], release_folder, tmp_path / 'out', Options(batch_size=6))
 
 
-def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, tmp_path, monkeypatch):
-    def write(result, work):
-        summary.write_json(result, summary.summarise(result), work / 'summary.json')
-
-    monkeypatch.setattr(outputs, 'write', write)
+def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, light, tmp_path):
     with pytest.raises(InputError, match=r'--tumor_class: NC is no class of .*; want one of BC, '):
         predict([run], slide_path, tmp_path / 'out', Options(tumor_class='NC'))
     predict([run], slide_path, tmp_path / 'out', Options(tumor_class='BC'))

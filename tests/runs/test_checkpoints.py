@@ -1,11 +1,14 @@
 """Which checkpoints are kept, and that they come back bit by bit."""
 
+import resource
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.io import disk
+from ocelot_jax.io.errors import InputError, OutputError
 from ocelot_jax.runs import checkpoints
 
 
@@ -131,3 +134,31 @@ def test_a_damaged_file_is_one_line(name, tmp_path):
     with pytest.raises(InputError, match=r'checkpoints: cannot be read \(.*want a whole') as error:
         checkpoints.restore_best(tmp_path, variables)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('limit', [0, 1000, 100_000])
+def test_a_full_disk_is_told_in_few_lines_and_what_was_saved_stays(limit, tmp_path, caplog, capfd):
+    """Files end at a limit, as they would where the disk ends."""
+    variables = {'a': np.random.default_rng(0).normal(size=100_000)}
+    settings = {'training': {'step': np.int32(1)}, 'data': {}, 'metrics': {'mF1': 0.5}}
+    with checkpoints.open_manager(tmp_path) as manager:
+        checkpoints.save(manager, 1, variables=variables, **settings)
+
+    def save():
+        with disk.full_as_error(tmp_path), checkpoints.open_manager(tmp_path) as manager:
+            checkpoints.save(manager, 2, variables=variables, **settings)
+            manager.wait_until_finished()
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OutputError, match='the disk is full') as error:
+            save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert '\n' not in str(error.value)
+    told = caplog.text + ''.join(capfd.readouterr())
+    assert len(told.splitlines()) < 3, told
+    assert checkpoints.restore_best(tmp_path, variables)[0] == 1
+    save()
+    assert checkpoints.restore_best(tmp_path, variables)[0] == 2

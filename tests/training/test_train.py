@@ -393,6 +393,7 @@ def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
     [
         ('loss', 'focal', r"config\.loss: 'focal'; want one of dice"),
         ('optimizer__name', 'sgd', r"config\.optimizer\.name: 'sgd'; want one of adam"),
+        ('optimizer__learning_rate', -1.0, r'learning_rate: -1\.0; want more than 0'),
     ],
 )
 def test_unknown_names_leave_nothing_behind(folder, tmp_path, monkeypatch, field, value, message):
@@ -426,6 +427,7 @@ def test_a_run_that_is_stopped_amid_a_validation_goes_on(dies, folder, tmp_path,
             break_save(InterruptedError)(patch)
             with pytest.raises(InterruptedError):
                 loop.train_and_evaluate(config, tmp_path)
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: stop)  # all steps are done
     loop.train_and_evaluate(config, tmp_path)
     assert [row['mF1'] for row in rows(tmp_path)] == ['0.5', '0.75']
     with checkpoints.open_manager(tmp_path, read_only=True) as manager:

@@ -107,7 +107,7 @@ def test_an_error_that_cannot_be_sent_comes_as_its_text(width, name, path, deadl
     assert reader.region(0, 0, 0, 14, 5).size == (14, 5)
 
 
-def test_it_is_deaf_to_ctrl_c_and_ends_with_its_owner(path):
+def test_it_is_deaf_to_ctrl_c_and_ends_with_its_owner(path, capfd):
     process = ReadingProcess()
     reader = process.open(path)
     child = process._served._process
@@ -115,3 +115,4 @@ def test_it_is_deaf_to_ctrl_c_and_ends_with_its_owner(path):
     assert reader.region(0, 0, 0, 9, 5).size == (9, 5)
     del reader, process
     assert child.poll() is not None
+    assert capfd.readouterr().err == ''
