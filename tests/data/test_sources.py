@@ -99,6 +99,9 @@ def encoded(image):
     return file
 
 
+MPPS = 0.2, 0.35, 0.5
+
+
 def tiny_builder(data_dir):
     """Makes a TFDS data set of three records, which may be written without TensorFlow."""
 
@@ -125,7 +128,7 @@ def tiny_builder(data_dir):
                     'tissue_mask': encoded(record['tissue_mask'][..., 0]),
                 }
                 cells = [dict(zip(('x', 'y', 'label'), cell, strict=True)) for cell in cells]
-                yield row, {**record, **images, 'cells': cells}
+                yield row, {**record, **images, 'cells': cells, 'cell_mpp': MPPS[row]}
 
     return Tiny(data_dir=data_dir, file_format='array_record')
 
@@ -181,6 +184,23 @@ def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
     assert prepared == ['tiny']
     assert sorted(record['pair_id'] for record in source) == ['000', '001', '002']
     assert source.cell_classes == ('BC', 'TC')
+    assert sorted(source.outline.cell_mpps) == pytest.approx(MPPS)
+
+
+def test_a_prepared_set_is_known_by_its_records(tfds_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sources, '_open_builder', lambda name: tfds.builder_from_directory(str(tmp_path / name))
+    )
+    digests = []
+    for name in ('one', 'moved', 'changed'):
+        shutil.copytree(tfds_dir / 'tiny/1.0.0', tmp_path / name)
+        if name == 'changed':
+            [shard] = (tmp_path / name).glob('*.array_record-*')
+            content = bytearray(shard.read_bytes())
+            content[len(content) // 2] ^= 1
+            shard.write_bytes(content)
+        digests.append(sources.identify(data_config(name), 'train').digest)
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_tfds_set_without_the_split(tfds_dir, monkeypatch):

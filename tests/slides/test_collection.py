@@ -142,7 +142,11 @@ def test_done_slides_are_left_alone(folder, method, tmp_path, light):
 
 @pytest.mark.parametrize(
     ('change', 'name'),
-    [({'identity': {'weights': [2]}}, 'weights'), ({'everywhere': True}, 'everywhere')],
+    [
+        ({'identity': {'weights': [2]}}, 'weights'),
+        ({'everywhere': True}, 'everywhere'),
+        ({'mpp': 0.25, 'override_mpp': True}, 'slide'),
+    ],
 )
 def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, change, name):
     predict_one(folder / 'a.tif', method, tmp_path)
