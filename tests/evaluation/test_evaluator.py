@@ -53,7 +53,7 @@ def score(run, split='validation'):
     return files.read_scores(run / 'evaluation' / split / 'scores.json')['population']['mF1']
 
 
-def test_an_evaluation_names_its_data_runs_and_settings(run, source):
+def test_an_evaluation_names_its_data_runs_and_settings(run, source, caplog):
     evaluator.evaluate_run([run], 'val', test_time_augmentation=True)
     held = json.loads((run / 'evaluation/validation-tta/evaluation.json').read_text())
     own = provenance.load_data(run)['validation']
@@ -62,6 +62,8 @@ def test_an_evaluation_names_its_data_runs_and_settings(run, source):
     settings = held['settings']
     assert (settings['engine'], settings['test_time_augmentation']) == ('xla', True)
     assert settings['detection'] == configuration.load_config(run).detection.to_dict()
+    [doubt] = caplog.messages
+    assert doubt.startswith('a: the cell patches have 0.2 um/px, but the run was trained at 0.5')
 
 
 def test_other_data_never_take_the_place_of_the_run_s_own(run, source, tmp_path):
@@ -120,6 +122,16 @@ def test_scores_of_a_run_that_was_trained_again_do_not_count(run, source, tmp_pa
     with pytest.raises(InputError, match='of other weights than') as error:
         comparing.compare_runs([moved], [other], 'val', resamples=10)
     assert '\n' not in str(error.value)
+
+
+def test_scores_from_before_the_data_were_corrected_do_not_count(run, source):
+    evaluator.evaluate_run([run], 'val')
+    (source / 'annotations/val/cell/002.csv').write_text('1,1,1\n')
+    data = provenance.identify_data(configuration.load_config(run))
+    provenance.write_data(run, data)  # as of a training on them, whose checkpoints are not here
+    told = r'evaluation/validation: scores on pairs \(.*; the run was trained on pairs'
+    with pytest.raises(InputError, match=told):
+        comparing.compare_runs([run], [run], 'val', resamples=10)
 
 
 def test_runs_on_other_data_of_the_same_name_are_not_compared(run, source, tmp_path):
