@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,10 @@ from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import engines
 from ocelot_jax.inference.engine import Maps
 from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
-from ocelot_jax.prediction import predictor
+from ocelot_jax.prediction import predictor, slides
 from ocelot_jax.prediction.setup import Options
 from ocelot_jax.runs import loading
-from ocelot_jax.slides import outputs, summary
+from ocelot_jax.slides import outputs, readers, summary
 
 
 @pytest.fixture(scope='module')
@@ -155,19 +156,21 @@ def test_the_organisers_sample(run, shared, tmp_path):
 
 
 @pytest.fixture
-def slide_path(tmp_path):
-    points, labels = spread_cells(100, 100, 12.0, np.random.default_rng(0))
-    return write_pyramid(tmp_path / 'a.tif', draw_slide(200, 200, 0.5, points, labels), 0.5)
-
-
-@pytest.fixture
 def light(monkeypatch):
-    """Writes the summary of a slide alone, in a moment."""
+    """Reads slides in this process, and writes their summaries alone."""
 
     def write(result, work):
         summary.write_json(result, summary.summarise(result), work / 'summary.json')
 
+    here = types.SimpleNamespace(open=readers.open_reader)
+    monkeypatch.setattr(slides, 'ReadingProcess', lambda: here)
     monkeypatch.setattr(outputs, 'write', write)
+
+
+@pytest.fixture
+def slide_path(tmp_path):
+    points, labels = spread_cells(100, 100, 12.0, np.random.default_rng(0))
+    return write_pyramid(tmp_path / 'a.tif', draw_slide(200, 200, 0.5, points, labels), 0.5)
 
 
 @pytest.mark.parametrize('dry_run', [False, True])
@@ -331,11 +334,39 @@ def test_batches_that_do_not_divide_by_the_devices(run, release_folder, tmp_path
         predict([run], release_folder, tmp_path / 'out', Options(batch_size=6))
 
 
-def test_which_class_is_the_tumor_belongs_to_the_results(run, slide_path, light, tmp_path):
+def test_what_is_asked_for_belongs_to_the_results(run, slide_path, tmp_path, light):
     with pytest.raises(InputError, match=r'--tumor_class: NC is no class of .*; want one of BC, '):
         predict([run], slide_path, tmp_path / 'out', Options(tumor_class='NC'))
     predict([run], slide_path, tmp_path / 'out', Options(tumor_class='BC'))
     numbers = json.loads((tmp_path / 'out/a/summary.json').read_text())
     assert numbers['tumor_purity'] == numbers['cell_share']['BC']
-    with pytest.raises(InputError, match=r'holds other results \(tumor_class differ'):
-        predict([run], slide_path, tmp_path / 'out')
+    for name, other in {
+        'tumor_class': {'tumor_class': None},
+        'patches': {'patches': Patches(64, 0.55, 64, 2.0)},
+        'engine': {'engine': 'onnxruntime'},
+    }.items():
+        with pytest.raises(InputError, match=rf'holds other results \({name} differ'):
+            predict([run], slide_path, tmp_path / 'out', Options(**{'tumor_class': 'BC'} | other))
+
+
+@pytest.mark.parametrize('override', [False, True])
+@pytest.mark.parametrize('dry_run', [False, True])
+def test_a_table_serves_a_mixed_folder(run, tmp_path, light, dry_run, override):
+    """A scan, and snapshots that say 72 dpi, one of them in a folder within."""
+    folder, output = tmp_path / 'slides', tmp_path / 'out'
+    (folder / 'x').mkdir(parents=True)
+    image = draw_slide(64, 64, 0.5, [], [])
+    write_pyramid(folder / 'scan.tif', image, 0.5)
+    for path in (folder / 'snapshot.png', folder / 'x/snapshot.png'):
+        Image.fromarray(image).save(path, dpi=(72, 72))
+    table = tmp_path / 'table.csv'
+    table.write_text('name;um/px\nsnapshot.png;0,4\nscan;0,25\nx/snapshot.png;0,3\n')
+    options = Options(mpp=table, override_mpp=override, recursive=True, dry_run=dry_run)
+    told = predict([run], folder, output, options)
+    wanted = {'scan': 0.25 if override else 0.5, 'snapshot': 0.4, 'x__snapshot': 0.3}
+    if dry_run:
+        found = [float(line.partition(' px at ')[2].split()[0]) for line in told[:3]]
+    else:
+        files = [output / name / 'summary.json' for name in wanted]
+        found = [json.loads(file.read_text())['um_per_px'] for file in files]
+    assert found == pytest.approx(list(wanted.values()))

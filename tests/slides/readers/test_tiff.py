@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def write_ome(path, levels=3, **metadata):
+def write_ome(path, levels=3, density=None, **metadata):
     """An OME-TIFF whose smaller levels are SubIFDs."""
     with tifffile.TiffWriter(path, ome=True) as writer:
         for level in range(levels):
@@ -30,6 +30,8 @@ def write_ome(path, levels=3, **metadata):
                 tile=(64, 64),
                 photometric='rgb',
                 compression='zlib',
+                resolution=density and (density, density),
+                resolutionunit='CENTIMETER' if density else None,
                 metadata={'axes': 'YXS', **metadata} if level == 0 else None,
             )
     return path
@@ -84,8 +86,10 @@ STATED = {
 
 @pytest.mark.parametrize('kind', STATED)
 def test_um_px_of_ome_xml(kind, tmp_path):
+    """Which go before the resolution of the TIFF, 0.4 um/px."""
     metadata, wanted = STATED[kind]
-    path = write_ome(tmp_path / 'a.ome.tif', levels=1, **metadata)
+    density = 25_000 if metadata else None
+    path = write_ome(tmp_path / 'a.ome.tif', levels=1, density=density, **metadata)
     if isinstance(wanted, float):
         with Slide(path) as slide:
             assert slide.mpp == pytest.approx(wanted)
