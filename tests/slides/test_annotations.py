@@ -46,6 +46,17 @@ def test_they_lie_where_qupath_shows_the_tissue(base, tmp_path, bounds, corner):
     assert properties['measurements'] == {'Resolution um per px': 3}
 
 
+@pytest.mark.parametrize('bounds', [(7, 13, 401, 303), (0, 0, 55, 1999), (99, 1, 1, 1)])
+def test_they_end_where_qupaths_picture_ends(base, tmp_path, bounds):
+    """Where a pixel of the map reaches over its border."""
+    changes = {'width': 2000, 'height': 2000, 'mpp': 0.3, 'tissue_mpp': 3.0, 'bounds': bounds}
+    tissue = np.ones((200, 200), np.uint8)
+    [cancer] = written(base, tmp_path / 'a.geojson', tissue, **changes)
+    [[outer]] = cancer['geometry']['coordinates']
+    assert np.min(outer) >= 0
+    assert (np.max(outer, axis=0) <= bounds[2:]).all()
+
+
 def test_large_maps_are_taken_coarsely(base, tmp_path, monkeypatch):
     """Areas stay as they are; ever coarser where there are too many pixels."""
     tissue = np.zeros((640, 640), np.uint8)

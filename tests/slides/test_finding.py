@@ -1,5 +1,6 @@
 """Which files of a folder are slides, what they are called, and what is left out with a word."""
 
+import errno
 import logging
 import os
 import shutil
@@ -111,6 +112,21 @@ def test_what_is_left_out_is_told(tmp_path, caplog):
         f'{tmp_path}: left out folders within that hold slides: 4 (case0/deep, case1/deep, '
         'case2/deep, ...); --recursive takes them',
     ]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, caplog, monkeypatch):
+    touch(tmp_path, 'a.svs', 'locked/b.svs')
+    scan = os.scandir
+
+    def refuse(place):
+        if str(place).endswith('locked'):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+        return scan(place)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert find(tmp_path, recursive=True) == {'a': 'a.svs'}
+    wanted = f'{tmp_path}: left out folders that cannot be read: 1 (locked)'
+    assert caplog.messages == [wanted]
 
 
 def test_recursive_takes_folders_within(tmp_path, caplog):

@@ -42,6 +42,7 @@ def deadly(tmp_path, monkeypatch):
         '    if width == 16: raise Unbuilt("a", "b")\n'
         '    return region(self, level, x, y, width, height)\n'
         'openslide.Reader.region = do\n'
+        'openslide.Reader.bounds = lambda self: (13, 7, 200, 150)\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -93,6 +94,7 @@ def test_a_death_costs_the_slide_alone(path, deadly):
 
 def test_a_bug_comes_with_where_it_is_and_costs_no_process(path, deadly):
     reader = ReadingProcess().open(path)
+    assert reader.bounds() == (13, 7, 200, 150)
     with pytest.raises(struct.error, match='unpack requires more') as error:
         reader.region(0, 0, 0, 13, 5)
     assert 'sitecustomize.py' in error.value.__notes__[0]
