@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from conftest import set_mpps
 
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.evaluation import official
@@ -65,6 +66,15 @@ def test_wrong_classes_score_zero(folder):
 def test_cutoff_is_in_micrometres(folder, shift, cutoff, f1):
     got = scored(folder, predictions(folder, shift=shift), match_distance_um=cutoff)
     assert got['mF1'] == pytest.approx(f1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('mpps', 'recalls'), [((0.2, 0.4), [0.5, 1]), ((0.4, 0.2), [0.5, 0]), ((0.4, 0.31), [0, 0])]
+)
+def test_the_cutoff_is_in_pixels_of_each_pair(folder, mpps, recalls):
+    set_mpps(folder, dict(zip(('003', '004'), mpps, strict=True)))
+    got = scored(folder, predictions(folder, shift=10))
+    assert [got['Rec/BC'], got['Rec/TC']] == pytest.approx(recalls, abs=1e-6)
 
 
 def test_names_are_ranks_in_the_sorted_split(folder):

@@ -59,7 +59,10 @@ def test_every_pair_is_found_by_its_own_lengths(backend, run, tmp_path):
     config.data.source = str(make_release(tmp_path / 'mixed', {'val': 5}))
     set_mpps(tmp_path / 'mixed', {'001': 0.5, '003': 0.37, '004': 0.2, '005': 0.21})
     pairs = open_source(config.data, 'validation')
-    together = scoring.count(scoring.find_pairs(darkness, pairs, config), 5, config)
+    results = list(scoring.find_pairs(darkness, pairs, config))
+    wanted = [3 / mpp for mpp in (0.5, 0.2, 0.37, 0.2, 0.21)]
+    assert [result.distance for result in results] == pytest.approx(wanted)
+    together = scoring.count(results, 5, config)
     tuned = tuning.count_matches(darkness, pairs, config)
     alone = [
         scoring.count(scoring.find_pairs(darkness, Only(pairs, row), config), 1, config).counts[0]

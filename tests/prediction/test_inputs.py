@@ -1,5 +1,6 @@
 """Pairs to predict, as users give them: what is read, and what is refused."""
 
+import json
 import re
 
 import numpy as np
@@ -14,14 +15,21 @@ from ocelot_jax.prediction import inputs
 
 
 def test_stacks_are_cut_into_pairs(tmp_path):
-    pairs = inputs.challenge_pairs(write_stacks(tmp_path, 3))
+    file = write_stacks(tmp_path, 3) / 'metadata.json'
+    records = json.loads(file.read_text())
+    records[1]['cell'] |= {'resized_mpp_x': 0.4, 'resized_mpp_y': 0.4}
+    file.write_text(json.dumps(records))
+    pairs = inputs.challenge_pairs(tmp_path)
+    mpps = [0.2, 0.4, 0.2]
+    assert pairs.cell_mpps == pytest.approx(mpps)
     assert pairs.names == ('image_0', 'image_1', 'image_2')
     for index in range(3):
         record = pairs.read(index)
         np.testing.assert_array_equal(record['cell_image'], draw_patch([(20 + index, 30)]))
         np.testing.assert_array_equal(record['tissue_image'], draw_patch([]))
         assert record['center'].tolist() == [0.5, 0.5]
-        assert (record['cell_mpp'], record['tissue_mpp']) == (np.float32(0.2), np.float32(0.8))
+        wanted = np.float32(mpps[index]), np.float32(0.8)
+        assert (record['cell_mpp'], record['tissue_mpp']) == wanted
 
 
 BAD_STACKS = {

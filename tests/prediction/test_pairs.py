@@ -14,19 +14,19 @@ from ocelot_jax.prediction.inputs import Pairs
 
 
 def make_pairs(*sizes):
-    """Pairs with one cell each, at (20 + i, 30), and a tissue patch of one shade each."""
+    """Pairs with one cell each, at (20 + i, 30), a tissue patch of one shade, and own um/px."""
     records = [
         {
             'cell_image': draw_patch([(20 + i, 30)], size),
             'tissue_image': np.full((32, 32, 3), i, np.uint8),
             'center': np.float32([0.25, 0.75]),
-            'cell_mpp': np.float32(0.2),
+            'cell_mpp': np.float32(0.2 + 0.02 * i),
             'tissue_mpp': np.float32(1.6),
         }
         for i, size in enumerate(sizes)
     ]
     names = tuple(f'pair {i}' for i in range(len(sizes)))
-    return Pairs(names, (0.2,) * len(names), records.__getitem__)
+    return Pairs(names, tuple(r['cell_mpp'] for r in records), records.__getitem__)
 
 
 def make_detector(**changes):
@@ -45,7 +45,7 @@ def test_each_pair_gets_what_is_its_own(batch_size):
     found = find(make_pairs(*[64] * 3), batch_size=batch_size)
     assert [pair.name for pair in found] == ['pair 0', 'pair 1', 'pair 2']
     for i, pair in enumerate(found):
-        assert pair.mpp == np.float32(0.2)
+        assert pair.mpp == np.float32(0.2 + 0.02 * i)
         assert pair.cells.points.tolist() == [[20 + i, 30]]
         assert pair.cells.labels.tolist() == [2]
         assert (pair.tissue == 1).all()

@@ -89,5 +89,7 @@ def test_runs_that_do_not_fit_together(run, tmp_path):
     with pytest.raises(ValueError, match=r'does not fit .* config\.data\.cell_classes is'):
         loading.load_runs([run, other])
     far = make_run(tmp_path / 'far', small_config(), RELEASE)
+    [doubt] = loading.load_runs([run, far]).doubts_of_pairs([0.5, 0.45])
+    assert doubt.startswith('far: the cell patches have 0.45 to 0.5 um/px, but the run was train')
     with pytest.raises(ValueError, match='wants runs of one kind of patches'):
         loading.load_runs([run, far]).load_patches()
