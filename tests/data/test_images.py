@@ -101,6 +101,16 @@ def test_more_than_8_bits_are_refused_and_not_cut():
         images.decode_gray(gray, 'a')
 
 
+def test_tensorflow_gets_what_training_reads():
+    assert images.encode_for_tensorflow(data := save(PICTURE, 'JPEG'), 'a') is data
+    data = images.encode_for_tensorflow(save(PICTURE, 'TIFF'), 'a')
+    np.testing.assert_array_equal(images.decode_rgb(data, 'a'), PICTURE)
+    bad = {'turned': save(PICTURE, 'TIFF', 6), '1 channel': save(PICTURE[..., 0], 'TIFF')}
+    for told, data in bad.items():
+        with pytest.raises(InputError, match=told):
+            images.encode_for_tensorflow(data, 'a')
+
+
 @pytest.mark.parametrize('name', ['turned.tif', 'turned.TIFF'])
 def test_a_slide_that_openslide_would_not_turn_is_refused(tmp_path, name):
     path = tmp_path / name
