@@ -110,6 +110,7 @@ def test_ctrl_c_and_sigterm_end_with_one_line_after_what_is_to_be_done(
     lines = [
         'import concurrent.futures, os, signal, threading, time',
         'nap = lambda: time.sleep(0.2)',
+        'signal.signal(signal.SIGINT, signal.default_int_handler)',  # jobs of shells ignore it
         f'stop = lambda: os.kill(os.getpid(), signal.{name})',
         'threading.Timer(0.1, stop).start()',
         'with concurrent.futures.ThreadPoolExecutor() as pool:',

@@ -110,6 +110,7 @@ def test_an_error_that_cannot_be_sent_comes_as_its_text(width, name, path, deadl
 
 
 def test_it_is_deaf_to_ctrl_c_and_ends_with_its_owner(path, capfd):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' jobs ignore it
     process = ReadingProcess()
     reader = process.open(path)
     child = process._served._process

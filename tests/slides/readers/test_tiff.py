@@ -1,5 +1,7 @@
 """TIFFs that tifffile opens, against its own reading of the whole."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -235,3 +237,15 @@ def test_tables_that_make_no_sense_are_one_line(tmp_path):
         with pytest.raises(InputError, match=message) as error:
             tiff.Reader(path).region(0, 0, 0, 10, 10)
         assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind', [struct.error, TypeError, ZeroDivisionError])
+def test_whatever_tifffile_raises_is_one_line(kind, tmp_path, monkeypatch):
+    def fail(*_):
+        raise kind('in two\nlines')
+
+    tifffile.imwrite(tmp_path / 'a.tif', IMAGE, photometric='rgb')
+    for module, name in ((tiff.Reader, '_check'), (tifffile, 'TiffFile')):
+        monkeypatch.setattr(module, name, fail)
+        with pytest.raises(InputError, match=r'a\.tif: is no whole TIFF \(in two lines\)'):
+            tiff.Reader(tmp_path / 'a.tif')
