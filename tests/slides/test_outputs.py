@@ -1,5 +1,6 @@
 """The files that are written of a slide: all of them, or an error of one line."""
 
+import contextlib
 import dataclasses
 import os
 import resource
@@ -30,14 +31,17 @@ def light(base):
     )
 
 
-@pytest.fixture
-def file_limit():
-    """A function that makes files end at a size, as a full disk does."""
+@contextlib.contextmanager
+def files_end_at(size):
+    """As on a full disk: for the work within alone, because a log of pytest may be a file too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_everything_is_there_with_circles_around_the_cells(light, tmp_path):
@@ -67,9 +71,9 @@ def test_without_a_tissue_branch_there_is_no_tissue_map(light, tmp_path):
 
 
 @pytest.mark.parametrize('size', [0, 5_000, 30_000, 100_000])
-def test_a_full_disk_is_one_line_and_no_summary(light, tmp_path, file_limit, size):
-    file_limit(size)
-    with pytest.raises(OutputError, match='outputs of slide synthetic slide cannot be') as caught:
+def test_a_full_disk_is_one_line_and_no_summary(light, tmp_path, size):
+    wanted = 'outputs of slide synthetic slide cannot be'
+    with pytest.raises(OutputError, match=wanted) as caught, files_end_at(size):
         outputs.write(light, tmp_path)
     assert '\n' not in str(caught.value)
     assert 'File too large' in str(caught.value)
