@@ -8,6 +8,7 @@ import shutil
 
 import jax
 import pytest
+import tiny
 from conftest import make_release
 from drawn_slides import darkness
 from fake_runs import make_run, small_config
@@ -39,9 +40,13 @@ def source(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, source, monkeypatch):
-    """A run whose network finds what is dark."""
+    """A run whose network finds what is dark, whatever its weights are."""
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
     monkeypatch.setattr(engines, 'of_runs', lambda runs, engine='xla': darkness)
     monkeypatch.setattr(pictures, 'write', lambda results, path, config: path.touch())
+    # test_tuning.py is about the grid
+    for lengths in ('SIGMAS', 'DISTANCES'):
+        monkeypatch.setattr(tuning, lengths, (1.5,))
     return make(tmp_path / 'runs/a', source)
 
 
