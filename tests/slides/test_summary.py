@@ -140,13 +140,14 @@ def written(result, folder):
 
 
 def test_files_hold_the_slide_and_each_region(slide, tmp_path):
-    document, whole, rows = written(slide, tmp_path)
+    bounded = dataclasses.replace(slide, bounds=(101, 63, 800, 600))
+    document, whole, rows = written(bounded, tmp_path)
     counts = {name: int((slide.cells.labels == n).sum()) for n, name in enumerate(('BC', 'TC'), 1)}
     assert document['cells'] == counts
     assert document['tumor_purity'] == pytest.approx(counts['TC'] / 6000, abs=1e-6)
     assert sum(document['cell_share'].values()) == pytest.approx(1, abs=1e-5)
     assert len(document['regions']) == 3
-    assert document['frame']['bounds_px'] is None
+    assert document['frame']['bounds_px'] == [101, 63, 800, 600]
     assert [int(row['region']) for row in rows] == [1, 2, 3]
     assert 'region' not in whole  # a table of many slides' rows adds up
     for row, entry in zip([whole, *rows], [document, *document['regions']], strict=True):
