@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from conftest import make_release, set_mpps
 from drawn_slides import darkness
 from fake_runs import make_run, small_config
@@ -17,6 +18,7 @@ from ocelot_jax.evaluation import scoring, tuning
 from ocelot_jax.inference import engines
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
+from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration, loading
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -26,6 +28,7 @@ def run(tmp_path, monkeypatch):
     """A run whose network finds what is dark, on drawn pairs."""
     source = str(make_release(tmp_path / 'release', {'val': 5}))
     config = small_config(data__source=source, data__batch_size=2, data__max_cells=16)
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
     monkeypatch.setattr(engines, 'of_runs', lambda runs: darkness)
     return make_run(tmp_path / 'run', config)
 
