@@ -154,6 +154,16 @@ def test_other_results_are_not_taken_for_done(folder, method, tmp_path, light, c
         predict_one(folder / 'a.tif', method, tmp_path, **change)
 
 
+def test_a_slide_that_failed_keeps_no_numbers_of_other_results(folder, method, tmp_path, light):
+    """They would be taken for those that were asked for."""
+    list(predict(folder, method, tmp_path))
+    with pytest.raises(InputError, match='2 of 2 slides failed'):
+        list(predict(folder, method, tmp_path, everywhere=True))
+    for row in read_table(tmp_path / 'slides.csv').values():
+        told = {name for name, value in row.items() if value}
+        assert told == {'slide', 'file', 'status', 'error'}
+
+
 @pytest.mark.parametrize(
     ('file', 'change', 'message'),
     [
