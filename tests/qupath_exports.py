@@ -68,8 +68,10 @@ def rectangle(x, y, width, height, name='ROI', **options):
 def ellipse(x, y, width, height, name='', **options):
     """What the ellipse tool makes, which is a polygon in GeoJSON."""
     turns = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    ring = np.stack([np.cos(turns) * width, np.sin(turns) * height], -1) / 2
-    made = area(shapely.Polygon(ring + (x + width / 2, y + height / 2)), name, **options)
+    ring = np.stack(
+        [(1 + np.cos(turns)) * width / 2 + x, (1 + np.sin(turns)) * height / 2 + y], -1
+    )
+    made = area(shapely.Polygon(ring), name, **options)
     made['geometry']['isEllipse'] = True
     return made
 
@@ -150,7 +152,7 @@ def write_table(
     unit = 'px' if mpp is None else 'µm'
     corner = (0, 0) if bounds is None else bounds[:2]
     images = [image] * len(features) if isinstance(image, str) else image
-    head = 'Image,Object ID,Object type,Name,Classification,Parent,ROI'.split(',')
+    head = ['Image', 'Object ID', 'Object type', 'Name', 'Classification', 'Parent', 'ROI']
     head += [f'Centroid X {unit}', f'Centroid Y {unit}', 'Num points']
     with path.open('w', newline='', encoding=encoding) as file:
         writer = csv.writer(file, delimiter=delimiter)
