@@ -1,0 +1,127 @@
+"""Areas that people drew: whether their outlines are sound, and which pixels they cover."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+
+from ocelot_jax.annotation.annotations import Area
+
+UNKNOWN = 255
+
+# How far an area may reach beyond another and still lie within it, in pixels of the mask: files
+# round the edge that the two share.
+_SLACK = 0.1
+# Centers on an edge belong to the area to the right or below, so that areas that share an edge
+# leave no gap: they are tested this much farther on, in pixels.
+_NUDGE = 1e-6
+
+
+def mended(
+    polygon: shapely.Polygon | shapely.MultiPolygon, precision: float
+) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """Makes a polygon valid whose outline crosses or touches itself only by rounding.
+
+    Args:
+        polygon: any.
+        precision: what its coordinates were rounded to.
+
+    Returns:
+        It, valid, maybe empty where it has no area; None where it crosses itself by more.
+    """
+    if polygon.is_valid:
+        return polygon
+    whole = shapely.make_valid(polygon)
+    parts = [part for part in shapely.get_parts([whole]) if 'Polygon' in part.geom_type]
+    whole = shapely.union_all(parts) if parts else shapely.Polygon()
+    # a crossing makes the signed area of the rings differ from what they enclose
+    return whole if abs(whole.area - polygon.area) <= precision * polygon.length else None
+
+
+def draw(
+    areas: Sequence[Area],
+    values: Mapping[str, int],
+    corner_um: tuple[float, float],
+    mpp: float,
+    size: int,
+) -> tuple[np.ndarray, int]:
+    """Draws areas as a mask.
+
+    A pixel belongs to the areas that hold its center. Of several, the smallest is taken, if it
+    lies within those of other values; else nobody knows. What areas mean to each other is judged
+    by the whole of them, so a pixel is the same in every mask that shows it.
+
+    Args:
+        areas: in micrometres.
+        values: what to draw, by the area's class; areas of other classes are not drawn.
+        corner_um: (x, y) of the mask's top left corner, in micrometres.
+        mpp: micrometres per pixel of the mask.
+        size: pixels a side.
+
+    Returns:
+        [size,size] uint8, `UNKNOWN` where nobody annotated or nobody knows; how many pixels are
+        unknown because areas of other values overlap there.
+    """
+    x, y = (corner + (np.arange(size) + 0.5 + _NUDGE) * mpp for corner in corner_um)
+    covers = [_cover(area, x, y) for area in areas if area.name in values]
+    # the largest first, so that what is drawn last is what counts
+    covers = sorted((one for one in covers if one.inside.any()), key=lambda one: -one.area)
+    mask = np.full((size, size), UNKNOWN, np.uint8)
+    doubtful = np.zeros((size, size), bool)
+    tree = shapely.STRtree([cover.shape for cover in covers])
+    for i, cover in enumerate(covers):
+        value = values[cover.name]
+        mask[cover.window][cover.inside] = value
+        doubtful[cover.window][cover.inside] = False
+        for other in (covers[j] for j in tree.query(cover.shape) if j < i):
+            if values[other.name] != value:
+                window, both = _overlap(cover, other)
+                if both.any() and not _is_nested(cover.shape, other.shape, _SLACK * mpp):
+                    doubtful[window] |= both
+    mask[doubtful] = UNKNOWN
+    return mask, int(doubtful.sum())
+
+
+class _Cover(NamedTuple):
+    """Which pixels of a mask an area covers: all within a window of rows and columns."""
+
+    shape: shapely.Polygon | shapely.MultiPolygon
+    name: str
+    area: float
+    window: tuple[slice, slice]
+    inside: np.ndarray  # [h,w] bool, of the window
+
+
+def _cover(area: Area, x: np.ndarray, y: np.ndarray) -> _Cover:
+    shape = area.geometry
+    left, top, right, bottom = shape.bounds
+    rows, columns = (
+        slice(*np.searchsorted(axis, [low, high]).tolist())
+        for axis, low, high in ((y, top, bottom), (x, left, right))
+    )
+    shapely.prepare(shape)
+    inside = shapely.contains_xy(shape, *np.meshgrid(x[columns], y[rows]))
+    return _Cover(shape, area.name, shape.area, (rows, columns), inside)
+
+
+def _overlap(one: _Cover, other: _Cover) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The window that two have in common, and where both cover it."""
+    window, parts = [], ([], [])
+    for axis in range(2):
+        a, b = one.window[axis], other.window[axis]
+        start = max(a.start, b.start)
+        stop = max(start, min(a.stop, b.stop))
+        window.append(slice(start, stop))
+        for part, whole in zip(parts, (a, b), strict=True):
+            part.append(slice(start - whole.start, stop - whole.start))
+    return tuple(window), one.inside[tuple(parts[0])] & other.inside[tuple(parts[1])]
+
+
+def _is_nested(inner: shapely.Geometry, outer: shapely.Geometry, slack: float) -> bool:
+    """Whether one polygon lies within another, and not the other within it, too."""
+    return _is_within(inner, outer, slack) and not _is_within(outer, inner, slack)
+
+
+def _is_within(inner: shapely.Geometry, outer: shapely.Geometry, slack: float) -> bool:
+    return shapely.covers(outer, inner) or shapely.covers(shapely.buffer(outer, slack), inner)
