@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ocelot_jax.io.errors import OutputError
 
+_GOES_ON = 'what is complete is kept, and the same command goes on there when there is room'
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,15 +35,15 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def full_as_error(folder: Path) -> Iterator[None]:
-    """Raises an `OutputError` that names the folder where the disk is full."""
+def full_as_error(folder: Path, advice: str = _GOES_ON) -> Iterator[None]:
+    """Raises an `OutputError` that names the folder where the disk is full, with advice."""
     try:
         yield
     except Exception as error:
         reason = _disk_full(error)
         if reason is None:
             raise
-        raise _full(folder, reason) from error
+        raise _full(folder, reason, advice) from error
 
 
 def require_room(folder: Path, size: int) -> None:
@@ -52,11 +53,8 @@ def require_room(folder: Path, size: int) -> None:
         raise _full(folder, f'{free / 1e6:.0f} MB are left, and {size / 1e6:.0f} are needed')
 
 
-def _full(folder: Path, reason: str) -> OutputError:
-    return OutputError(
-        f'{folder}: the disk is full ({reason}); what is complete is kept, and the same command '
-        'goes on there when there is room'
-    )
+def _full(folder: Path, reason: str, advice: str = _GOES_ON) -> OutputError:
+    return OutputError(f'{folder}: the disk is full ({reason}); {advice}')
 
 
 def _disk_full(error: Exception) -> str | None:
