@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import patheffects
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection, LineCollection
@@ -65,7 +66,7 @@ def draw_pair(
     tissue_pred: np.ndarray | None,
     center: Sequence[float],
     fov_ratio: float,
-    verdict: Verdict,
+    verdict: Verdict | Cells,
     radius: float,
     cell_classes: Sequence[str],
 ) -> np.ndarray:
@@ -79,7 +80,7 @@ def draw_pair(
         tissue_pred: [h, w] integers, the predicted tissue class; None where none is predicted.
         center: relative center (c_x, c_y) of the cell patch in the tissue patch.
         fov_ratio: side of the cell patch over that of the tissue patch, both in micrometres.
-        verdict: the cells.
+        verdict: the cells; where none are predicted, those that are annotated.
         radius: of the circles, in pixels of the cell patch; the match distance tells most.
         cell_classes: names of the labels 1, 2, ...
 
@@ -98,7 +99,7 @@ def draw_pair(
     _show(right, cell_image, _summary(verdict, cell_classes))
     for spine in right.spines.values():
         spine.set(visible=True, color=_BOX_COLOR, linewidth=_LINE)
-    _draw_cells(right, verdict, radius)
+    _draw_cells(right, verdict if isinstance(verdict, Verdict) else _unjudged(verdict), radius)
     return _render(figure)
 
 
@@ -118,35 +119,35 @@ def draw_found(image: np.ndarray, cells: Cells, radius: float) -> np.ndarray:
     figure = Figure(figsize=(zoom * width / _DPI, zoom * height / _DPI), dpi=_DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     _show(axes, image, '')
-    none = Cells.concatenate([])
-    _draw_cells(axes, Verdict(matched=cells, missed=none, false=none), radius)
+    _draw_cells(axes, _unjudged(cells), radius)
     return _render(figure)
 
 
-def draw_legend(cell_classes: Sequence[str], tissue_classes: Sequence[str]) -> np.ndarray:
+def draw_legend(
+    cell_classes: Sequence[str], tissue_classes: Sequence[str], predicted: bool = True
+) -> np.ndarray:
     """Draws the legend of `draw_pair`'s pictures, as wide as they are: [rows, columns, 3] uint8.
 
-    The names are of the labels 1, 2, ... and of the tissue classes 0, 1, ...
+    The names are of the labels 1, 2, ... and of the tissue classes 0, 1, ...; without anything
+    predicted the marks of what became of it are left out.
     """
     figure = Figure(figsize=(2 * _PANEL + 3 * _GAP, _LEGEND), dpi=_DPI, facecolor='white')
     tissue = {'cell patch': Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)}
     for value, name in enumerate(tissue_classes[1:], start=1):
         color = palette.tissue_color(value)
-        tissue[f'{name} predicted'] = Patch(
-            facecolor=to_rgba(color, _FILL), edgecolor=color, linewidth=_LINE
-        )
-        tissue[f'{name} true'] = Line2D([], [], color=color, linestyle='--', linewidth=_LINE)
+        if predicted:
+            tissue[f'{name} predicted'] = Patch(
+                facecolor=to_rgba(color, _FILL), edgecolor=color, linewidth=_LINE
+            )
+        label = f'{name} true' if predicted else name
+        tissue[label] = Line2D([], [], color=color, linestyle='--', linewidth=_LINE)
     tissue['unknown'] = Patch(facecolor='white', edgecolor='gray', hatch='///')
     cells = {
         name: Patch(facecolor=palette.cell_color(label), edgecolor='black', linewidth=0.5)
         for label, name in enumerate(cell_classes, start=1)
     }
-    ring = {'fill': False, 'edgecolor': '#303030', 'linewidth': _LINE}
-    cells['matched'] = Circle((0, 0), **ring)
-    cells['missed'] = Circle((0, 0), linestyle=_DASHES, **ring)
-    cells['false'] = Line2D(
-        [], [], color='#303030', linestyle='none', marker='x', markersize=11, markeredgewidth=_LINE
-    )
+    if predicted:
+        cells |= _legend_of_verdicts()
     for entries, place in ((tissue, 0.25), (cells, 0.75)):
         figure.legend(
             list(entries.values()),
@@ -245,12 +246,29 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
         axes.add_collection(crosses, autolim=False)
 
 
+def _legend_of_verdicts() -> dict[str, Artist]:
+    ring = {'fill': False, 'edgecolor': '#303030', 'linewidth': _LINE}
+    cross = {'marker': 'x', 'markersize': 11, 'markeredgewidth': _LINE}
+    return {
+        'matched': Circle((0, 0), **ring),
+        'missed': Circle((0, 0), linestyle=_DASHES, **ring),
+        'false': Line2D([], [], color='#303030', linestyle='none', **cross),
+    }
+
+
 def _legend_circle(width: float, height: float, **_) -> Circle:
     """Makes a legend's circle round, which the default stretches to the entry's width."""
     return Circle((width / 2, height / 2), 0.6 * height)
 
 
-def _summary(verdict: Verdict, cell_classes: Sequence[str]) -> str:
+def _unjudged(cells: Cells) -> Verdict:
+    none = Cells.concatenate([])
+    return Verdict(matched=cells, missed=none, false=none)
+
+
+def _summary(verdict: Verdict | Cells, cell_classes: Sequence[str]) -> str:
+    if isinstance(verdict, Cells):
+        return '   '.join(f'{name}: {verdict.count(i)}' for i, name in enumerate(cell_classes, 1))
     counts = lambda label: ', '.join(
         f'{c.count(label)} {kind}' for kind, c in vars(verdict).items()
     )
