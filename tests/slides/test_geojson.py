@@ -1,17 +1,20 @@
 """Cells as GeoJSON: valid, complete, and where QuPath would draw them."""
 
 import dataclasses
+import gzip
 import json
+import uuid
 
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.slides import geojson
+from ocelot_jax.slides import geojson, tables
 from ocelot_jax.viz import palette
 
 # RFC 7946, sections 3.1.2, 3.2 and 3.3, with what QuPath reads: `PathObject`s of type detection.
@@ -25,10 +28,11 @@ SCHEMA = {
             'type': 'array',
             'items': {
                 'type': 'object',
-                'required': ['type', 'geometry', 'properties'],
+                'required': ['type', 'id', 'geometry', 'properties'],
                 'additionalProperties': False,
                 'properties': {
                     'type': {'const': 'Feature'},
+                    'id': {'type': 'string', 'format': 'uuid'},
                     'geometry': {
                         'type': 'object',
                         'required': ['type', 'coordinates'],
@@ -91,7 +95,7 @@ def with_cells(result, points, labels, scores, **changes):
 def written(result, path):
     geojson.write(result, path)
     document = json.loads(path.read_text('utf-8'))
-    jsonschema.validate(document, SCHEMA)
+    jsonschema.validate(document, SCHEMA, format_checker=jsonschema.FormatChecker(['uuid']))
     return document['features']
 
 
@@ -118,6 +122,36 @@ def test_every_cell_is_there_in_order_whatever_the_chunks(base, tmp_path, monkey
     for entry, label in zip(properties, base.cells.labels, strict=True):
         color = '#' + ''.join(f'{value:02x}' for value in entry['classification']['color'])
         assert color == palette.cell_color(label)
+
+
+def test_ids_are_those_of_the_tables_and_of_these_results_alone(base, tmp_path):
+    def ids(result):
+        return [feature['id'] for feature in written(result, tmp_path / 'cells.geojson')]
+
+    found = ids(base)
+    tables.write(base, tmp_path / 'csv', tmp_path / 'parquet')
+    assert found == pd.read_csv(tmp_path / 'csv')['id'].tolist()
+    assert [int(name[-12:], 16) for name in found] == list(range(len(base.cells)))
+    assert {uuid.UUID(name).version for name in found} == {8}
+    assert {uuid.UUID(name).variant for name in found} == {uuid.RFC_4122}
+    assert ids(base) == found
+    other = with_cells(base, base.cells.points + 1, base.cells.labels, base.cells.scores)
+    renamed = dataclasses.replace(base, name='other')
+    assert not set(ids(other)) & set(found)
+    assert not set(ids(renamed)) & set(found)
+
+
+def test_many_cells_are_compressed_to_the_same_text_and_the_same_bytes(
+    base, tmp_path, monkeypatch
+):
+    assert geojson.name_file(base) == 'cells.geojson'
+    monkeypatch.setattr(geojson, '_MANY', len(base.cells))
+    assert geojson.name_file(base) == 'cells.geojson.gz'
+    for name in ('cells.geojson', 'a.geojson.gz', 'b.geojson.gz'):
+        geojson.write(base, tmp_path / name)
+    packed = (tmp_path / 'a.geojson.gz').read_bytes()
+    assert packed == (tmp_path / 'b.geojson.gz').read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / 'cells.geojson').read_bytes()
 
 
 def test_no_cell_makes_an_empty_collection(base, tmp_path):
