@@ -21,6 +21,7 @@ from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import (
     annotations,
     geojson,
+    h5ad,
     outputs,
     page,
     summary,
@@ -94,6 +95,7 @@ def _watch(told: dict[str, dict[str, float]]) -> None:
     for module, names in (
         (tables, ['write']),
         (geojson, ['write']),
+        (h5ad, ['write']),
         (tissue_map, ['write']),
         (annotations, ['write']),
         (summary, ['summarise', 'write_csv', 'write_json']),

@@ -1,5 +1,6 @@
 """The files that are written of a slide."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -23,10 +24,11 @@ _THUMBNAIL = 256
 def write(result: SlideResult, folder: Path) -> None:
     """Writes what was found on a slide.
 
-    `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath, `tissue.ome.tif` and
-    `tissue.geojson` where there is a tissue branch, `overlay_A.png` and so on for each sample,
-    `thumbnail.jpg`, `page.html`, `summary.csv`, `regions.csv`, and last `summary.json`: where it
-    is, all are there and whole.
+    `cells.csv`, `cells.parquet`, `cells.geojson` for QuPath (`cells.geojson.gz` from 1,000,000
+    cells), `cells.h5ad` where AnnData is installed, `tissue.ome.tif` and `tissue.geojson` where
+    there is a tissue branch, `overlay_A.png` and so on for each sample, `thumbnail.jpg`,
+    `page.html`, `summary.csv`, `regions.csv`, and last `summary.json`: where it is, all are there
+    and whole.
 
     Args:
         result: what was found.
@@ -37,7 +39,12 @@ def write(result: SlideResult, folder: Path) -> None:
     """
     try:
         tables.write(result, folder / 'cells.csv', folder / 'cells.parquet')
-        geojson.write(result, folder / 'cells.geojson')
+        geojson.write(result, folder / geojson.name_file(result))
+        if importlib.util.find_spec('anndata') is not None:
+            # it came with h5py, which nothing else here needs
+            from ocelot_jax.slides import h5ad
+
+            h5ad.write(result, folder / 'cells.h5ad')
         if result.tissue is not None:
             tissue_map.write(result, folder / 'tissue.ome.tif')
             annotations.write(result, folder / 'tissue.geojson')

@@ -81,6 +81,7 @@ def predict(
             plan = pipeline.make_plan(slide, method, everywhere)
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)
+                result = dataclasses.replace(result, runs=tuple(origin['runs']))
                 _write(result, record | {'warnings': result.warnings}, work, target)
                 windows = plan.num_windows
             except OSError:

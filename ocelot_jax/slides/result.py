@@ -59,6 +59,7 @@ class SlideResult:
         tumor_class: whose share of all cells is the tumor purity; where None, see
             `purity_classes`.
         warnings: sentences on why the results may be worth little.
+        runs: names of the runs that found it, where they are known.
 
     Raises:
         ValueError: if shapes, types or values are not as above.
@@ -80,6 +81,7 @@ class SlideResult:
     bounds: tuple[int, int, int, int] | None = None
     tumor_class: str | None = None
     warnings: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
     @property
     def purity_classes(self) -> tuple[str, tuple[str, ...]] | None:

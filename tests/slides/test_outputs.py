@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ from ocelot_jax.slides import outputs, page
 FILES = {
     'cells.csv', 'cells.parquet', 'cells.geojson', 'tissue.ome.tif', 'page.html', 'summary.csv',
     'regions.csv', 'tissue.geojson', 'thumbnail.jpg', 'summary.json', 'overlay_A.png',
-    'overlay_B.png',
+    'overlay_B.png', 'cells.h5ad',
 }  # fmt: skip
 
 
@@ -60,9 +61,16 @@ def test_everything_is_there_with_circles_around_the_cells(light, tmp_path):
                 assert (near[:, 2] - near[:, 0]).max() > 150
 
 
-def test_without_a_tissue_branch_there_is_no_tissue_map(light, tmp_path):
+def test_without_a_tissue_branch_and_anndata_there_is_nothing_of_theirs(
+    light, tmp_path, monkeypatch
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: None if name == 'anndata' else find(name)
+    )
     outputs.write(dataclasses.replace(light, tissue=None, samples=()), tmp_path)
     assert set(os.listdir(tmp_path)) == FILES - {
+        'cells.h5ad',
         'tissue.ome.tif',
         'tissue.geojson',
         'overlay_A.png',
