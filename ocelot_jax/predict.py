@@ -10,9 +10,8 @@ What X may be, and what is written to DIR:
 | a slide (of OpenSlide's formats, a TIFF) or an image | a folder, see `slides.outputs` |
 | a directory of slides | a folder per slide, `slides.csv`, `index.html` over all |
 
-Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on with a slide
-where it was. `--workers=N` shares the slides of a directory out to N processes,
-`--scheduler=ADDRESS` to a Dask cluster; `--shard=i/n` gives each of n array jobs its own part.
+Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on where it was.
+`--workers=N`, `--scheduler=ADDRESS` and `--shard=i/n` share a directory's slides out.
 """
 
 import dataclasses
@@ -39,6 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_bool('recursive', False, 'Take the slides of folders within, too.')
     flags.DEFINE_bool('everywhere', False, 'Look at all of a slide, not at its tissue alone.')
     flags.DEFINE_string('tumor_class', None, 'Whose share of the cells is the tumor purity.')
+    flags.DEFINE_integer('propose', None, 'How many regions to correct next.', lower_bound=1)
     flags.DEFINE_bool('test_time_augmentation', False, 'Means over the eight symmetries.')
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
     flags.DEFINE_string('detection', None, 'Detection settings: a file that tune wrote.')

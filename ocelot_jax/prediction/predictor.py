@@ -23,7 +23,7 @@ from ocelot_jax.slides.collection import Outcome
 CHALLENGE_FILE = 'cell_classification.json'
 
 # Options that some input has no use for.
-_OF_SLIDES = ('recursive', 'everywhere', 'tumor_class', 'override_mpp')
+_OF_SLIDES = ('recursive', 'everywhere', 'tumor_class', 'propose', 'override_mpp')
 _OF_ONE_PAIR = ('center', 'tissue_mpp')
 
 

@@ -30,6 +30,7 @@ class Options:
         everywhere: whether to look at all of a slide, not only where tissue seems to be.
         tumor_class: the class of cells whose share of a slide's is its tumor purity; None for TC
             among TC and BC.
+        propose: how many regions of each slide to propose for correction, where any.
         test_time_augmentation: whether to predict by means over eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
         detection: a file with tuned detection settings, instead of those kept with the runs.
@@ -52,6 +53,7 @@ class Options:
     recursive: bool = False
     everywhere: bool = False
     tumor_class: str | None = None
+    propose: int | None = None
     test_time_augmentation: bool = False
     engine: str = 'xla'
     detection: Path | None = None

@@ -88,6 +88,7 @@ def prepare_worker(
         origin=applied.loaded.describe(),
         override_mpp=options.override_mpp,
         everywhere=options.everywhere,
+        propose=options.propose,
         open_reader=ReadingProcess().open,
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ocelot_jax.io import digests, disk
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import outputs, pipeline, readers
+from ocelot_jax.slides import outputs, pipeline, proposing, readers
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.slides.slide import OpenReader, Slide
 
@@ -50,9 +50,12 @@ def predict(
     mpp: float | None = None,
     override_mpp: bool = False,
     everywhere: bool = False,
+    propose: int | None = None,
     open_reader: OpenReader = readers.open_reader,
 ) -> Predicted:
     """Predicts a slide, unless that is done already.
+
+    Proposals are no part of the results: they are written, or written anew, in either case.
 
     Args:
         name: of its folder in `output`.
@@ -65,6 +68,7 @@ def predict(
         mpp: um per pixel of the slide, where its file states none.
         override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
+        propose: how many regions to propose for correction; None for no file of them.
         open_reader: see `Slide`.
 
     Raises:
@@ -76,9 +80,10 @@ def predict(
     with disk.full_as_error(output), opened as slide:
         identity = identity | {'slide': slide.identity(), 'everywhere': everywhere}
         record = origin | {'file': path.name, 'depends_on': identity}
-        windows = None
-        if not target.exists():
+        windows, done = None, target.exists()
+        if not done or propose:
             plan = pipeline.make_plan(slide, method, everywhere)
+        if not done:
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)
                 result = dataclasses.replace(result, runs=tuple(origin['runs']))
@@ -90,6 +95,8 @@ def predict(
                     raise
         numbers, record = read_results(target)
         _check(target, record['depends_on'], identity)
+        if propose:
+            proposing.write(slide, method, plan, numbers['tumor_class'], target, propose)
     shutil.rmtree(work, ignore_errors=True)
     return Predicted(numbers, record, windows)
 

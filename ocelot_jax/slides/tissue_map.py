@@ -66,11 +66,28 @@ def qupath_slices(result: SlideResult) -> tuple[slice, slice]:
     x, y, width, height = result.qupath_frame
     for start, length, limit in zip((y, x), (height, width), result.tissue.shape, strict=True):
         first, end = (
-            round(place * result.mpp / result.tissue_mpp) for place in (start, start + length)
+            first_pixel(place, result.mpp, result.tissue_mpp) for place in (start, start + length)
         )
         first = min(first, limit - 1)
         slices.append(slice(first, max(first + 1, min(end, limit))))
     return tuple(slices)
+
+
+def first_pixel(place: int, mpp: float, tissue_mpp: float) -> int:
+    """Tells which pixel of the map a border of the frame, in level-0 pixels, is set to."""
+    return round(place * mpp / tissue_mpp)
+
+
+def read(path: str | os.PathLike, step: int) -> tuple[np.ndarray, int]:
+    """Reads a map that `write` wrote, at a level that holds at least every `step`-th pixel.
+
+    Returns:
+        [h,w] uint8, and how many pixels of the map one of these is wide.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        levels = tiff.series[0].levels
+        number = min(step.bit_length() - 1, len(levels) - 1)
+        return levels[number].asarray(), 2**number
 
 
 def class_names(tissue_classes: tuple[str, ...]) -> dict[str, str]:
