@@ -47,6 +47,8 @@ def define_flags() -> None:
 
 def main() -> None:
     """Makes the pairs that the flags name."""
+    import tqdm
+
     from ocelot_jax.annotation import classes, making
     from ocelot_jax.annotation.choices import Choices
 
@@ -60,7 +62,9 @@ def main() -> None:
         mpp=parsing.parse_mpp(values.mpp),
         shares=parsing.parse_numbers('shares', values.shares, 'train,validation,test'),
     )
-    making.make(Path(values.slides), Path(values.annotations), Path(values.output), choices, print)
+    paths = [Path(values[name].value) for name in ('slides', 'annotations', 'output')]
+    track = lambda pairs, total: tqdm.tqdm(pairs, 'pairs', total, leave=False, disable=None)
+    making.make(*paths, choices, print, track)
 
 
 if __name__ == '__main__':

@@ -43,7 +43,11 @@ class Job:
         return self.survey.rows[self.index]
 
 
-def cut_all(jobs: Sequence[Job], choices: Choices) -> Iterator[tuple[Job, Pair, int]]:
+# A job, its pair, and how many pixels of tissue are unknown where areas of two classes overlap.
+Cut = tuple[Job, Pair, int]
+
+
+def cut_all(jobs: Sequence[Job], choices: Choices) -> Iterator[Cut]:
     """Cuts pairs, one at a time.
 
     Args:
@@ -51,8 +55,7 @@ def cut_all(jobs: Sequence[Job], choices: Choices) -> Iterator[tuple[Job, Pair, 
         choices: how pairs are made.
 
     Yields:
-        Each job with its pair, and how many pixels of tissue are unknown because areas of two
-        classes overlap there.
+        What is cut for each job.
 
     Raises:
         InputError: a slide is damaged.

@@ -2,8 +2,9 @@
 
 import collections
 import importlib.metadata
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from absl import logging
 
 from ocelot_jax.annotation import belonging, cutting, doubts, picture, splitting, writing
 from ocelot_jax.annotation.choices import Choices
-from ocelot_jax.annotation.cutting import Job
+from ocelot_jax.annotation.cutting import Cut, Job
 from ocelot_jax.annotation.summary import Counts, Summary
 from ocelot_jax.annotation.surveying import Survey, survey
 from ocelot_jax.data import patients, release
 from ocelot_jax.io import atomic, disk
 from ocelot_jax.prediction import given_mpp
+
+# wraps what is cut, given the number of pairs
+Track = Callable[[Iterable[Cut], int], Iterable[Cut]]
 
 _PICTURED = 6
 _NO_ROOM = 'nothing is kept; want room there, or --output elsewhere'
@@ -28,6 +32,7 @@ def make(
     output: Path,
     choices: Choices,
     report: Callable[[str], None] = lambda text: None,
+    track: Track = lambda pairs, total: pairs,
 ) -> Summary:
     """Makes pairs of slides and their annotations, and writes them.
 
@@ -37,6 +42,7 @@ def make(
         output: a new folder, or a zip by its suffix.
         choices: how pairs are made.
         report: called with what was made, in words, once it is written.
+        track: wraps the pairs, given their number, to show how far the cutting is.
 
     Returns:
         What was made.
@@ -58,7 +64,7 @@ def make(
     jobs, splits = _plan_jobs(surveys, choices)
     disk.make_folder(output.absolute().parent)
     with disk.full_as_error(output, _NO_ROOM), writing.opened(output) as write:
-        counts, ambiguous, drawn = _write_pairs(write, jobs, choices)
+        counts, ambiguous, drawn = _write_pairs(write, jobs, choices, track)
         summary = Summary(
             counts=counts,
             left_out=_left_out(surveys, ambiguous),
@@ -95,13 +101,13 @@ def _group(one: Survey, index: int, split_by: str) -> str:
 
 
 def _write_pairs(
-    write: writing.Write, jobs: Sequence[Job], choices: Choices
+    write: writing.Write, jobs: Sequence[Job], choices: Choices, track: Track
 ) -> tuple[dict[str, Counts], int, bytes]:
     """Cuts and writes all pairs; gives counts by split, ambiguous pixels, and a picture."""
     counts = {split: Counts.none(choices) for split in splitting.SPLITS}
     pictured = _pictured(jobs)
     rows, total, shown = [], 0, []
-    for job, pair, ambiguous in cutting.cut_all(jobs, choices):
+    for job, pair, ambiguous in track(cutting.cut_all(jobs, choices), len(jobs)):
         writing.write_pair(write, pair)
         rows += cutting.origins(job, pair)
         counts[job.split] = counts[job.split].plus(job.survey.name, pair)
@@ -116,11 +122,15 @@ def _write_pairs(
 
 def _pictured(jobs: Sequence[Job]) -> set[str]:
     """Pairs to draw: of every slide, for each may be annotated in a way of its own, and apart."""
-    slides = collections.Counter(job.survey.name for job in jobs)
+    slides = [list(group) for _, group in itertools.groupby(jobs, lambda job: job.survey.name)]
     each = math.ceil(_PICTURED / len(slides))
-    spread = {slide: {i * count // each for i in range(each)} for slide, count in slides.items()}
-    chosen = [job for job in jobs if job.index in spread[job.survey.name]]
-    return {job.pair_id for job in sorted(chosen, key=lambda job: job.index)[:_PICTURED]}
+    columns = []
+    for held in slides:
+        # pairs without cells show little
+        shown = [job.pair_id for job in held if len(job.rows)] or [job.pair_id for job in held]
+        columns.append([shown[i * len(shown) // each] for i in range(each)])
+    turns = dict.fromkeys(pair_id for turn in zip(*columns, strict=True) for pair_id in turn)
+    return set(list(turns)[:_PICTURED])
 
 
 def _show_picture(output: Path, drawn: bytes) -> Path:
