@@ -190,6 +190,27 @@ def test_cells_in_a_table_beside_areas(made, tmp_path):
     assert files(tmp_path / 'table')['cells.csv'] == files(tmp_path / 'alone')['cells.csv']
 
 
+def test_cells_in_two_files_of_a_slide_are_refused(tmp_path):
+    write_slide(tmp_path, 'a', 0)
+    cells = json.loads((tmp_path / 'a.geojson').read_text())['features']
+    qupath_exports.write_table(tmp_path / 'a.csv', 'a.tif', cells[-9:], delimiter=',')
+    with pytest.raises(InputError, match=r'a\.csv both hold cells of one slide; want them in one'):
+        making.make(tmp_path / 'a.tif', tmp_path, tmp_path / 'pairs', CHOICES)
+
+
+def test_beyond_the_slide_is_white_and_unknown(tmp_path):
+    all_over = qupath_exports.area(shapely.box(0, 0, 400, 300), 'Stroma', id='all')
+    write_slide(tmp_path / 'slides', 'a', 0, extra=[all_over])
+    wide = dataclasses.replace(CHOICES, patches=Patches(64, 0.4, 160, 1.6))
+    making.make(tmp_path / 'slides', tmp_path / 'slides', tmp_path / 'pairs', wide)
+    for record in PairFolder(tmp_path / 'pairs').as_data_source('train'):
+        # 200 x 150 um are 125 x 93.75 px, and the last of these is not read
+        beyond = (record['tissue_image'] == 255).all(-1)
+        assert (~beyond).sum() == 125 * 93
+        assert (record['tissue_mask'][..., 0][beyond] == 255).all()
+        assert (record['tissue_mask'][..., 0] == 0).sum() > 5000
+
+
 def test_one_slide_is_split_by_its_rois_alone(tmp_path, caplog):
     write_slide(tmp_path / 'slides', 'a', 0)
     source = tmp_path / 'slides'
