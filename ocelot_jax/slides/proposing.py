@@ -66,7 +66,8 @@ def write(
         count,
     )
     if len(found) < count:
-        logging.warning('%s: has room for %d of %d proposals', slide.name, len(found), count)
+        told = '%s: %d proposals instead of %d: elsewhere is no tissue, or nothing is doubted'
+        logging.warning(told, slide.name, len(found), count)
     proposals.write(found, slide.name, folder / FILE)
 
 
