@@ -156,15 +156,20 @@ def test_the_organisers_sample(run, shared, tmp_path):
 
 
 @pytest.fixture
-def light(monkeypatch):
-    """Reads slides in this process, and writes their summaries alone."""
+def summaries_alone(monkeypatch):
+    """Writes the summary of a slide alone, in a moment."""
 
     def write(result, work):
         summary.write_json(result, summary.summarise(result), work / 'summary.json')
 
+    monkeypatch.setattr(outputs, 'write', write)
+
+
+@pytest.fixture
+def light(monkeypatch, summaries_alone):
+    """Reads slides in this process, too."""
     here = types.SimpleNamespace(open=readers.open_reader)
     monkeypatch.setattr(slides, 'ReadingProcess', lambda: here)
-    monkeypatch.setattr(outputs, 'write', write)
 
 
 @pytest.fixture
@@ -190,7 +195,7 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
 
 @pytest.mark.parametrize('dry_run', [False, True])
 def test_a_file_that_kills_its_reader_costs_one_slide(
-    run, slide_path, light, tmp_path, monkeypatch, dry_run
+    run, slide_path, summaries_alone, tmp_path, monkeypatch, dry_run
 ):
     """As a damaged DICOM kills OpenSlide, or the system who wants too much memory."""
     (tmp_path / 'sitecustomize.py').write_text(
