@@ -224,6 +224,15 @@ def test_a_file_that_kills_its_reader_costs_one_slide(
         assert any(line.startswith(start) for line in lines)
 
 
+def test_names_that_no_result_can_hold_are_told_before_the_work(run, slide_path, tmp_path):
+    odd = tmp_path / os.fsdecode(b'gr\xfcn')
+    shutil.copytree(slide_path.parent, odd, ignore=lambda folder, names: {odd.name})
+    for source, output in ((slide_path, odd / 'out'), (odd / slide_path.name, tmp_path / 'out')):
+        with pytest.raises(InputError, match=r'gr\\xfcn.*: has a name that is not UTF-8'):
+            predict([run], source, output)
+        assert not output.exists()
+
+
 def test_a_dry_run_of_pairs(run, release_folder, tmp_path):
     options = Options(dry_run=True, split='train')
     [told] = predict([run], release_folder, tmp_path / 'out', options)

@@ -19,7 +19,8 @@ def test_the_first_format_that_can_read_a_file_reads_it(tmp_path):
     write_pyramid(tmp_path / 'tiled.tif', image, 0.5, ratios=(2,))
     tifffile.imwrite(tmp_path / 'stripes.tif', image, photometric='rgb')
     Image.fromarray(image).save(tmp_path / 'a.PNG')
-    kinds = {'tiled.tif': openslide, 'stripes.tif': tiff, 'a.PNG': pillow}
+    write_pyramid(tmp_path / 'b.qptiff', image, 0.5)  # OpenSlide could, without its um/px
+    kinds = {'tiled.tif': openslide, 'stripes.tif': tiff, 'b.qptiff': tiff, 'a.PNG': pillow}
     for name, module in kinds.items():
         reader = readers.open_reader(tmp_path / name)
         assert isinstance(reader, module.Reader)
