@@ -1,4 +1,4 @@
-"""The JSON files of a run: its configuration, its patches, its tuned detection settings."""
+"""The JSON files of a run: configuration, patches and their looks, tuned detection settings."""
 
 import dataclasses
 import functools
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+import numpy as np
 
+from ocelot_jax.data.appearance import CHANGES, FEATURES, Appearance, Gaussian
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError
@@ -122,6 +124,62 @@ def load_patches(workdir: Path) -> Patches:
     if not good:
         raise InputError(f'{path}: holds {held}; want positive numbers {", ".join(names)}')
     return Patches(**held)
+
+
+def write_appearance(workdir: Path, appearance: Appearance) -> None:
+    """Writes what a new run's patches look like."""
+    gaussians = {'own': appearance.own, **appearance.changed}
+    content = {
+        'features': FEATURES,
+        'patches': appearance.patches,
+        'slides': appearance.slides,
+        'limits': dict(appearance.limits),
+        'far': appearance.far,
+        'means': {name: each.mean.tolist() for name, each in gaussians.items()},
+        'covariances': {name: each.covariance.tolist() for name, each in gaussians.items()},
+    }
+    _write(RunDirectory(workdir).appearance, content)
+
+
+def load_appearance(workdir: Path) -> Appearance | None:
+    """Reads what the patches that a run was trained on look like; None where it kept nothing.
+
+    Raises:
+        InputError: the file is damaged, or describes patches by other features.
+    """
+    path = RunDirectory(workdir).appearance
+    if not path.exists():
+        return None
+    held = _read(path)
+    try:
+        if held['features'] != list(FEATURES):
+            raise ValueError('it has other features')
+        gaussians = {
+            name: Gaussian(
+                _numbers(held['means'][name], 1), _numbers(held['covariances'][name], 2)
+            )
+            for name in ('own', *CHANGES)
+        }
+        return Appearance(
+            patches=int(held['patches']),
+            slides=int(held['slides']),
+            own=gaussians.pop('own'),
+            changed=gaussians,
+            limits={name: float(held['limits'][name]) for name in CHANGES},
+            far=float(held['far']),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{path}: does not tell what patches look like ({error}); want what the trainer '
+            'wrote, or no such file: nothing is compared then'
+        ) from error
+
+
+def _numbers(held: Any, dimensions: int) -> np.ndarray:
+    values = np.array(held, float)
+    if values.shape != (len(FEATURES),) * dimensions or not np.isfinite(values).all():
+        raise ValueError(f'it has {values.shape} numbers, or some are not finite')
+    return values
 
 
 def write_detection(path: Path, settings: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@
       config.json            the configuration, as it was trained
       trained_on.json        name and digest of the data it was trained and validated on
       patches.json           sizes and um/px of the patches it was trained on
+      appearance.json        what they look like; of older runs and few pairs there is none
       metrics.csv            losses and validation scores, a row an epoch
       tensorboard/           the same and the losses of every step, for TensorBoard
       checkpoints/           the latest and the best state, by step
@@ -67,6 +68,7 @@ class RunDirectory:
 
     config = _file('config.json')
     patches = _file('patches.json')
+    appearance = _file('appearance.json')
     trained_on = _file('trained_on.json')
     metrics = _file('metrics.csv')
     tensorboard = _file('tensorboard')
@@ -89,7 +91,7 @@ class RunDirectory:
     @property
     def deployed(self) -> tuple[Path, ...]:
         """What predictions are made from: all that a copy of the run for use elsewhere needs."""
-        return self.config, self.patches, self.detection, self.checkpoints
+        return self.config, self.patches, self.appearance, self.detection, self.checkpoints
 
 
 def count_columns(cell_classes: Iterable[str]) -> list[str]:

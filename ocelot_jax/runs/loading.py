@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 import ml_collections
+from absl import logging
 
+from ocelot_jax.data.appearance import Appearance
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
@@ -67,6 +69,27 @@ class LoadedRuns:
             for workdir in self.workdirs
         }
         return [f'{name}: {doubt}' for name, doubt in each.items() if doubt]
+
+    def load_appearances(self) -> dict[str, Appearance]:
+        """Reads what the runs' patches look like, by the runs' names.
+
+        A line in the log names a run that kept nothing of that.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        found = {}
+        for workdir in self.workdirs:
+            appearance = configuration.load_appearance(workdir)
+            if appearance is None:
+                logging.warning(
+                    '%s: not there, so nothing tells whether the input looks like what the run '
+                    'was trained on',
+                    RunDirectory(workdir).appearance,
+                )
+            else:
+                found[workdir.resolve().name] = appearance
+        return found
 
     def load_patches(self) -> Patches:
         """Reads the sizes of the patches that the runs were trained on.

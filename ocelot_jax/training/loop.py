@@ -24,7 +24,7 @@ from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
-from ocelot_jax.training import progress
+from ocelot_jax.training import appearance, progress
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
@@ -74,7 +74,9 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     with contextlib.ExitStack() as stack:
         stack.enter_context(disk.full_as_error(workdir))
         manager = stack.enter_context(open_manager(workdir))
-        provenance.open_run(workdir, config, example, goes_on=manager.latest_step() is not None)
+        goes_on = manager.latest_step() is not None
+        provenance.open_run(workdir, config, example, goes_on)
+        appearance.keep(workdir, pairs, goes_on)
         step, history, state = start(config, manager, stream, model, tx, example)
         reporter = progress.Reporter(workdir, step, total_steps, config.data.batch_size)
         stack.enter_context(reporter)

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import drawn_looks
 import jax
 import numpy as np
 import pytest
@@ -65,6 +66,7 @@ def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
     configuration.write_detection(
         RunDirectory(run).detection, {'sigma_um': 0.25, 'min_distance_um': 3, 'threshold': 0.7}
     )
+    configuration.write_appearance(run, drawn_looks.learn(12, 2))
     copy = tmp_path / 'elsewhere/run'
     copy.mkdir(parents=True)
     for path in RunDirectory(run).deployed:
@@ -73,6 +75,7 @@ def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
     assert there.describe() == here.describe()
     assert there.identity() == here.identity()
     assert there.load_patches() == here.load_patches()
+    assert there.load_appearances()['run'].limits == here.load_appearances()['run'].limits
 
 
 def test_the_container_holds_that_copy():
