@@ -5,12 +5,14 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from absl import logging
 
 from ocelot_jax.data import pair_folder, release
+from ocelot_jax.data.appearance import Appearance
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.io import disk, names
 from ocelot_jax.io.errors import InputError, MissingFileError
@@ -18,10 +20,13 @@ from ocelot_jax.models import factory
 from ocelot_jax.prediction import inputs, pair_files, pairs, slides
 from ocelot_jax.prediction.setup import DEFAULTS, Options, apply_runs
 from ocelot_jax.runs import loading
+from ocelot_jax.slides import fit
 from ocelot_jax.slides.collection import Outcome
 
 CHALLENGE_FILE = 'cell_classification.json'
 
+# Pairs whose looks are compared, and the share that may look odd: one in twenty does by chance.
+_LOOKED_AT, _ODD = 64, 0.25
 # Options that some input has no use for.
 _OF_SLIDES = ('recursive', 'everywhere', 'tumor_class', 'propose', 'override_mpp')
 _OF_ONE_PAIR = ('center', 'tissue_mpp')
@@ -131,8 +136,9 @@ def _predict_pairs(
     loaded, engine, batch_size = applied.loaded, applied.engine, applied.batch_size
     config = loaded.config
     sets = dict(_find_pairs(source, loaded, options))
+    appearances = loaded.load_appearances()
     for name, some in sets.items():
-        for doubt in _doubts(some.cell_mpps, loaded, options):
+        for doubt in (*_doubts(some.cell_mpps, loaded, options), *_odd_looks(some, appearances)):
             logging.warning('%s', doubt)
         detect = Detector(config.detection)
         method = {
@@ -168,3 +174,21 @@ def _doubts(
         yield from loaded.doubts_of_pairs(cell_mpps)
     elif doubt := options.patches.doubt_of_pairs(cell_mpps):
         yield doubt
+
+
+def _odd_looks(some: inputs.Pairs, appearances: Mapping[str, Appearance]) -> Iterator[str]:
+    """Tells of pairs that do not look like what the runs were trained on."""
+    if not appearances:
+        return
+    count = min(_LOOKED_AT, len(some.names))
+    chosen = np.linspace(0, len(some.names) - 1, count).round().astype(int)
+    images = [some.read(int(index))['cell_image'] for index in chosen]
+    for each in fit.compare(appearances, images):
+        start = f'{each.run}: ' if each.run else ''
+        if each.doubt:
+            yield each.doubt
+        elif each.verdict.outside > _ODD:
+            yield (
+                f'{start}{each.verdict.outside:.0%} of {each.verdict.patches} pairs do not look '
+                'like what the run was trained on: expect little of them'
+            )

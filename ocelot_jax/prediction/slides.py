@@ -118,4 +118,5 @@ def _method(applied: Applied, options: Options) -> pipeline.Method:
         maps_tissue=factory.maps_tissue(config),
         batch_size=applied.batch_size,
         tumor_class=options.tumor_class,
+        appearances=applied.loaded.load_appearances(),
     )

@@ -6,7 +6,7 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 import tqdm
 from absl import logging
 
+from ocelot_jax.data.appearance import Appearance
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import loop, prefetch
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.slides import foreground, seams, windows
+from ocelot_jax.slides import fit, foreground, seams, windows
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.slide import Slide
 from ocelot_jax.slides.store import Part, Store
@@ -42,6 +43,7 @@ class Method:
         maps_tissue: whether it predicts their tissue classes.
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
         tumor_class: see `SlideResult`.
+        appearances: what each run was trained on, by its name.
     """
 
     engine: Engine
@@ -53,6 +55,7 @@ class Method:
     maps_tissue: bool = True
     batch_size: int = 1
     tumor_class: str | None = None
+    appearances: Mapping[str, Appearance] = dataclasses.field(default_factory=dict)
 
     @property
     def margin(self) -> int:
@@ -77,6 +80,7 @@ class Plan:
         layout: all windows.
         groups: those with tissue, in the order of work.
         doubts: what was warned of.
+        fits: see `SlideResult`.
     """
 
     thumbnail: np.ndarray
@@ -85,6 +89,7 @@ class Plan:
     layout: windows.Layout
     groups: list[windows.Group]
     doubts: tuple[str, ...] = ()
+    fits: tuple[fit.Fit, ...] = ()
 
     @property
     def num_windows(self) -> int:
@@ -93,22 +98,25 @@ class Plan:
 
 
 def make_plan(slide: Slide, method: Method, everywhere: bool = False) -> Plan:
-    """Finds the tissue of a slide, and the windows that hold some; warns of the slide's um/px.
+    """Finds the tissue of a slide, and the windows that hold some; warns of its um/px and looks.
 
     Args:
         slide: the slide.
         method: how cells are found.
         everywhere: whether to treat all of the slide as tissue.
     """
-    doubts = tuple(filter(None, (slide.doubt, method.patches.doubt_of_slide(slide.mpp))))
-    for doubt in doubts:
-        logging.warning('%s: %s', slide.name, doubt)
     thumbnail, mpp = foreground.overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
     if everywhere:
         mask[:] = True
     layout = windows.lay_out(slide.width, slide.height, slide.mpp, method.patches, method.margin)
-    return Plan(thumbnail, mask, mask_mpp, layout, layout.groups(mask, mask_mpp), doubts)
+    groups = layout.groups(mask, mask_mpp)
+    fits = fit.compare_slide(method.appearances, slide, layout, groups, mask, mask_mpp)
+    told = slide.doubt, method.patches.doubt_of_slide(slide.mpp), *(each.doubt for each in fits)
+    doubts = tuple(filter(None, told))
+    for doubt in doubts:
+        logging.warning('%s: %s', slide.name, doubt)
+    return Plan(thumbnail, mask, mask_mpp, layout, groups, doubts, fits)
 
 
 def predict_slide(
@@ -292,6 +300,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         bounds=slide.bounds,
         tumor_class=method.tumor_class,
         warnings=plan.doubts,
+        fits=plan.fits,
     )
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from ocelot_jax.metrics.cells import Cells
+from ocelot_jax.slides.fit import Fit
 
 UNPREDICTED = 255
 _TUMOR, _OTHER = 'TC', 'BC'
@@ -59,6 +60,7 @@ class SlideResult:
         tumor_class: whose share of all cells is the tumor purity; where None, see
             `purity_classes`.
         warnings: sentences on why the results may be worth little.
+        fits: how far the slide looks like what each run was trained on, see `fit.compare`.
         runs: names of the runs that found it, where they are known.
 
     Raises:
@@ -81,6 +83,7 @@ class SlideResult:
     bounds: tuple[int, int, int, int] | None = None
     tumor_class: str | None = None
     warnings: tuple[str, ...] = ()
+    fits: tuple[Fit, ...] = ()
     runs: tuple[str, ...] = ()
 
     @property

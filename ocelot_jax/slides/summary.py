@@ -119,6 +119,7 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
         'tumor_class': result.purity_classes and result.purity_classes[0],
         'purity_among': result.purity_classes and result.purity_classes[1],
         'warnings': result.warnings,
+        'fit': [fit.as_json() for fit in result.fits],
         'frame': {'points': FRAME, 'bounds_px': result.bounds},
         **_entry(summary.slide),
         'regions': [

@@ -1,6 +1,7 @@
 """Whatever the input is, it is predicted as what it is, by runs that fit."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import types
 from pathlib import Path
 
+import drawn_looks
 import numpy as np
 import pytest
 from conftest import make_release, set_mpps
@@ -24,7 +26,7 @@ from ocelot_jax.inference.engine import Maps
 from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
 from ocelot_jax.prediction import predictor, slides
 from ocelot_jax.prediction.setup import Options
-from ocelot_jax.runs import loading
+from ocelot_jax.runs import configuration, loading
 from ocelot_jax.slides import outputs, readers, summary
 
 
@@ -233,6 +235,27 @@ def test_names_that_no_result_can_hold_are_told_before_the_work(run, slide_path,
         assert not output.exists()
 
 
+@pytest.fixture
+def strict(run):
+    """What the run was trained on is like nothing else."""
+    known = dataclasses.replace(drawn_looks.learn(12, 2), far=0.01)
+    configuration.write_appearance(run, known)
+    yield
+    (run / 'appearance.json').unlink()
+
+
+def test_slides_and_pairs_are_told_of_that_look_otherwise(
+    run, strict, slide_path, release_folder, light, tmp_path, caplog
+):
+    predict([run], slide_path, tmp_path / 'slide')
+    [doubt] = json.loads((tmp_path / 'slide/a/prediction.json').read_text())['warnings']
+    assert 'does not look like what the run was trained on' in doubt
+    assert f'a: {doubt}' in caplog.messages
+    caplog.clear()
+    predict([run], release_folder, tmp_path / 'pairs', Options(split='train', dry_run=True))
+    assert any('does not look like what the run was trained on' in m for m in caplog.messages)
+
+
 def test_a_dry_run_of_pairs(run, release_folder, tmp_path):
     options = Options(dry_run=True, split='train')
     [told] = predict([run], release_folder, tmp_path / 'out', options)
@@ -249,7 +272,7 @@ def test_pairs_at_another_resolution_than_the_runs_are_warned_of(
     caplog.clear()
     patches = Patches(64, 0.2, 64, 0.8)
     predict([run], release_folder, tmp_path, Options(split='test', dry_run=True, patches=patches))
-    assert not caplog.text
+    assert 'um/px' not in caplog.text
     mixed = make_release(tmp_path / 'mixed', {'val': 3})
     set_mpps(mixed, {'001': 0.5, '002': 0.41})
     predict([run], mixed, tmp_path, Options(dry_run=True))
@@ -258,7 +281,7 @@ def test_pairs_at_another_resolution_than_the_runs_are_warned_of(
     for mpp in (0.1, 0.6, 0.7):
         write_pyramid(tmp_path / f'at_{mpp}.tif', draw_slide(64, 64, mpp, [], []), mpp)
         predict([run], tmp_path / f'at_{mpp}.tif', tmp_path / 'out', Options(dry_run=True))
-    [told] = caplog.messages
+    [told] = [m for m in caplog.messages if 'um/px' in m]
     assert told.startswith('at_0.7: the slide has 0.7 um/px, but the run was trained at 0.5;')
 
 
