@@ -22,12 +22,14 @@ class Pairs:
     """Pairs to predict, read one at a time.
 
     Attributes:
+        source: where they come from, for errors.
         names: of each pair.
         cell_mpps: um/px of each pair's cell patch.
         read: from a pair's number to its `cell_image` [H,W,3] and `tissue_image` [h,w,3] uint8,
             `center` [2] float32, `cell_mpp` and `tissue_mpp`.
     """
 
+    source: Path
     names: tuple[str, ...]
     cell_mpps: tuple[float, ...]
     read: Callable[[int], Record]
@@ -50,7 +52,7 @@ def one_pair(
     """
     record = _record(images.read_rgb(cell), images.read_rgb(tissue), center, *mpps)
     _check_inside(record, f'{tissue}: center {center[0]:g},{center[1]:g}')
-    return Pairs((cell.stem,), (mpps[0],), lambda index: record)
+    return Pairs(cell, (cell.stem,), (mpps[0],), lambda index: record)
 
 
 def is_pair_folder(source: Path) -> bool:
@@ -84,7 +86,7 @@ def folder_pairs(path: Path, split: str) -> Pairs:
     """The pairs of a split of a directory or zip in OCELOT's layout; annotations are not read."""
     source = pair_folder.PairFolder(path, annotated=False).as_data_source(split)
     return Pairs(
-        source.pair_ids, tuple(pair.cell_mpp for pair in source.pairs), source.__getitem__
+        path, source.pair_ids, tuple(pair.cell_mpp for pair in source.pairs), source.__getitem__
     )
 
 
@@ -128,7 +130,7 @@ def challenge_pairs(folder: Path) -> Pairs:
         records.append(record)
     names = tuple(f'image_{i}' for i in range(len(records)))
     mpps = tuple(float(record['cell_mpp']) for record in records)
-    return Pairs(names, mpps, records.__getitem__)
+    return Pairs(folder, names, mpps, records.__getitem__)
 
 
 def _record(

@@ -68,8 +68,8 @@ def predict_pairs(
             height, width = record[kind].shape[:2]
             if (height, width) != first[kind].shape[:2] or height != width:
                 raise InputError(
-                    f'pair {pairs.names[index]}: {kind} is {width} x {height} px; want square '
-                    f'patches of one size, {len(first[kind])} px'
+                    f'{pairs.source}: pair {pairs.names[index]}: {kind} is {width} x {height} px; '
+                    f'want square patches of one size, {len(first[kind])} px'
                 )
         if not large_fov:
             record = record | {

@@ -1,5 +1,7 @@
 """Cells and tissue found in pairs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from drawn_pairs import draw_patch
@@ -26,7 +28,7 @@ def make_pairs(*sizes):
         for i, size in enumerate(sizes)
     ]
     names = tuple(f'pair {i}' for i in range(len(sizes)))
-    return Pairs(names, tuple(r['cell_mpp'] for r in records), records.__getitem__)
+    return Pairs(Path('drawn'), names, tuple(r['cell_mpp'] for r in records), records.__getitem__)
 
 
 def make_detector(**changes):
@@ -73,14 +75,14 @@ def test_without_the_large_field_of_view_the_tissue_branch_sees_the_cell_patch()
 
 
 def test_patches_of_several_sizes_are_refused():
-    with pytest.raises(InputError, match=r'pair 2: cell_image is 48 x 48 px; .* 64 px'):
+    with pytest.raises(InputError, match=r'drawn: pair 2: cell_image is 48 x 48 px; .* 64 px'):
         find(make_pairs(64, 64, 48))
 
 
 def test_cells_beyond_the_most_are_told_of(caplog):
     record = make_pairs(64).read(0) | {'cell_image': draw_patch([(10, 10), (30, 30), (50, 50)])}
     detect = make_detector(detection__max_cells=2)
-    several = Pairs(('a',), (0.2,), lambda index: record)
+    several = Pairs(Path('drawn'), ('a',), (0.2,), lambda index: record)
     [found] = pairs.predict_pairs(several, darkness, detect, batch_size=2)
     assert len(found.cells) == 2
     assert '1 patches have more peaks' in caplog.text

@@ -27,6 +27,8 @@ from PIL import Image
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import readers
 
+# A process that closed a connection is about to end.
+_SECONDS = 2.0
 _SERVE = 'import sys; from ocelot_jax.slides.readers import isolated; isolated.serve(sys.argv[1:])'
 
 
@@ -88,7 +90,7 @@ class _Served:
         self._free: queue.Queue[Connection] = queue.Queue()
         for connection in connections:
             self._free.put(connection)
-        weakref.finalize(self, _end, self._process, connections)
+        weakref.finalize(self, _close, self._process, connections)
 
     @property
     def is_over(self) -> bool:
@@ -106,11 +108,9 @@ class _Served:
             connection.send(request)
             answer = connection.recv()
         except (EOFError, OSError):
-            status = self._process.wait()
-            how = f'was killed by {signal.Signals(-status).name}' if status < 0 else 'ended'
             raise InputError(
-                f'{path}: the process that read it {how}, so the file is damaged in a way that '
-                'its reader does not survive; want a whole copy, or it converted'
+                f'{path}: the process that read it {self._end()}, so the file is damaged in a '
+                'way that its reader does not survive; want a whole copy, or it converted'
             ) from None
         finally:
             self._free.put(connection)
@@ -118,8 +118,18 @@ class _Served:
             raise answer
         return answer
 
+    def _end(self) -> str:
+        """Says how the process ended that answers no more; one that goes on is ended."""
+        try:
+            status = self._process.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return 'stopped answering'
+        return f'was killed by {signal.Signals(-status).name}' if status < 0 else 'ended'
 
-def _end(process: subprocess.Popen, connections: list[Connection]) -> None:
+
+def _close(process: subprocess.Popen, connections: list[Connection]) -> None:
     for connection in connections:
         connection.close()
     process.wait()

@@ -40,6 +40,7 @@ def deadly(tmp_path, monkeypatch):
         '    if width == 13: raise struct.error("unpack requires more")\n'
         '    if width == 15: raise Unsent()\n'
         '    if width == 16: raise Unbuilt("a", "b")\n'
+        '    if width == 17: raise SystemExit  # of a thread, while the process goes on\n'
         '    return region(self, level, x, y, width, height)\n'
         'openslide.Reader.region = do\n'
         'openslide.Reader.bounds = lambda self: (13, 7, 200, 150)\n'
@@ -82,7 +83,11 @@ def test_errors_are_those_of_the_reader(tmp_path):
 
 def test_a_death_costs_the_slide_alone(path, deadly):
     process = ReadingProcess()
-    for width, how in ((11, 'was killed by SIGSEGV'), (12, 'ended')):
+    for width, how in (
+        (11, 'was killed by SIGSEGV'),
+        (12, 'ended'),
+        (17, 'stopped answering'),
+    ):
         reader = process.open(path)
         with pytest.raises(InputError, match=f'a.tif: the process that read it {how}') as error:
             reader.region(0, 0, 0, width, 5)
