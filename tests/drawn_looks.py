@@ -10,7 +10,7 @@ def draw_patches(slide, count, side=64, mpp=0.5):
     """Patches of a slide with a stain and a density of cells of its own."""
     rng = np.random.default_rng([7, slide])
     patches = []
-    strength, spacing = rng.uniform(0.8, 1.25), rng.uniform(9.0, 14.0)
+    strength, spacing = rng.uniform(0.8, 1.25), rng.uniform(5.0, 8.0)
     for _ in range(count):
         points, labels = spread_cells(1.2 * side * mpp, 1.2 * side * mpp, spacing, rng)
         # larger than the patch by the rim of glass, which is cut off

@@ -29,7 +29,7 @@ def known():
 def folder(tmp_path_factory):
     """A directory with a slide that is drawn as the patches are."""
     folder = tmp_path_factory.mktemp('slides')
-    points, labels = spread_cells(150, 150, 11.0, np.random.default_rng(0))
+    points, labels = spread_cells(150, 150, 6.5, np.random.default_rng(0))
     write_pyramid(folder / 'a.tif', draw_slide(300, 300, 0.5, points, labels), 0.5)
     return folder
 
