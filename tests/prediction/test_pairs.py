@@ -75,7 +75,8 @@ def test_without_the_large_field_of_view_the_tissue_branch_sees_the_cell_patch()
 
 
 def test_patches_of_several_sizes_are_refused():
-    with pytest.raises(InputError, match=r'drawn: pair pair 2: cell_image is 48 x 48 px; .* 64 px'):
+    why = r'drawn: pair pair 2: cell_image is 48 x 48 px; .* 64 px'
+    with pytest.raises(InputError, match=why):
         find(make_pairs(64, 64, 48))
 
 
