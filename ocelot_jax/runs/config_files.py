@@ -3,6 +3,7 @@
 import importlib.resources
 import inspect
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,26 @@ def read_config(name: str) -> ml_collections.ConfigDict:
         InputError: it has no function `get_config`, or the argument is wrong.
     """
     return call(name, 'get_config')
+
+
+def check_whole(config: ml_collections.ConfigDict, label: str) -> None:
+    """Refuses a configuration that lacks fields which `configs/default.py` has.
+
+    Raises:
+        InputError: it does; named by `label`.
+    """
+    missing = list(_missing(config, read_config('configs/default.py'), 'config'))
+    if missing:
+        raise InputError(f'{label}: lacks {", ".join(missing)}; want what the trainer wrote')
+
+
+def _missing(held: Any, wanted: Any, name: str) -> Iterator[str]:
+    if isinstance(wanted, ml_collections.ConfigDict):
+        for key, value in wanted.items():
+            if isinstance(held, ml_collections.ConfigDict) and key in held:
+                yield from _missing(held[key], value, f'{name}.{key}')
+            else:
+                yield f'{name}.{key}'
 
 
 def call(name: str, function: str) -> Any:

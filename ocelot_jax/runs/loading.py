@@ -15,7 +15,7 @@ from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.runs import checkpoints, configuration
+from ocelot_jax.runs import checkpoints, config_files, configuration
 from ocelot_jax.runs.directory import RunDirectory
 
 
@@ -127,6 +127,8 @@ def load_runs(
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
     configs = [configuration.load_config(workdir) for workdir in workdirs]
+    for workdir, config in zip(workdirs, configs, strict=True):
+        config_files.check_whole(config, str(RunDirectory(workdir).config))
     for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
         path = detection or RunDirectory(workdir).detection
         if detection or path.exists():

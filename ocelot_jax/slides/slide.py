@@ -15,6 +15,7 @@ from ocelot_jax.slides import companions, readers, windows
 from ocelot_jax.slides.readers import stated_mpp
 
 _OVERVIEW_BLOCK = 4096
+_MOST_STRETCHED = 2.0
 
 OpenReader = Callable[[Path], readers.Reader]
 
@@ -155,6 +156,13 @@ def _check_levels(path: Path, levels: tuple[tuple[int, int], ...]) -> None:
         if min(width, height) < 1:
             raise InputError(
                 f'{path}: states {width} x {height} px as the size of a level; want a whole copy'
+            )
+        across, down = levels[0][0] / width, levels[0][1] / height
+        # levels are rounded, and some scanners fill their last tiles
+        if max(across, down) > _MOST_STRETCHED * min(across, down):
+            raise InputError(
+                f'{path}: states {levels[0][0]} x {levels[0][1]} px and a level of {width} x '
+                f'{height} px, which is another shape; want a whole copy'
             )
 
 

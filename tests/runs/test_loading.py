@@ -13,6 +13,7 @@ from conftest import ROOT
 from fake_runs import SMALL, make_run, small_config
 
 from ocelot_jax.data.patches import Patches
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration, loading
 from ocelot_jax.runs.directory import RunDirectory
@@ -85,6 +86,16 @@ def test_the_container_holds_that_copy():
     for path in RunDirectory(Path('run')).deployed:
         assert any(fnmatch.fnmatch(path.name, pattern) for pattern in copied), path.name
     assert 'detection.json' not in copied  # a file that is not there would end the build
+
+
+def test_fields_that_a_configuration_lacks_are_named(run, tmp_path):
+    damaged = shutil.copytree(run, tmp_path / 'run')
+    path = RunDirectory(damaged).config
+    text = path.read_text().replace('"cell_classes"', '"cells"').replace('"model"', '"modal"')
+    path.write_text(text)
+    why = r'run/config\.json: lacks config\.data\.cell_classes, config\.model; want'
+    with pytest.raises(InputError, match=why):
+        loading.load_runs([damaged])
 
 
 def test_runs_that_do_not_fit_together(run, tmp_path):

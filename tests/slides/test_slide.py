@@ -128,8 +128,18 @@ def test_the_real_slide(shared):
         assert slide.overview(8.0).mean() > 128
 
 
-@pytest.mark.parametrize('levels', [((0, 50),), ((60, 50), (30, 0)), ((60, 50), (-1, 25))])
-def test_a_level_without_a_size_is_one_line(levels, tmp_path):
+@pytest.mark.parametrize(
+    ('levels', 'why'),
+    [
+        (((0, 50),), r'states 0 x 50 px as the size of a level'),
+        (((60, 50), (30, 0)), r'states 30 x 0 px as the size of a level'),
+        (((60, 50), (-1, 25)), r'states -1 x 25 px as the size of a level'),
+        # one bit of a width
+        (((16777316, 100), (50, 50)), r'16777316 x 100 px and a level of 50 x 50 px'),
+        (((100, 80), (50, 32808)), r'a level of 50 x 32808 px, which is another shape'),
+    ],
+)
+def test_a_level_that_cannot_be_is_one_line(levels, why, tmp_path):
     class Damaged:
         closed = False
 
@@ -138,6 +148,6 @@ def test_a_level_without_a_size_is_one_line(levels, tmp_path):
 
     reader = Damaged()
     reader.levels = levels
-    with pytest.raises(InputError, match=r'a\.svs: states \S+ x \S+ px as the size of a level'):
+    with pytest.raises(InputError, match=rf'a\.svs: .*{why}'):
         Slide(tmp_path / 'a.svs', 0.5, open_reader=lambda path: reader)
     assert reader.closed

@@ -112,6 +112,9 @@ class _Served:
                 f'{path}: the process that read it {self._end()}, so the file is damaged in a '
                 'way that its reader does not survive; want a whole copy, or it converted'
             ) from None
+        except BaseException:  # Ctrl-C, say: the next request would get the answer to this
+            self._process.kill()
+            raise
         finally:
             self._free.put(connection)
         if isinstance(answer, Exception):
