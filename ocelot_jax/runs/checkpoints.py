@@ -10,22 +10,13 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from ocelot_jax.io import digests, disk, hosts
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.runs import unheard
 from ocelot_jax.runs.directory import RunDirectory
 
-
-class _Unheard(logging.logging.Filter):
-    """Leaves out what Orbax logs of its saves: thousands of lines of what it raises as well."""
-
-    def filter(self, record: logging.logging.LogRecord) -> bool:
-        return 'orbax' not in Path(record.pathname).parts
-
-
-_unheard = _Unheard()
 _score = operator.itemgetter('mF1')
 
 
@@ -35,7 +26,7 @@ def open_manager(workdir: Path, read_only: bool = False) -> ocp.CheckpointManage
     Read only, it leaves alone what a trainer may just be writing there; otherwise the folder is
     made, and what a killed save left is removed.
     """
-    logging.get_absl_logger().addFilter(_unheard)
+    unheard.leave_out()
     if not read_only:
         _put_in_order(RunDirectory(workdir).checkpoints)
     best = checkpoint_managers.BestN(
