@@ -138,6 +138,15 @@ def render(scene: Scene, look: stain.Stain) -> tuple[np.ndarray, np.ndarray]:
     return cell_image, tissue_image
 
 
+def render_whole(scene: Scene, look: stain.Stain) -> np.ndarray:
+    """Takes the picture [4*size, 4*size, 3] uint8 of all tissue, as fine as the cell patch."""
+    geometry = scene.geometry
+    pixels = tissue.grid(0, 0, 4 * geometry.size, geometry.cell_mpp)
+    return stain.photograph(
+        scene.picture_rngs[1], *_stained(scene, pixels), look, geometry.cell_mpp
+    )
+
+
 def _stained(scene: Scene, pixels: tissue.Grid) -> tuple[np.ndarray, np.ndarray]:
     territories = cytoplasm.territories(scene.cells, pixels)
     hematoxylin, eosin = tissue.paint(scene.tissue, pixels, *territories)
