@@ -16,21 +16,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import drawn_slides
 import fake_reports
 import narrow
 import nbformat
 import numpy as np
 import pytest
+import qupath_exports
 from conftest import ROOT, make_release
 from matplotlib.colors import to_rgb
 from PIL import Image
+from skimage import feature, filters
 
+from ocelot_jax.slides.slide import Slide
 from ocelot_jax.sweeping import search
 from ocelot_jax.viz import palette
 
 FOLDER = ROOT / 'notebooks'
-QUICKSTART, TABLES = 'quickstart', 'reproduce_tables'
-PICTURES = {QUICKSTART: 4, TABLES: 1}
+QUICKSTART, QUPATH, TABLES = 'quickstart', 'from_qupath', 'reproduce_tables'
+PICTURES = {QUICKSTART: 4, QUPATH: 2, TABLES: 1}
 MODELS = {'cell_only': 'Cell-only', 'leaking': 'Tissue-label leaking'}
 SEEDS = (0, 1)
 COMPARED = ('leaking', 'cell_only')
@@ -95,8 +99,12 @@ def run(name, folder, **values):
     """Runs a notebook from its folder, as Jupyter does, with other values of its parameters."""
     notebook = read(name)
     cell = parameters(notebook)
-    values |= {'SOURCE': str(folder / 'pairs'), 'ENCODER': narrow.ENCODER}
-    values |= {'NUM_EPOCHS': 1, 'BATCH_SIZE': 2}
+    values = {
+        'SOURCE': str(folder / 'pairs'),
+        'ENCODER': narrow.ENCODER,
+        'NUM_EPOCHS': 1,
+        'BATCH_SIZE': 2,
+    } | values
     assert {node.targets[0].id for node in ast.parse(cell.source).body} == set(values)
     lines = [f'{name} = {value!r}' for name, value in values.items()]
     cell.source = '\n'.join(['import narrow', *lines])
@@ -134,7 +142,47 @@ def reproduce_tables(folder):
     )
 
 
-@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+@pytest.fixture(scope='module')
+def from_qupath(folder):
+    """On a real slide where there is one, else on drawn ones."""
+    values = {'NUM_SLIDES': 3, 'SLIDE_SIZE': 256, 'PATCHES': '32,0.5,32,2'}
+    real = ROOT.parent / 'shared/data/slides/cmu-1-small-region.svs'
+    if real.exists():
+        annotate(real, folder / 'slides')
+    return run(
+        QUPATH,
+        folder,
+        SOURCE=str(folder / 'slides'),
+        WORKDIR=str(folder / 'runs/qupath'),
+        CELL_CLASSES='Other=BC,Tumor=TC',
+        TISSUE_CLASSES='Stroma=BG,Tumor=CA',
+        **values,
+    )
+
+
+def annotate(slide, folder):
+    """Annotates pieces of a slide: dark places are cells, those on the left are of a tumor."""
+    folder.mkdir()
+    side, rim = 192, 16
+    with Slide(slide) as opened:
+        for number in range(3):
+            image = opened.read(300 + 500 * number, 900, side, side, opened.mpp)
+            name = f'slide-{number + 1}'
+            drawn_slides.write_pyramid(folder / f'{name}.tif', image, opened.mpp)
+            dark = -filters.gaussian(image.mean(-1), 3)
+            cells = feature.peak_local_max(dark, min_distance=8, exclude_border=rim)[:, ::-1] + 0.5
+            features = [
+                qupath_exports.rectangle(rim, rim, side - 2 * rim, side - 2 * rim),
+                qupath_exports.rectangle(0, 0, side / 2, side, 'Tumor'),
+                qupath_exports.rectangle(side / 2, 0, side / 2, side, 'Stroma'),
+            ]
+            for place in cells:
+                kind = 'Tumor' if place[0] < side / 2 else 'Other'
+                features.append(qupath_exports.point_detection(place, kind))
+            qupath_exports.write(folder / f'{name}.geojson', features)
+
+
+@pytest.mark.parametrize('name', [QUICKSTART, QUPATH, TABLES])
 def test_pictures_are_shown(name, request):
     drawn = pictures(request.getfixturevalue(name))
     assert len(drawn) == PICTURES[name]
@@ -168,6 +216,17 @@ def test_the_cells_shown_are_those_of_the_evaluation(quickstart, folder):
     points = json.loads(file.read_text())['points']
     wanted = sum(point['name'] == 'image_2' for point in points)
     assert f'{wanted} cells found, 6 are there' in printed(quickstart)
+
+
+def test_a_correction_keeps_the_cells_that_were_found(from_qupath, folder):
+    text = printed(from_qupath)
+    [(count, kept)] = re.findall(r'(\d+) cells in pairs, (\d+) of them with the ids', text)
+    assert count == kept
+    [off] = re.findall(r'places differ by (\S+) px at most', text)
+    assert float(off) <= 0.005
+    [name] = (folder / 'runs/qupath/found').iterdir()
+    numbers = json.loads((name / 'summary.json').read_text())
+    assert f'tumor purity {numbers["tumor_purity"]}, of {sum(numbers["cells"].values())}' in text
 
 
 def test_the_table_holds_the_models_asked_for(reproduce_tables, folder):
@@ -208,7 +267,7 @@ def test_the_comparison_has_its_interval(reproduce_tables, folder):
     assert low < high
 
 
-@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+@pytest.mark.parametrize('name', [QUICKSTART, QUPATH, TABLES])
 def test_committed_outputs_are_of_one_run_and_of_no_machine(name):
     notebook = read(name)
     nbformat.validate(notebook)
@@ -222,14 +281,14 @@ def test_committed_outputs_are_of_one_run_and_of_no_machine(name):
     assert (FOLDER / f'{name}.ipynb').stat().st_size < MOST_BYTES
 
 
-@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+@pytest.mark.parametrize('name', [QUICKSTART, QUPATH, TABLES])
 def test_cells_are_short_and_parameters_stand_before_them(name):
     cells = code_cells(read(name))
     assert all(len(cell.source.splitlines()) <= MOST_LINES for cell in cells)
     assert cells[1] == parameters(read(name))
 
 
-@pytest.mark.parametrize('name', [QUICKSTART, TABLES])
+@pytest.mark.parametrize('name', [QUICKSTART, QUPATH, TABLES])
 @pytest.mark.parametrize('missing', [['ocelot_jax'], ['ocelot_jax', 'tensorflow']])
 def test_where_the_package_is_missing_it_is_added(name, missing, monkeypatch, tmp_path):
     """And nothing is replaced: `test_packaging.py` holds Colab's versions against `setup.cfg`."""
