@@ -1,11 +1,7 @@
 """Which checkpoints are kept, and that they come back bit by bit."""
 
 import resource
-import subprocess
-import sys
-import textwrap
 
-import fake_runs
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,29 +134,6 @@ def test_a_damaged_file_is_one_line(name, tmp_path):
     with pytest.raises(InputError, match=r'checkpoints: cannot be read \(.*want a whole') as error:
         checkpoints.restore_best(tmp_path, variables)
     assert '\n' not in str(error.value)
-
-
-def test_nothing_is_printed_of_reads_that_go_on_after_one_that_failed(tmp_path):
-    """Orbax's end in a closed event loop, each with a traceback, when the error is raised."""
-    fake_runs.make_run(tmp_path / 'run', fake_runs.small_config())
-    for file in (tmp_path / 'run/checkpoints/1/variables/d').iterdir():
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    code = """
-        import sys, time
-        from ocelot_jax.runs import loading
-        try:
-            loading.load_runs([__import__('pathlib').Path(sys.argv[1])])
-        except Exception as error:
-            print(type(error).__name__)
-        time.sleep(0.5)
-    """
-    done = subprocess.run(
-        [sys.executable, '-c', textwrap.dedent(code), str(tmp_path / 'run')],
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == 'InputError\n'
-    assert 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize('limit', [0, 1000, 100_000])
