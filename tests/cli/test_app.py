@@ -35,7 +35,7 @@ def test_the_package_lists_its_commands(commands):
     done = commands.run('ocelot_jax.__main__')
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 12
     for command, line in zip(COMMANDS, lines[: len(COMMANDS)], strict=True):
         assert line.startswith(f'{command}  ')
         assert len(line) < 120
