@@ -1,7 +1,7 @@
 """Leaves out what Orbax says beside what it raises: hundreds of lines of the same, and more.
 
-After a failed read its other reads go on, and end in an event loop that is closed: each prints a
-traceback of its own, out of anybody's reach but these hooks.
+After a failed read its other reads go on, and end in an event loop that is closed by then: each
+prints a traceback, out of anybody's reach but this hook.
 """
 
 import functools
@@ -9,6 +9,7 @@ import logging
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 from absl import logging as absl_logging
 
@@ -27,15 +28,19 @@ _unheard = _Unheard()
 def leave_out() -> None:
     """Begins to leave it out, for all of this process; once."""
     absl_logging.get_absl_logger().addFilter(_unheard)
-    hook, unraisable_hook = sys.excepthook, sys.unraisablehook
+    hook = sys.unraisablehook
 
-    def tell(kind, error, trace) -> None:
-        if not (isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'):
-            hook(kind, error, trace)
+    def tell(told: Any) -> None:
+        if not _is_of_a_read(told):
+            hook(told)
 
-    def tell_unraisable(told) -> None:
-        is_read = isinstance(told.object, types.CoroutineType)
-        if not (is_read and 'orbax' in Path(told.object.cr_code.co_filename).parts):
-            unraisable_hook(told)
+    sys.unraisablehook = tell
 
-    sys.excepthook, sys.unraisablehook = tell, tell_unraisable
+
+def _is_of_a_read(told: Any) -> bool:
+    if isinstance(told.object, types.CoroutineType):
+        return 'orbax' in Path(told.object.cr_code.co_filename).parts
+    # TensorStore tells a loop of Orbax's that a read has ended
+    return isinstance(told.exc_value, RuntimeError) and (
+        str(told.exc_value) == 'Event loop is closed'
+    )

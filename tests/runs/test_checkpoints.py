@@ -1,6 +1,9 @@
 """Which checkpoints are kept, and that they come back bit by bit."""
 
+import asyncio
+import gc
 import resource
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ import pytest
 
 from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError, OutputError
-from ocelot_jax.runs import checkpoints
+from ocelot_jax.runs import checkpoints, unheard
 
 
 def tree(seed):
@@ -134,6 +137,31 @@ def test_a_damaged_file_is_one_line(name, tmp_path):
     with pytest.raises(InputError, match=r'checkpoints: cannot be read \(.*want a whole') as error:
         checkpoints.restore_best(tmp_path, variables)
     assert '\n' not in str(error.value)
+
+
+def test_reads_that_end_in_a_closed_loop_are_not_told_of_and_bugs_are(monkeypatch):
+    """As those of Orbax do which go on after one that failed."""
+    told = []
+    monkeypatch.setattr(sys, 'unraisablehook', lambda one: told.append(str(one.exc_value)))
+    unheard.leave_out.cache_clear()
+    unheard.leave_out()
+    loop = asyncio.new_event_loop()
+    loop.close()
+
+    class Ends:
+        def __init__(self, call):
+            self.call = call
+
+        def __del__(self):
+            self.call()
+
+    def bug():
+        raise RuntimeError('a bug')
+
+    for call in (lambda: loop.call_soon_threadsafe(print), bug):
+        Ends(call)
+        gc.collect()
+    assert told == ['a bug']
 
 
 @pytest.mark.parametrize('limit', [0, 1000, 100_000])
