@@ -13,6 +13,9 @@ def get_config() -> ConfigDict:
         {
             'seed': 0,
             'num_epochs': 300,
+            # what a sweep calls the change that this run tries; reports compare the runs of a
+            # name with those of none
+            'variant': '',
             # distance up to which a detection counts as a cell (Sec. 4.2)
             'match_distance_um': 3.0,
             # whether predictions are means over the eight symmetries of the square, at eight
@@ -62,6 +65,11 @@ def _data() -> dict[str, Any]:
         # whether the tissue branch sees the tissue patch, or the cell patch with the
         # label of its region (the ablation of Sec. 6.4)
         'large_fov': True,
+        # cross-validation: the slides of the training and the validation split are dealt to so
+        # many folds; 0 for none
+        'folds': 0,
+        # the fold that is the test split; the next one is the validation split
+        'fold': 0,
         # over all devices and hosts
         'batch_size': 8,
         # most cells that a patch may hold

@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 
 import browser
+import ml_collections
 import numpy as np
 import pytest
 import quick_xla
@@ -84,6 +85,20 @@ def make_release(path, pairs_per_split=None, size=64, seed=0) -> pathlib.Path:
     path.mkdir(parents=True, exist_ok=True)
     (path / 'metadata.json').write_text(json.dumps({'sample_pairs': entries}))
     return path
+
+
+def data_config(source):
+    """`config.data` for the pairs in a directory."""
+    return ml_collections.ConfigDict(
+        {
+            'source': str(source),
+            'cell_classes': ('BC', 'TC'),
+            'tissue_classes': ('BG', 'CA'),
+            'large_fov': True,
+            'folds': 0,
+            'fold': 0,
+        }
+    )
 
 
 def set_mpps(release, mpps):

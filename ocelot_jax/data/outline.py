@@ -1,6 +1,7 @@
 """What can be told of a split's pairs without a look at their images."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,19 +14,37 @@ class Outline:
 
     Attributes:
         pair_ids: their ids.
+        slides: names of their slides.
         cell_counts: [N] int64, their annotated cells.
         cell_mpps: [N] float32, um per pixel of their cell patches.
     """
 
     pair_ids: tuple[str, ...]
+    slides: tuple[str, ...]
     cell_counts: np.ndarray
     cell_mpps: np.ndarray
 
     @classmethod
-    def of(cls, pairs: list[tuple[str, int, float]]) -> 'Outline':
-        """Puts (id, cells, um/px) of each pair together."""
-        ids, counts, mpps = zip(*pairs, strict=True)
-        return cls(ids, np.array(counts, np.int64), np.array(mpps, np.float32))
+    def of(cls, pairs: list[tuple[str, str, int, float]]) -> 'Outline':
+        """Puts (id, slide, cells, um/px) of each pair together."""
+        ids, slides, counts, mpps = zip(*pairs, strict=True) if pairs else ((), (), (), ())
+        return cls(ids, slides, np.array(counts, np.int64), np.array(mpps, np.float32))
+
+    @classmethod
+    def join(cls, outlines: Sequence['Outline']) -> 'Outline':
+        """Puts the pairs of several splits together, in their order."""
+        return cls.of([pair for outline in outlines for pair in outline])
+
+    def __len__(self) -> int:
+        return len(self.pair_ids)
+
+    def __iter__(self):
+        return zip(self.pair_ids, self.slides, self.cell_counts, self.cell_mpps, strict=True)
+
+    def take(self, rows: Sequence[int]) -> 'Outline':
+        """Some of the pairs, in the order of `rows`."""
+        pairs = list(self)
+        return Outline.of([pairs[row] for row in rows])
 
     def check_cells(self, max_cells: int) -> None:
         """Raises an InputError if a pair has more cells than a batch can hold."""

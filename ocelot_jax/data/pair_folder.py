@@ -264,7 +264,7 @@ class PairSource(Sequence):
         cells = [self._folder.decode('cells', self._split, p, anywhere) for p in self.pair_ids]
         return Outline.of(
             [
-                (pair.pair_id, len(held['label']), pair.cell_mpp)
+                (pair.pair_id, pair.slide_name, len(held['label']), pair.cell_mpp)
                 for pair, held in zip(self.pairs, cells, strict=True)
             ]
         )

@@ -7,14 +7,14 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ocelot_jax.data import pair_folder, preparation
+from ocelot_jax.data import folds, pair_folder, preparation
 from ocelot_jax.data.outline import Outline
 from ocelot_jax.data.release import split_name
 from ocelot_jax.data.small_field_of_view import SmallFieldOfView
@@ -83,7 +83,10 @@ class TfdsSource:
         source = self._builder.as_data_source(self._split, decoders=skip)
         records = (as_record(source[index]) for index in range(len(source)))
         return Outline.of(
-            [(r['pair_id'], len(r['cells']['label']), r['cell_mpp']) for r in records]
+            [
+                (r['pair_id'], r['slide_name'], len(r['cells']['label']), r['cell_mpp'])
+                for r in records
+            ]
         )
 
 
@@ -116,11 +119,16 @@ def as_record(example: Mapping[str, Any]) -> dict[str, Any]:
 
 def splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     """Names the splits of the data of `config.data`, in the order train, validation, test."""
+    if config.folds:
+        return folds.SPLITS
+    return tuple(split for split in folds.SPLITS if split in _held(config))
+
+
+def _held(config: ml_collections.ConfigDict) -> Collection[str]:
+    """Names the splits of the data set itself."""
     if _is_path(config.source):
-        held = pair_folder.PairFolder(config.source).splits
-    else:
-        held = _open_builder(config.source).info.splits
-    return tuple(split for split in ('train', 'validation', 'test') if split in held)
+        return pair_folder.PairFolder(config.source).splits
+    return _open_builder(config.source).info.splits
 
 
 def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
@@ -131,7 +139,8 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
             through before this returns, or else a TFDS name such as 'ocelot' or
             'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
             `cell_classes` and `tissue_classes` name the classes of a directory or zip. Without
-            `large_fov` the tissue patches show the field of view of the cell patches.
+            `large_fov` the tissue patches show the field of view of the cell patches. With
+            `folds` the split is one of `fold`, see `folds.Fold`.
         split: 'train', 'validation' (or 'val') or 'test'.
 
     Returns:
@@ -142,15 +151,29 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
         InputError: if the source is unknown, or its data are bad.
     """
     split = split_name(split)
+    folds.check(config.folds, config.fold)
+    if config.folds:
+        dealt = [_open_split(config, name) for name in _dealt(config)]
+        source = folds.Fold(dealt, config.folds, config.fold, split)
+    else:
+        source = _open_split(config, split)
+    return source if config.large_fov else SmallFieldOfView(source)
+
+
+def _dealt(config: ml_collections.ConfigDict) -> list[str]:
+    """The splits of the data set whose slides are dealt to folds."""
+    return [split for split in folds.DEALT if split in _held(config)]
+
+
+def _open_split(config: ml_collections.ConfigDict, split: str) -> Source:
+    """Opens one split of the data set itself."""
     if _is_path(config.source):
         folder = pair_folder.PairFolder(config.source, config.cell_classes, config.tissue_classes)
         folder.validate(split)
-        source = folder.as_data_source(split)
-    else:
-        builder = _open_builder(config.source)
-        _split_of(builder, config.source, split)
-        source = TfdsSource(builder, split)
-    return source if config.large_fov else SmallFieldOfView(source)
+        return folder.as_data_source(split)
+    builder = _open_builder(config.source)
+    _split_of(builder, config.source, split)
+    return TfdsSource(builder, split)
 
 
 def identify(config: ml_collections.ConfigDict, split: str) -> Identity:
@@ -170,6 +193,16 @@ def identify(config: ml_collections.ConfigDict, split: str) -> Identity:
         InputError: if the source is unknown, or its data are bad.
     """
     split = split_name(split)
+    if config.folds:
+        whole = [_identify_split(config, name) for name in _dealt(config)]
+        place = {'folds': config.folds, 'fold': config.fold, 'split': split}
+        name = f'{whole[0].name}, fold {config.fold} of {config.folds}'
+        return Identity(name, split, digests.of_json([place, *(each.digest for each in whole)]))
+    return _identify_split(config, split)
+
+
+def _identify_split(config: ml_collections.ConfigDict, split: str) -> Identity:
+    """Tells one split of the data set itself from other data."""
     if _is_path(config.source):
         folder = pair_folder.PairFolder(config.source)
         path = folder.files.path.resolve()

@@ -60,7 +60,8 @@ def open_splits(dataset: str) -> dict[str, Source]:
         folder = LenientFolder(dataset)
         sources = {split: folder.as_data_source(split) for split in folder.splits}
     else:
-        config = ml_collections.ConfigDict({'source': dataset, 'large_fov': True})
+        values = {'source': dataset, 'large_fov': True, 'folds': 0, 'fold': 0}
+        config = ml_collections.ConfigDict(values)
         try:
             sources = {name: open_source(config, name) for name in splits(config)}
         except InputError as error:

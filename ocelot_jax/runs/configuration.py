@@ -38,6 +38,15 @@ _PROBABILITIES = tuple(
     f'augment.{name}_probability' for name in ('flip', 'rotate', 'blur', 'noise', 'color')
 )
 
+# what runs were trained with before there were these fields
+_ADDED = {
+    'variant': '',
+    'loss': 'dice',
+    'optimizer.name': 'adam',
+    'data.folds': 0,
+    'data.fold': 0,
+}
+
 
 def check_values(config: ml_collections.ConfigDict) -> None:
     """Raises an InputError if a value is beyond what its field can be."""
@@ -223,8 +232,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     seeds = held.pop('seeds', 1)
     if seeds != 1:
         raise InputError(f'{path}: config.seeds is {seeds!r}; want 1, a run has one seed')
-    held.setdefault('loss', 'dice')
-    held.setdefault('optimizer', {}).setdefault('name', 'adam')
+    for name, value in _ADDED.items():
+        *sections, field = name.split('.')
+        section = functools.reduce(lambda tree, key: tree.setdefault(key, {}), sections, held)
+        section.setdefault(field, value)
     return held
 
 

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 
-import ml_collections
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from conftest import data_config
 from fake_pairs import FakeSource
 from ocelot_jax.datasets import features
 from PIL import Image
@@ -47,17 +47,6 @@ def test_without_the_large_field_of_view(release_folder):
     for index in range(2):
         np.testing.assert_array_equal(narrow[index]['tissue_image'], wide[index]['cell_image'])
         np.testing.assert_array_equal(narrow[index]['cells']['x'], wide[index]['cells']['x'])
-
-
-def data_config(source):
-    return ml_collections.ConfigDict(
-        {
-            'source': str(source),
-            'cell_classes': ('BC', 'TC'),
-            'tissue_classes': ('BG', 'CA'),
-            'large_fov': True,
-        }
-    )
 
 
 @pytest.mark.parametrize('split', ['val', 'validation'])
@@ -154,7 +143,8 @@ try:
     import tensorflow
 except ModuleNotFoundError:
     print('no tensorflow')
-config = ml_collections.ConfigDict({'source': 'tiny', 'large_fov': True})
+values = {'source': 'tiny', 'large_fov': True, 'folds': 0, 'fold': 0}
+config = ml_collections.ConfigDict(values)
 source = sources.open_source(config, 'train')
 [batch] = batches.eval_batches(source, batch_size=3, max_cells=5)
 order = batch['cell_image'][:, 0, 0, 0].tolist()
@@ -245,7 +235,9 @@ def test_data_are_known_by_their_content(release_folder, changed, tmp_path):
 
 @pytest.mark.parametrize(('counts', 'bad'), [((0, 16), None), ((17, 3), 'a'), ((17, 30), 'b')])
 def test_as_many_cells_as_a_batch_holds_and_no_more(counts, bad):
-    outline = Outline.of([(name, count, 0.5) for name, count in zip('ab', counts, strict=True)])
+    outline = Outline.of(
+        [(name, name, count, 0.5) for name, count in zip('ab', counts, strict=True)]
+    )
     if bad is None:
         outline.check_cells(16)
         return
