@@ -30,6 +30,7 @@ from skimage import feature, filters
 
 from ocelot_jax.slides.slide import Slide
 from ocelot_jax.sweeping import search
+from ocelot_jax.sweeping.search import Sweep
 from ocelot_jax.viz import palette
 
 FOLDER = ROOT / 'notebooks'
@@ -128,7 +129,8 @@ def reproduce_tables(folder):
     values = {'data.source': str(folder / 'pairs'), 'data.batch_size': 2}
     values |= {'num_epochs': 1, 'model.encoder_name': narrow.ENCODER}
     for model in MODELS:
-        [first] = search.search_points(f'{ROOT}/configs/demo.py:{model}', {}, values)
+        config = f'{ROOT}/configs/demo.py:{model}'
+        [first] = search.search_points(config, Sweep((config,), {}), values)
         for point in list(search.repeat_points(first, len(SEEDS)))[model == 'cell_only' :]:
             path, splits = workdir / point.name, ('validation', 'test')
             fake_reports.write_run(path, point.config, splits=splits)

@@ -52,8 +52,7 @@ def run_sweep(
         InputError: a configuration is wrong, or a run failed; the others are done.
     """
     searches = {
-        config: list(search_points(config, sweep.axes, overrides or {}))
-        for config in sweep.configs
+        config: list(search_points(config, sweep, overrides or {})) for config in sweep.configs
     }
     found = list(itertools.chain(*searches.values()))
     is_done = functools.partial(_is_done, data_of=_remember_data())
@@ -66,7 +65,7 @@ def run_sweep(
             report(pool.about)
         broken = _run_all(found, where, shard, pool, scores, is_done, report)
         repeats = []
-        for config, points in searches.items():
+        for config, points in searches.items() if sweep.repeats > 1 else ():
             repeats += _repeats(config, points, scores, sweep.repeats, report)
         broken += _run_all(repeats, where, shard, pool, scores, is_done, report)
     _raise_failures([name for name, score in scores.items() if score is None], broken, workdir)

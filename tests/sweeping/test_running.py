@@ -173,7 +173,7 @@ def test_where_all_runs_diverge_none_is_repeated(trained, tmp_path):
 
 
 def test_an_interrupted_sweep_goes_on_with_the_run_it_was_at(trained, tmp_path, monkeypatch):
-    some, train = Sweep((CELL_ONLY,), {'seed': (0, 1, 2)}), loop.train_and_evaluate
+    some, train, lines = Sweep((CELL_ONLY,), {'seed': (0, 1, 2)}), loop.train_and_evaluate, []
 
     def interrupted(config, workdir):
         if config.seed == 1:
@@ -184,9 +184,10 @@ def test_an_interrupted_sweep_goes_on_with_the_run_it_was_at(trained, tmp_path, 
         patch.setattr(loop, 'train_and_evaluate', interrupted)
         with pytest.raises(KeyboardInterrupt):
             running.run_sweep(some, tmp_path)
-    assert [path.name for path in trained] == ['seed0']
-    running.run_sweep(some, tmp_path)
-    assert [path.name for path in trained] == ['seed0', 'seed1', 'seed2']
+    assert names(trained, tmp_path) == ['cell_only/seed0']
+    running.run_sweep(some, tmp_path, report=lines.append)
+    assert names(trained, tmp_path) == [f'cell_only/seed{seed}' for seed in (0, 1, 2)]
+    assert not [line for line in lines if 'chosen' in line]
 
 
 def test_a_wrong_field_is_told_before_anything_is_written(tmp_path):

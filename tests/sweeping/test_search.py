@@ -5,6 +5,7 @@ from conftest import ROOT
 
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.sweeping import search
+from ocelot_jax.sweeping.search import Sweep
 
 CELL_ONLY, UNET = 'configs/cell_only.py', 'configs/crc.py:unet'
 SWEEPS = sorted(
@@ -13,8 +14,10 @@ SWEEPS = sorted(
 
 
 def test_values_reach_the_configuration():
-    [point] = search.search_points(UNET, {'seed': (3,)}, {'num_epochs': 7})
+    some = Sweep((UNET,), {'seed': (3,)}, overrides={'num_epochs': 6, 'data.folds': 4})
+    [point] = search.search_points(UNET, some, {'num_epochs': 7})
     assert (point.config.model.architecture, point.config.num_epochs) == ('unet', 7)
+    assert point.config.data.folds == 4
     second = list(search.repeat_points(point, 2))[1]
     assert second.config.seed == 4
     second.config.seed = 3
@@ -25,9 +28,43 @@ def test_values_reach_the_configuration():
 def test_sweeps_of_the_project_are_sound(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     some = search.read_sweep(f'configs/sweeps/{name}.py')
-    points = [p for config in some.configs for p in search.search_points(config, some.axes, {})]
+    points = [p for config in some.configs for p in search.search_points(config, some, {})]
     assert len({point.name for point in points}) == len(points)
     assert len({point.config.to_json() for point in points}) == len(points)
+
+
+def test_variants_of_a_fold_and_seed_come_together_under_short_names():
+    variants = {
+        'Bold colors!': {'augment.hue': 0.2, 'augment.color_probability': 0.9},
+        'Paper dropout': {'model.cell_dropout': 0.1},
+    }
+    axes = {'seed': (0, 1), 'data.fold': (0, 1)}
+    some = Sweep((UNET,), axes, overrides={'data.folds': 3}, variants=variants)
+    points = list(search.search_points(UNET, some, {'augment.hue': 0.0}))
+    folders = ('', 'bold-colors/', 'paper-dropout/')
+    assert [point.name for point in points] == [
+        f'crc_unet/{folder}fold{fold}/seed{seed}'
+        for seed in (0, 1)
+        for fold in (0, 1)
+        for folder in folders
+    ]
+    plain, bold = (point.config for point in points[:2])
+    assert (plain.variant, bold.variant) == ('', 'Bold colors!')
+    assert (plain.augment.hue, bold.augment.hue) == (0.0, 0.2)
+    # a change that is none has no runs
+    unchanged = search.search_points(UNET, some, {'model.cell_dropout': 0.1})
+    assert {point.config.variant for point in unchanged} == {'', 'Bold colors!'}
+
+
+def test_some_levers_are_chosen_by_name(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    some = search.read_sweep('configs/sweeps/levers.py:crc,Batches of 4')
+    assert (list(some.variants), some.configs) == (
+        ['Batches of 4'],
+        ('configs/crc.py:pred_inter2',),
+    )
+    with pytest.raises(InputError, match=r"levers\.py:crc,Batch: 'Batch' is none of Running av"):
+        search.read_sweep('configs/sweeps/levers.py:crc,Batch')
 
 
 @pytest.mark.parametrize(
@@ -58,6 +95,25 @@ def test_sweeps_of_the_project_are_sound(name, monkeypatch):
                 ("'axes': {'seed': ()}", "axes of get_sweep is {'seed': ..}; want a dict of tupl"),
                 ("'repeats': 0", 'repeats of get_sweep is 0; want a whole number from 1 on'),
                 ("'repeats': True", 'repeats of get_sweep is True; want a whole number'),
+                ("'overrides': [1]", r'overrides of get_sweep is \[1\]; want a dict of values'),
+                ("'variants': {'a': {}}", r"variants of get_sweep is {'a': {}}; want a dict of d"),
+                (
+                    "'variants': {'A b': {'seed': 1}, 'a-B': {'seed': 2}}",
+                    "variants of get_sweep holds 'A b', whose directory would be 'a-b'; want nam",
+                ),
+                (
+                    "'variants': {'Seed0': {'seed': 1}}",
+                    "'Seed0', whose directory would be 'seed0'",
+                ),
+                ("'variants': {'..': {'seed': 1}}", "'..', whose directory would be ''"),
+                (
+                    "'variants': {'a': {'seed': 1}}, 'axes': {'seed': (0, 1)}",
+                    "changes seed in 'a', which is an axis, too; want one of both",
+                ),
+                (
+                    "'axes': {'data.fold': (0, 1)}, 'repeats': 2",
+                    'repeats of get_sweep is 2 beside variants, or an axis seed or data.fold; w',
+                ),
                 ("'tune_detection': 'no'", "tune_detection of get_sweep is 'no'; want True or F"),
             ]
         ),
