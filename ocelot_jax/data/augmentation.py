@@ -1,9 +1,10 @@
 """Augmentation of a batch, on the device (OCELOT, Appendix B).
 
 Three photometric transformations (Gaussian blur, Gaussian noise, color jitter) and two geometric
-ones (horizontal flip, quarter turns). Both patches of a pair, the tissue mask, the cells' points
-and `center` turn together. The two patches come from one slide with one stain, so they share
-the color jitter; blur and noise belong to the scan of each patch and are drawn apart.
+ones (horizontal flip, quarter turns); beyond the paper the stains' amounts and the scale
+(`stain`, `scaling`). Both patches of a pair, the tissue mask, the cells' points and `center` turn
+together. The two patches come from one slide with one stain, so they share stain and color; blur
+and noise belong to the scan of each patch and are drawn apart.
 """
 
 import dataclasses
@@ -15,6 +16,8 @@ import chex
 import dm_pix
 import jax
 import jax.numpy as jnp
+
+from ocelot_jax.data import scaling, stain
 
 # What encoders pretrained on ImageNet expect.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,10 +42,11 @@ def normalize(images: jax.Array) -> jax.Array:
 def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:
     """The fields that a model reads, images as it wants them: float32, standardised.
 
-    `tissue_mask` is passed on where there is one, as only context `label` needs it.
+    `tissue_mask` is passed on where there is one, as only context `label` and who is told the true
+    tissue (`is_told`) need it.
     """
     inputs = {name: normalize(to_float(batch[name])) for name in _IMAGES}
-    others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp')
+    others = ('tissue_mask', 'center', 'cell_mpp', 'tissue_mpp', 'is_told')
     return inputs | {name: batch[name] for name in others if name in batch}
 
 
@@ -62,6 +66,10 @@ class Settings:
         contrast: the largest relative change of contrast, about the tissue patch's mean color.
         saturation: the largest relative change of saturation.
         hue: the largest shift of hue, as a part of the color circle.
+        stain_probability: of other amounts of the stains, one for the pair.
+        stain: the largest change of each stain's amount, see `stain.jitter`.
+        scale_probability: of another scale of both patches.
+        scale: the largest magnification less one; as much smaller at most.
     """
 
     flip_probability: float
@@ -75,6 +83,10 @@ class Settings:
     contrast: float
     saturation: float
     hue: float
+    stain_probability: float
+    stain: float
+    scale_probability: float
+    scale: float
 
 
 def augment(
@@ -92,7 +104,8 @@ def augment(
         settings: static.
 
     Returns:
-        The batch with images as float32 in [0, 1], and masks, points and centers to match.
+        The batch with images as float32 in [0, 1], and masks, points and centers to match. Where
+        the scale changes, `cell_known` [B,H,W] bool tells which pixels show what was annotated.
     """
     for name in _IMAGES:
         chex.assert_rank(batch[name], 4)
@@ -100,11 +113,18 @@ def augment(
     chex.assert_shape(batch['tissue_mask'], batch['tissue_image'].shape[:3])
 
     def augment_pair(index: jax.Array, pair: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        turn_key, color_key, *scan_keys = jax.random.split(jax.random.fold_in(key, index), 4)
+        pair_key = jax.random.fold_in(key, index)
+        turn_key, color_key, *scan_keys = jax.random.split(pair_key, 4)
         # Turned while still uint8: a quarter of the bytes.
         if settings.flip_probability or settings.rotate_probability:
             pair = _turn_randomly(turn_key, pair, settings)
         images = [to_float(pair[name]) for name in _IMAGES]
+        if settings.scale_probability:
+            pair |= dict(zip(_IMAGES, images, strict=True))
+            pair = _scale_randomly(jax.random.fold_in(pair_key, 1), pair, settings)
+            images = [pair[name] for name in _IMAGES]
+        if settings.stain_probability:
+            images = _jitter_stain(jax.random.fold_in(pair_key, 2), *images, settings)
         if settings.color_probability:
             images = _jitter_color(color_key, *images, settings)
         for name, image, scan_key in zip(_IMAGES, images, scan_keys, strict=True):
@@ -170,6 +190,30 @@ def _turn_randomly(
     rotate = jax.random.bernoulli(rotate_key, settings.rotate_probability)
     quarter_turns = jnp.where(rotate, jax.random.randint(turns_key, (), 1, 4), 0)
     return turn(pair, flip, quarter_turns)
+
+
+def _scale_randomly(
+    key: jax.Array, pair: dict[str, jax.Array], settings: Settings
+) -> dict[str, jax.Array]:
+    """Magnifies a pair by up to 1 + `scale`, or shrinks it by as much, or leaves it."""
+    draw_key, scale_key = jax.random.split(key)
+    most = math.log1p(settings.scale)
+    factor = jnp.exp(jax.random.uniform(scale_key, minval=-most, maxval=most))
+    drawn = jax.random.bernoulli(draw_key, settings.scale_probability)
+    return scaling.magnify(pair, jnp.where(drawn, factor, 1.0))
+
+
+def _jitter_stain(
+    key: jax.Array, cell_image: jax.Array, tissue_image: jax.Array, settings: Settings
+) -> list[jax.Array]:
+    """Changes the stains of both patches [H,W,3] by one and the same amounts, or by none."""
+    draw_key, stain_key = jax.random.split(key)
+    change = stain.draw_change(stain_key, settings.stain)
+    drawn = jax.random.bernoulli(draw_key, settings.stain_probability)
+    return [
+        jnp.where(drawn, stain.jitter(image, *change), image)
+        for image in (cell_image, tissue_image)
+    ]
 
 
 def _jitter_color(

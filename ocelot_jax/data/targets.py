@@ -1,11 +1,61 @@
 """Cell points to a segmentation target (OCELOT, Section 4.1 and Appendix B)."""
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
 
 # 1.4 um at 0.2 um per pixel is 6.9999995 in float32; a pixel at distance 7 belongs to the disk.
 _DISTANCE_SLACK = 1e-4
+
+REACHES = {'disk': 1.0, 'gaussian': 2.0}
+"""What `config.target.profile` can name, and how many radii a cell reaches from its center."""
+
+
+def one_hot(labels: jax.Array, num_classes: int) -> jax.Array:
+    """Labels [...] to probabilities [..., num_classes] f32: zeros for others, as 255 (unknown)."""
+    return jax.nn.one_hot(labels, num_classes)
+
+
+def cell_probabilities(
+    points: jax.Array,
+    labels: jax.Array,
+    radius: jax.Array,
+    shape: tuple[int, int],
+    *,
+    num_classes: int,
+    max_radius: int,
+    profile: str,
+) -> jax.Array:
+    """Draws each cell by a profile: how likely each pixel is to be of its class.
+
+    A 'disk' (the paper's) is certain up to the radius. A 'gaussian' is certain at the center, a
+    half at the radius, and ends at twice the radius, where it is 1/16: an annotated center is some
+    pixels off, and a pixel at a nucleus's rim is less a nucleus than its middle (SoftCTM,
+    Schoenpflug and Koelzer 2023).
+
+    Args:
+        points: as of `cell_target`, as are the labels and the shape.
+        labels: [B,P] i32.
+        radius: [B] f32, in pixels.
+        shape: static.
+        num_classes: 1 + K.
+        max_radius: static upper bound of the radii in whole pixels.
+        profile: one of `REACHES`.
+
+    Returns:
+        [B,H,W,1+K] f32, which sums to 1 at each pixel; class 0 is "no cell".
+    """
+    reach = REACHES[profile]
+    target, squared = _nearest_cells(
+        points, labels, reach * radius, shape, max_radius=math.ceil(reach * max_radius)
+    )
+    truth = one_hot(target, num_classes)
+    if profile == 'disk':
+        return truth
+    certain = jnp.where(target > 0, 2.0 ** -(squared / radius[:, None, None] ** 2), 1.0)
+    return (certain[..., None] * truth).at[..., 0].add(1.0 - certain)
 
 
 def cell_target(
@@ -32,6 +82,18 @@ def cell_target(
     Returns:
         [B,H,W] i32: the label, 0 where there is no cell.
     """
+    return _nearest_cells(points, labels, radius, shape, max_radius=max_radius)[0]
+
+
+def _nearest_cells(
+    points: jax.Array,
+    labels: jax.Array,
+    radius: jax.Array,
+    shape: tuple[int, int],
+    *,
+    max_radius: int,
+) -> tuple[jax.Array, jax.Array]:
+    """The label of the nearest cell within the radius, and its squared distance, of each pixel."""
     batch, count = labels.shape
     chex.assert_shape(points, (batch, count, 2))
     chex.assert_shape(radius, (batch,))
@@ -59,4 +121,5 @@ def cell_target(
     nearest = jnp.full((batch, *shape), jnp.inf).at[pixels].min(squared_distances, mode='drop')
     wins = squared_distances == nearest[pixels]
     winning_labels = jnp.where(wins, labels[..., None], 0)
-    return jnp.zeros((batch, *shape), jnp.int32).at[pixels].max(winning_labels, mode='drop')
+    target = jnp.zeros((batch, *shape), jnp.int32).at[pixels].max(winning_labels, mode='drop')
+    return target, nearest

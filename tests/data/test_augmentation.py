@@ -24,6 +24,10 @@ SETTINGS = {
     'contrast': 0.5,
     'saturation': 0.5,
     'hue': 0.2,
+    'stain_probability': 0.0,
+    'stain': 0.1,
+    'scale_probability': 0.0,
+    'scale': 0.3,
 }
 GEOMETRY = ('tissue_mask', 'center', 'cell_points', 'cell_labels', 'cell_count', 'cell_mpp')
 ORIENTATIONS = [(flip, turns) for flip in (False, True) for turns in range(4)]
@@ -126,7 +130,8 @@ def test_probability_zero_is_the_identity(batch):
         np.testing.assert_array_equal(out[name], batch[name])
 
 
-PHOTOMETRIC = ['blur_probability', 'noise_probability', 'color_probability']
+PHOTOMETRIC = ['blur_probability', 'noise_probability', 'color_probability', 'stain_probability']
+SHARED = PHOTOMETRIC[2:]
 
 
 @pytest.mark.parametrize('probability', PHOTOMETRIC)
@@ -144,15 +149,33 @@ def test_photometric_change_images_alone_and_stay_in_range(batch, probability):
         np.testing.assert_array_equal(out[name], batch[name])
 
 
-def test_both_patches_share_the_color_jitter(batch):
+@pytest.mark.parametrize('probability', SHARED)
+def test_both_patches_share_colors_and_stains(batch, probability):
     # The same colors stand in both patches, in another order.
     batch['cell_image'] = batch['tissue_image'][:, ::-1].copy()
-    out = augmented(batch, color_probability=1.0)
+    out = augmented(batch, **{probability: 1.0})
     np.testing.assert_allclose(out['cell_image'][:, ::-1], out['tissue_image'], atol=1e-6)
     # Every pair has its own.
     batch['tissue_image'][:] = batch['tissue_image'][:1]
-    images = np.asarray(augmented(batch, color_probability=1.0)['tissue_image'])
+    images = np.asarray(augmented(batch, **{probability: 1.0})['tissue_image'])
     assert all(np.abs(images[0] - other).max() > 1e-2 for other in images[1:])
+
+
+def test_scales_are_drawn_within_their_bounds(batch):
+    """By how far two cells of a pair are apart."""
+    batch['cell_points'][:, :2] = [[SIZE / 2 - 3, 5], [SIZE / 2 + 3, 5]]
+    batch['cell_labels'][:, :2] = 1
+    apart = lambda pairs: np.diff(np.asarray(pairs['cell_points'])[:, :2, 0])[:, 0]
+    found = (
+        np.concatenate(
+            [apart(augmented(batch, seed, scale_probability=1.0)) for seed in range(20)]
+        )
+        / apart(batch).mean()
+    )
+    assert 1 / 1.3 <= found.min() < 0.85
+    assert 1.15 < found.max() <= 1.3
+    assert abs(np.log(found).mean()) < 0.06
+    assert 'cell_known' not in augmented(batch)
 
 
 @pytest.mark.parametrize('probability', PHOTOMETRIC[:2])

@@ -97,3 +97,40 @@ def test_radius_is_cut_to_the_static_bound():
     labels = np.ones((2, 1), np.int32)
     target = draw(points, labels, np.array([MAX_RADIUS, 100], np.float32))
     np.testing.assert_array_equal(target[0], target[1])
+
+
+@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.given(coordinates, labels, st.sampled_from([1.0, 1.5, 2.0]))
+def test_a_gaussian_is_a_half_at_the_radius(points, labels, radius):
+    """By brute force: the nearest center within two radii, and 2^-(d/r)^2 of it."""
+    radii = np.full(2, radius, np.float32)
+    truth = soft(points, labels, radii)
+    hard = brute_force(points, labels, 2 * radii)
+    assert truth.shape == (2, *SHAPE, 4)
+    np.testing.assert_allclose(truth.sum(-1), 1, rtol=1e-6)
+    for example, y, x in np.ndindex(*hard.shape):
+        label = hard[example, y, x]
+        if label == 0:
+            assert truth[example, y, x, 0] == 1
+            continue
+        offsets = points[example, labels[example] > 0].astype(float) - (x, y)
+        wanted = 0.5 ** (np.min((offsets**2).sum(-1)) / radius**2)
+        np.testing.assert_allclose(truth[example, y, x, label], wanted, rtol=1e-5)
+
+
+soft = jax.jit(
+    functools.partial(
+        targets.cell_probabilities, shape=SHAPE, num_classes=4, max_radius=2, profile='gaussian'
+    ),
+    compiler_options=quick_xla.THOROUGH,
+)
+
+
+def test_a_disk_is_certain():
+    points, labels = np.array([[[4, 6], [9, 3]]], np.float32), np.array([[2, 1]], np.int32)
+    arguments = points, labels, np.full(1, 2.0, np.float32)
+    got = targets.cell_probabilities(
+        *arguments, SHAPE, num_classes=3, max_radius=2, profile='disk'
+    )
+    hard = targets.cell_target(*arguments, SHAPE, max_radius=2)
+    np.testing.assert_array_equal(got, np.eye(3)[np.asarray(hard)])
