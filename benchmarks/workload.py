@@ -70,6 +70,6 @@ def create_training(config: ml_collections.ConfigDict) -> tuple[Callable[..., An
     """The training step, mapped over one device, and the state before the first one."""
     model = factory.create_model(config, train_state.AXIS)
     tx = create_optimizer(config, 100)
-    step = create_train_step(config, model, tx, CELL_MPP)
+    step = create_train_step(config, model, tx, CELL_MPP, 100)
     state = train_state.create(random_variables(model), tx=tx, averaged=False)
     return step, train_state.replicate(state, 1)

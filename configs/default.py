@@ -23,12 +23,20 @@ def get_config() -> ConfigDict:
             'test_time_augmentation': False,
             'data': _data(),
             'model': _model(),
-            'target': {'disk_radius_um': 1.4},
-            # of both branches, by its name in ocelot_jax/training/losses.py
+            'target': {
+                'disk_radius_um': 1.4,
+                # disk (the paper), or gaussian, which is a half at that radius (SoftCTM)
+                'profile': 'disk',
+            },
+            # of both branches, by its name in ocelot_jax/training/losses.py; dice+cross_entropy
+            # is a sum
             'loss': 'dice',
             # weight of the tissue branch's loss beside the cell branch's; without it (0) the
             # classes of the tissue branch mean nothing, so they are not scored
             'tissue_loss_weight': 1.0,
+            # how likely the cell branch of context prediction is told the true tissue: at first,
+            # and at which share of the training no more (scheduled sampling)
+            'told_tissue': {'probability': 0.0, 'until': 0.5},
             'augment': _augment(),
             'optimizer': {
                 # by its name in ocelot_jax/training/optimizer.py
@@ -90,6 +98,8 @@ def _model() -> dict[str, Any]:
         'seam': 'aspp',
         # whether the cell loss trains the tissue branch through its injected prediction
         'context_gradient': True,
+        # deviation of the noise on the tissue logits that the cell branch is told in training
+        'context_noise': 0.0,
         # which way features are shared: none, c2t, t2c or both. The paper does not say
         # which of the 64 candidates was best; these are the seams at which injection
         # works, and the cheap ones.
@@ -124,4 +134,10 @@ def _augment() -> dict[str, Any]:
         'contrast': 0.1,
         'saturation': 0.1,
         'hue': 0.05,
+        # amounts of hematoxylin and eosin (Tellez et al. 2019): 0.05 is light, 0.2 strong
+        'stain_probability': 0.0,
+        'stain': 0.1,
+        # scanners and nuclei differ in size
+        'scale_probability': 0.0,
+        'scale': 0.2,
     }

@@ -56,7 +56,7 @@ def take_step(config):
     model, variables, batch, mpp = prepare(config)
     tx = create_optimizer(config, 1)
     state = train_state.replicate(train_state.create(variables, tx=tx, averaged=False), 2)
-    state, losses = create_train_step(config, model, tx, mpp)(state, shard(batch, 2))
+    state, losses = create_train_step(config, model, tx, mpp, 1)(state, shard(batch, 2))
     after = jax.tree.map(lambda x: np.asarray(x[0]), state.variables['params'])
     moved = {
         branch: max(

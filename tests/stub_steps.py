@@ -101,7 +101,7 @@ def take_steps(devices):
     config = default.get_config()
     config.update_from_flattened_dict(SETTINGS)
     tx = create_optimizer(config, EPOCH_STEPS)
-    step = create_train_step(config, Stub(), tx, FINEST_MPP)
+    step = create_train_step(config, Stub(), tx, FINEST_MPP, EPOCH_STEPS)
     state = train_state.create(draw_variables(), tx=tx, averaged=True)
     state = train_state.replicate(state, devices)
     found = {}

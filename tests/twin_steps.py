@@ -63,7 +63,7 @@ def compare(devices):
     tx = create_optimizer(config, STEPS)
     variables = random_weights.draw(factory.abstract_variables(model))
     first = train_state.create(variables, tx=tx, averaged=True)
-    arguments = config, model, tx, stub_steps.FINEST_MPP
+    arguments = config, model, tx, stub_steps.FINEST_MPP, STEPS
     twin = map_by_shards(create_device_step(*arguments), devices)
     outcomes, late = {}, {}
     for name, step in (

@@ -45,6 +45,8 @@ class CellTissue(nn.Module):
         seam: where the tissue is injected, one of the `SEAMS` of the architecture.
         context_gradient: whether the cell loss trains the tissue branch through its injected
             prediction.
+        context_noise: standard deviation of the Gaussian noise on the tissue logits that the cell
+            branch is told in training, so that it does not trust them blindly.
         sharing: directions in which features are shared, by seam: of `SHARING_SEAMS` and
             `DIRECTIONS`; 'none' where a seam is left out.
         cell_dropout: spatial dropout of the cell branch's encoder.
@@ -62,6 +64,7 @@ class CellTissue(nn.Module):
     context: str = 'prediction'
     seam: str = 'aspp'
     context_gradient: bool = True
+    context_noise: float = 0.0
     sharing: Mapping[str, str] = nn.FrozenDict()
     cell_dropout: float = 0.1
     tissue_dropout: float = 0.1
@@ -79,6 +82,8 @@ class CellTissue(nn.Module):
         Args:
             batch: `cell_image`, `tissue_image` [B,H,W,3] normalised, `center` [B,2],
                 `cell_mpp`, `tissue_mpp` [B] and, for context `label`, `tissue_mask` [B,h,w].
+                With `is_told` [B] bool and the mask, context `prediction` tells the cell branch
+                the true tissue, where it is known, for some of the pairs.
                 For context `prediction` the n cell patches in a row that lie in one tissue patch
                 may share it: `tissue_image` [B/n,h,w,3], as are then the tissue logits.
             train: whether dropout acts and batch statistics are those of the batch.
@@ -100,15 +105,28 @@ class CellTissue(nn.Module):
                 logits = seams.run(stages('cell'), self._injection(known, place))
             case 'prediction':
                 logits = seams.run(stages('tissue'))
-                found = nn.softmax(logits['tissue'])
-                if not self.context_gradient:
-                    found = jax.lax.stop_gradient(found)
+                found = self._told(logits['tissue'], batch, train)
                 found = jnp.repeat(found, len(images['cell']) // len(found), axis=0)
                 logits |= seams.run(stages('cell'), self._injection(found, place))
             case 'features':
                 both = stages('cell') | stages('tissue')
                 logits = seams.run(both, self._sharing(place, train))
         return {f'{name}_logits': logits.get(name) for name in images}
+
+    def _told(self, logits: Array, batch: dict[str, Array], train: bool) -> Array:
+        """The tissue probabilities [B,h,w,T] that the cell branch is told."""
+        if train and self.context_noise:
+            noise = jax.random.normal(self.make_rng('dropout'), logits.shape)
+            logits += self.context_noise * noise
+        found = nn.softmax(logits)
+        if not self.context_gradient:
+            found = jax.lax.stop_gradient(found)
+        if 'is_told' in batch:
+            truth = jax.nn.one_hot(batch['tissue_mask'], self.tissue_classes)
+            # zeros where nothing was annotated
+            is_known = truth.sum(-1, keepdims=True) > 0
+            found = jnp.where(batch['is_told'][:, None, None, None] & is_known, truth, found)
+        return found
 
     def _branch(self, name: str) -> seams.Branch:
         branch, common = BRANCHES[self.architecture], (self.axis_name, self.remat)

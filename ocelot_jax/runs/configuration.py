@@ -28,14 +28,17 @@ _NOT_BELOW_ZERO = (
     *('tissue_loss_weight', 'optimizer.cell_lr_multiplier', 'optimizer.warmup_epochs'),
     *('detection.sigma_um', 'augment.blur_sigma', 'augment.noise_std'),
     *('augment.brightness', 'augment.contrast', 'augment.saturation', 'augment.hue'),
+    *('augment.scale', 'model.context_noise'),
 )
 # where 1 would leave nothing
 _BELOW_ONE = (
     *('model.cell_dropout', 'model.tissue_dropout', 'model.aspp_dropout'),
-    *('optimizer.average_decay', 'detection.threshold'),
+    *('optimizer.average_decay', 'detection.threshold', 'augment.stain'),
 )
-_PROBABILITIES = tuple(
-    f'augment.{name}_probability' for name in ('flip', 'rotate', 'blur', 'noise', 'color')
+_PROBABILITIES = (
+    *(f'augment.{name}_probability' for name in ('flip', 'rotate', 'blur', 'noise', 'color')),
+    *('augment.stain_probability', 'augment.scale_probability'),
+    *('told_tissue.probability', 'told_tissue.until'),
 )
 
 # what runs were trained with before there were these fields
@@ -45,6 +48,14 @@ _ADDED = {
     'optimizer.name': 'adam',
     'data.folds': 0,
     'data.fold': 0,
+    'target.profile': 'disk',
+    'told_tissue.probability': 0.0,
+    'told_tissue.until': 0.5,
+    'model.context_noise': 0.0,
+    'augment.stain_probability': 0.0,
+    'augment.stain': 0.1,
+    'augment.scale_probability': 0.0,
+    'augment.scale': 0.2,
 }
 
 

@@ -65,7 +65,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     total_steps = config.num_epochs * epoch_steps
     model = factory.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
-    train_step = create_train_step(config, model, tx, finest_mpp)
+    train_step = create_train_step(config, model, tx, finest_mpp, epoch_steps)
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
     stream = open_stream(config, pairs)
 

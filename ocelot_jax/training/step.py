@@ -16,7 +16,7 @@ from ocelot_jax.data import augmentation, targets
 from ocelot_jax.inference import detection, devices
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.training.losses import LOSSES
+from ocelot_jax.training import losses
 from ocelot_jax.training.state import AXIS, TrainState
 
 Batch = dict[str, Any]
@@ -37,22 +37,27 @@ def create_loss(
         new batch statistics.
 
     Raises:
-        InputError: there is no loss of that name.
+        InputError: there is no loss, or no profile of cells, of that name.
     """
-    if config.loss not in LOSSES:
-        raise InputError(f'config.loss: {config.loss!r}; want one of {", ".join(LOSSES)}')
-    branch_loss = functools.partial(LOSSES[config.loss], axis_name=AXIS)
-    radius_um = config.target.disk_radius_um
+    branch_loss = losses.create(config.loss, AXIS)
+    radius_um, profile = config.target.disk_radius_um, config.target.profile
+    if profile not in targets.REACHES:
+        wanted = ', '.join(targets.REACHES)
+        raise InputError(f'config.target.profile: {profile!r}; want one of {wanted}')
     bound = max_radius(radius_um, finest_mpp)
 
     def compute(params, batch_stats, batch, dropout_key):
-        cell_target = targets.cell_target(
+        cell_truth = targets.cell_probabilities(
             batch['cell_points'],
             batch['cell_labels'],
             radius_um / batch['cell_mpp'],
             batch['cell_image'].shape[1:3],
+            num_classes=1 + len(config.data.cell_classes),
             max_radius=bound,
+            profile=profile,
         )
+        if 'cell_known' in batch:
+            cell_truth *= batch['cell_known'][..., None]
         outputs, updates = model.apply(
             {'params': params, 'batch_stats': batch_stats},
             augmentation.model_inputs(batch),
@@ -60,10 +65,11 @@ def create_loss(
             mutable=['batch_stats'],
             rngs={'dropout': dropout_key},
         )
-        loss = branch_loss(outputs['cell_logits'], cell_target)
+        loss = branch_loss(outputs['cell_logits'], cell_truth)
         parts = {'cell_loss': loss}
         if outputs['tissue_logits'] is not None:
-            parts['tissue_loss'] = branch_loss(outputs['tissue_logits'], batch['tissue_mask'])
+            tissue_truth = targets.one_hot(batch['tissue_mask'], len(config.data.tissue_classes))
+            parts['tissue_loss'] = branch_loss(outputs['tissue_logits'], tissue_truth)
             loss += config.tissue_loss_weight * parts['tissue_loss']
         return loss, ({'loss': loss, **parts}, updates['batch_stats'])
 
@@ -80,6 +86,7 @@ def create_train_step(
     model: factory.Model,
     tx: optax.GradientTransformation,
     finest_mpp: float,
+    epoch_steps: int,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Makes the training step of all devices; it consumes the state that it is given.
 
@@ -88,6 +95,7 @@ def create_train_step(
         model: made with `axis_name=AXIS`.
         tx: the optimizer.
         finest_mpp: see `create_loss`.
+        epoch_steps: steps of an epoch.
 
     Returns:
         `step(state, batch)` to the next state and the named losses. State and batch have a
@@ -96,7 +104,7 @@ def create_train_step(
     Raises:
         InputError: there is no loss of that name.
     """
-    step = create_device_step(config, model, tx, finest_mpp)
+    step = create_device_step(config, model, tx, finest_mpp, epoch_steps)
     # the one place that knows how devices are mapped over; the tests hold `shard_map` against it
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0, 0), out_axes=(0, None), donate_argnums=1)
     # an argument, not a constant, so that runs with other seeds share the compiled program
@@ -122,6 +130,7 @@ def create_device_step(
     model: factory.Model,
     tx: optax.GradientTransformation,
     finest_mpp: float,
+    epoch_steps: int,
 ) -> Callable[[jax.Array, TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Makes what one device does in a training step, within the mapped axis `AXIS`.
 
@@ -137,6 +146,8 @@ def create_device_step(
         augmentation.augment, settings=augmentation.Settings(**config.augment)
     )
 
+    told = told_probability(config, epoch_steps)
+
     def device_step(
         seed: jax.Array, state: TrainState, batch: Batch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -145,6 +156,10 @@ def create_device_step(
         # augmentation depends on the example alone, dropout on the device
         batch = augment(augment_key, batch)
         dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(AXIS))
+        if told is not None:
+            told_key = jax.random.fold_in(dropout_key, 1)
+            is_told = jax.random.bernoulli(told_key, told(state.step), batch['index'].shape)
+            batch['is_told'] = is_told
         params, batch_stats = state.variables['params'], state.variables['batch_stats']
         grads, (metrics, batch_stats) = compute_gradients(params, batch_stats, batch, dropout_key)
         grads = jax.lax.pmean(grads, AXIS)
@@ -158,3 +173,17 @@ def create_device_step(
         return TrainState(state.step + 1, variables, opt_state, average), metrics
 
     return device_step
+
+
+def told_probability(config: ml_collections.ConfigDict, epoch_steps: int) -> optax.Schedule | None:
+    """How likely the cell branch is told the true tissue instead of the predicted one, by step.
+
+    Scheduled sampling (Bengio et al., NeurIPS 2015), between Tissue-label leaking and the models
+    that predict: the tissue branch's first predictions are worth nothing, and the cell branch
+    would learn not to listen. None where it never is, or where it knows no prediction.
+    """
+    values = config.told_tissue
+    if not values.probability or config.model.context != 'prediction':
+        return None
+    steps = max(1, round(values.until * config.num_epochs * epoch_steps))
+    return optax.linear_schedule(values.probability, 0.0, steps)

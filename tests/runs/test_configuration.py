@@ -81,7 +81,11 @@ def test_a_field_that_only_one_has_is_named(tmp_path):
 
 
 # fields that there were not always
-YOUNGER = ('variant', 'loss', 'optimizer.name', 'data.folds', 'data.fold')
+YOUNGER = (
+    *('variant', 'loss', 'optimizer.name', 'data.folds', 'data.fold', 'target.profile'),
+    *('told_tissue.probability', 'told_tissue.until', 'model.context_noise'),
+    *('augment.stain_probability', 'augment.stain', 'augment.scale_probability', 'augment.scale'),
+)
 
 
 def older():

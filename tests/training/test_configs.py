@@ -108,7 +108,7 @@ def traced(name):
 
     with nn.intercept_methods(watch):
         after, losses = jax.eval_shape(
-            create_train_step(config, model, tx, finest_mpp=0.2), state, batch
+            create_train_step(config, model, tx, finest_mpp=0.2, epoch_steps=10), state, batch
         )
     return config, state, after, losses, norms
 

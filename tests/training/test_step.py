@@ -10,11 +10,16 @@ import sys
 
 import jax
 import numpy as np
+import optax
 import pytest
 import quick_xla
 import stub_steps
 from conftest import ROOT
+from ocelot_jax.configs import default
 from stub_steps import CELL_SIZE, DEVICES, KEPT, MOMENTUM, PAIRS, SETTINGS, STEPS
+
+from ocelot_jax.training import state as train_state
+from ocelot_jax.training.step import create_device_step, told_probability
 
 MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
 CASES = [(devices, step) for devices in DEVICES for step in range(STEPS)]
@@ -258,3 +263,44 @@ def test_the_case_can_tell(wanted):
     one, four = (wanted[devices, 0] for devices in DEVICES)
     assert abs(one['losses']['cell_loss'] - four['losses']['cell_loss']) > 1e-3
     assert min(np.abs(value).max() for value in one['first'].values()) > 1e-4
+
+
+def test_the_cell_branch_is_told_the_tissue_less_and_less():
+    config = default.get_config()
+    config.num_epochs, config.told_tissue.probability, config.told_tissue.until = 10, 0.8, 0.5
+    told = told_probability(config, epoch_steps=20)
+    np.testing.assert_allclose(
+        [told(step) for step in (0, 25, 50, 100, 150)], [0.8, 0.6, 0.4, 0, 0], atol=1e-6
+    )
+    config.model.context = 'label'
+    assert told_probability(config, epoch_steps=20) is None
+    config.model.context, config.told_tissue.probability = 'prediction', 0.0
+    assert told_probability(config, epoch_steps=20) is None
+
+
+def test_each_pair_is_told_by_its_own_draw():
+    class Listener(stub_steps.Stub):
+        def apply(self, variables, inputs, **options):
+            outputs, updates = super().apply(variables, inputs, **options)
+            # as the only input that the tissue sees
+            told = inputs['is_told'][:, None, None, None] * 1.0
+            outputs['tissue_logits'] = outputs['tissue_logits'] * 0 + told * 50.0 * np.eye(2)[1]
+            return outputs, updates
+
+    config = default.get_config()
+    config.told_tissue.probability = 0.5
+    config.loss = 'cross_entropy'
+    step = create_device_step(config, Listener(), optax.sgd(0.0), stub_steps.FINEST_MPP, 4)
+    state = train_state.create(stub_steps.draw_variables(), tx=optax.sgd(0.0), averaged=False)
+    batch = stub_steps.draw_batch(0)
+    batch['tissue_mask'] = np.zeros_like(batch['tissue_mask'])
+    losses = []
+    for number in range(30):
+        mapped = jax.vmap(step, in_axes=(None, None, 0), out_axes=0, axis_name=train_state.AXIS)
+        state_now = state.replace(step=np.int32(number))
+        _, metrics = jax.jit(mapped)(0, state_now, jax.tree.map(lambda x: x[None], batch))
+        # a pair that is told is wrong by 50, another one by log 2
+        losses.append(float(metrics['tissue_loss'][0]))
+    told = np.round((np.array(losses) - np.log(2)) / (50 - np.log(2)) * stub_steps.PAIRS)
+    assert set(told) >= {1, 2, 3}
+    assert 0.3 < told.mean() / stub_steps.PAIRS < 0.65
