@@ -26,7 +26,7 @@ NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('[!_]*.py'))
 COMPILED = ('ablation_pred_inter2_fov', 'ablation_feature_sharing_fov')
 # those whose network is another's, as is tested apart
 OTHERS = {
-    **dict.fromkeys(('default', 'carp', 'crc', 'demo', 'tiger'), 'pred_inter2'),
+    **dict.fromkeys(('default', 'carp', 'consep', 'crc', 'demo', 'tiger'), 'pred_inter2'),
     **{
         f'ablation_{name}_{kind}': name
         for name in ('pred_inter2', 'feature_sharing')
@@ -152,10 +152,12 @@ def test_the_default_is_pred_to_inter_2():
 
 
 @pytest.mark.parametrize('row', [*TABLE_5, 'unet', 'mfovce', 'ablation_pred_inter2_label'])
-@pytest.mark.parametrize('data', ['crc', 'demo'])
+@pytest.mark.parametrize('data', ['crc', 'consep', 'demo'])
 def test_small_patches_change_no_network(data, row):
     wanted = importlib.import_module(f'configs.{row}').get_config()
     config = importlib.import_module(f'configs.{data}').get_config(row)
+    if data == 'consep':
+        wanted.model.encoder_name = 'resnet18'
     wanted.model.cell_dropout = wanted.model.tissue_dropout = 0.0
     assert config.model == wanted.model
     assert config.data.large_fov == wanted.data.large_fov
