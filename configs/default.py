@@ -104,6 +104,8 @@ def _model() -> dict[str, Any]:
         # which of the 64 candidates was best; these are the seams at which injection
         # works, and the cheap ones.
         'sharing': {'encoder': 'both', 'aspp': 'both', 'decoder': 'none'},
+        # whether both branches learn one encoder, each with batch statistics of its own
+        'tied_encoders': False,
         # spatial dropout of each branch's encoder; the paper tries 0.1, 0.3, 0.5 (cell)
         'cell_dropout': 0.1,
         'tissue_dropout': 0.1,

@@ -52,6 +52,7 @@ _ADDED = {
     'told_tissue.probability': 0.0,
     'told_tissue.until': 0.5,
     'model.context_noise': 0.0,
+    'model.tied_encoders': False,
     'augment.stain_probability': 0.0,
     'augment.stain': 0.1,
     'augment.scale_probability': 0.0,

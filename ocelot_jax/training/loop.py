@@ -24,7 +24,7 @@ from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
-from ocelot_jax.training import appearance, progress
+from ocelot_jax.training import appearance, progress, tying
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
@@ -184,6 +184,10 @@ def first_variables(
     if config.model.pretrained:
         branches = config.model.pretrained_branches
         variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
+    if config.model.tied_encoders:
+        multiplier = config.optimizer.cell_lr_multiplier
+        params = tying.start_alike(variables['params'], multiplier)
+        variables = {**variables, 'params': params}
     return variables
 
 

@@ -16,7 +16,7 @@ from ocelot_jax.data import augmentation, targets
 from ocelot_jax.inference import detection, devices
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.training import losses
+from ocelot_jax.training import losses, tying
 from ocelot_jax.training.state import AXIS, TrainState
 
 Batch = dict[str, Any]
@@ -163,6 +163,8 @@ def create_device_step(
         params, batch_stats = state.variables['params'], state.variables['batch_stats']
         grads, (metrics, batch_stats) = compute_gradients(params, batch_stats, batch, dropout_key)
         grads = jax.lax.pmean(grads, AXIS)
+        if config.model.tied_encoders:
+            grads = tying.mean_gradients(grads)
         updates, opt_state = tx.update(grads, state.opt_state, params)
         variables = {'params': optax.apply_updates(params, updates), 'batch_stats': batch_stats}
         average = state.average

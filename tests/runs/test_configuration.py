@@ -84,6 +84,7 @@ def test_a_field_that_only_one_has_is_named(tmp_path):
 YOUNGER = (
     *('variant', 'loss', 'optimizer.name', 'data.folds', 'data.fold', 'target.profile'),
     *('told_tissue.probability', 'told_tissue.until', 'model.context_noise'),
+    'model.tied_encoders',
     *('augment.stain_probability', 'augment.stain', 'augment.scale_probability', 'augment.scale'),
 )
 

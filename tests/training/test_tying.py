@@ -1,0 +1,85 @@
+"""Both branches learn one encoder."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import stub_steps
+from ocelot_jax.configs import default
+
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.training import state as train_state
+from ocelot_jax.training import tying
+from ocelot_jax.training.step import create_device_step
+
+
+class Linear:
+    """Two branches, each an encoder and a head, which are matrices; or with one encoder."""
+
+    def apply(self, variables, inputs, **options):
+        params = variables['params']
+        outputs = {
+            f'{name}_logits': inputs[f'{name}_image']
+            @ params.get('shared', params[name])['encoder']
+            @ params[name]['head']
+            for name in ('cell', 'tissue')
+        }
+        return outputs, {'batch_stats': {}}
+
+
+def take_steps(params, tied, encoder_rate):
+    """Plain gradient descent; heads at a rate of 0.5."""
+    config = default.get_config()
+    config.model.tied_encoders = tied
+    for name in config.augment:
+        config.augment[name] = 0.0
+    label = lambda path, leaf: path[-1].key
+    tx = optax.partition(
+        {'encoder': optax.sgd(encoder_rate), 'head': optax.sgd(0.5)},
+        lambda tree: jax.tree.map_with_path(label, tree),
+    )
+    step = create_device_step(config, Linear(), tx, stub_steps.FINEST_MPP, 4)
+    state = train_state.create({'params': params, 'batch_stats': {}}, tx=tx, averaged=False)
+    mapped = jax.jit(jax.vmap(step, (None, None, 0), axis_name=train_state.AXIS))
+    for number in range(3):
+        batch = jax.tree.map(lambda x: x[None], stub_steps.draw_batch(number))
+        state = jax.tree.map(lambda x: x[0], mapped(0, state, batch)[0])
+    return state.variables['params']
+
+
+def draw_params():
+    draw = lambda *shape: jnp.array(rng.standard_normal(shape), jnp.float32)
+    rng = np.random.default_rng(0)
+    return {
+        name: {'encoder': draw(3, 4), 'head': draw(4, classes)}
+        for name, classes in (('cell', 3), ('tissue', 2))
+    }
+
+
+def test_two_tied_encoders_are_one():
+    """One encoder of a network gets the sum of both gradients: so at half the rate."""
+    first = tying.start_alike(draw_params(), 1.0)
+    tied = take_steps(first, True, encoder_rate=0.5)
+    np.testing.assert_array_equal(tied['cell']['encoder'], tied['tissue']['encoder'])
+    assert np.abs(tied['cell']['encoder'] - first['cell']['encoder']).max() > 1e-2
+    heads = {name: {'head': first[name]['head']} for name in ('cell', 'tissue')}
+    whole = {'shared': {'encoder': first['cell']['encoder']}} | heads
+    one = take_steps(whole, False, encoder_rate=0.25)
+    np.testing.assert_allclose(tied['cell']['encoder'], one['shared']['encoder'], rtol=1e-4)
+    np.testing.assert_allclose(tied['tissue']['head'], one['tissue']['head'], rtol=1e-4)
+    apart = take_steps(first, False, encoder_rate=0.5)
+    assert np.abs(apart['cell']['encoder'] - apart['tissue']['encoder']).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ('params', 'multiplier', 'words'),
+    [
+        ({'cell': {'encoder': jnp.zeros(2)}}, 1.0, 'two branches'),
+        ({'cell': {'encoder': jnp.zeros(2)}, 'tissue': {'encoder': jnp.ones(3)}}, 1.0, 'alike'),
+        ({n: {'encoder': jnp.zeros(2)} for n in ('cell', 'tissue')}, 0.5, 'multiplier: 0.5'),
+    ],
+)
+def test_encoders_that_cannot_be_tied(params, multiplier, words):
+    with pytest.raises(InputError, match=words):
+        tying.start_alike(params, multiplier)
