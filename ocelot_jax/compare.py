@@ -1,9 +1,9 @@
 """Tells whether two runs differ: `python -m ocelot_jax.compare --workdir=A --other=B --split=val`.
 
 Prints by how much A's official scores are above B's on the same pairs, with the 95% interval and
-p of a paired bootstrap over slides and over the patches within them. Repeats go together,
-`--workdir=A1,A2,A3`: their counts are averaged pair by pair, which is the score of all their
-cells pooled. The interval tells of other patches, not of other seeds.
+p of a paired bootstrap over slides, over the patches within them and over seeds. Repeats go
+together, `--workdir=A1,A2,A3`: their counts are averaged pair by pair, which is the score of all
+their cells pooled; so do the runs of all folds of a cross-validation (`--split=test`).
 """
 
 from pathlib import Path

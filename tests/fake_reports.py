@@ -4,8 +4,9 @@ import functools
 import importlib
 
 import numpy as np
+from ml_collections import FrozenConfigDict
 
-from ocelot_jax.data.pair_folder import PairFolder
+from ocelot_jax.data import sources
 from ocelot_jax.evaluation import outcomes, scoring
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
@@ -25,9 +26,9 @@ def make_config(name, source, seed=0, **changes):
 
 
 @functools.cache
-def read_pairs(source, split, cell_classes):
-    folder = PairFolder(source, cell_classes=cell_classes).as_data_source(split)
-    return list(folder)
+def read_pairs(data, split):
+    """The pairs of a split; `data` is `config.data`, frozen."""
+    return list(sources.open_source(data, split))
 
 
 def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False, records=True):
@@ -47,7 +48,7 @@ def write_run(path, config, *, quality=0.7, splits=('validation',), tissue=False
     for split in splits:
         written = RunDirectory(path).evaluation(split)
         written.path.mkdir(parents=True)
-        pairs = read_pairs(config.data.source, split, tuple(config.data.cell_classes))
+        pairs = read_pairs(FrozenConfigDict(config.data), split)
         slides = {name: rng.normal(0, 0.05) for name in sorted({p['slide_name'] for p in pairs})}
         found = [
             predict(i, pair, quality + slides[pair['slide_name']], config, tissue, rng)

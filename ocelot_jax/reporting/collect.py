@@ -13,6 +13,7 @@ from absl import logging
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics.intervals import Estimate, estimate
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
+from ocelot_jax.reporting.paired import Counted
 from ocelot_jax.reporting.paper_scores import POPULATION
 from ocelot_jax.runs import configuration, files, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
@@ -93,6 +94,19 @@ class Settings:
         """Mean validation mF1, over the repeats that have one; NaN where none has."""
         known = [run.validation for run in self.runs if np.isfinite(run.validation)]
         return float(np.mean(known)) if known else np.nan
+
+    def counted(self, split: str) -> dict[int, list[Counted]]:
+        """Reads by fold the counts of each run that was evaluated on a split, with their files.
+
+        Raises:
+            FileNotFoundError: one is not there.
+            InputError: one is damaged.
+        """
+        held: dict[int, list[Counted]] = {}
+        for run in (run for run in self.runs if split in run.evaluated):
+            counted = run.evaluation(split).pairs, run.pairs(split)
+            held.setdefault(run.config.data.fold, []).append(counted)
+        return held
 
     def estimate(
         self, split: str, subset: str = POPULATION, metric: str = 'mF1'

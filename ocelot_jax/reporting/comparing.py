@@ -1,23 +1,20 @@
-"""Whether two runs differ on the same pairs, by a paired bootstrap.
-
-Repeats of a run go together: their counts are averaged pair by pair, which is the score of all
-their cells pooled. The interval tells of other patches, not of other seeds.
-"""
+"""Whether two runs, or two groups of repeats, differ on the same pairs, by a paired bootstrap."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from ocelot_jax.data.release import split_name
 from ocelot_jax.io import text_table
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
+from ocelot_jax.reporting import paired
 from ocelot_jax.runs import configuration, files, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
-from ocelot_jax.runs.files import PairRecords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +53,9 @@ def compare_runs(
 ) -> Comparison:
     """Compares a run, or the repeats of one, with another on the same pairs.
 
+    Of cross-validated runs those of a fold are repeats, and the folds that both sides have are
+    compared together.
+
     Args:
         first: directories of runs that were evaluated on the split.
         second: of others.
@@ -65,83 +65,58 @@ def compare_runs(
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
-        InputError: the runs' classes or data differ, or an evaluation is not one of the run's
-            own data and best epoch.
+        InputError: the runs' classes, data or folds differ, or an evaluation is not one of the
+            run's own data and best epoch.
     """
-    paths = [*first, *second]
-    classes = _classes(paths)
-    evaluations = [RunDirectory(path).evaluation(split_name(split)) for path in paths]
-    for evaluation in evaluations:
+    configs = {path: configuration.load_config(path).data for path in (*first, *second)}
+    classes = _same(configs, lambda data: tuple(data.cell_classes), 'finds {}')
+    num_folds = _same(configs, lambda data: (f'{data.folds} folds',), 'is of {}')[0]
+    sides = [
+        _by_fold({path: configs[path].fold for path in side}, split_name(split))
+        for side in (first, second)
+    ]
+    for fold in sides[0].keys() | sides[1].keys():
+        _check_origins([*sides[0].get(fold, ()), *sides[1].get(fold, ())])
+    counted = [
+        {
+            fold: [(e.pairs, files.read_pairs(e.pairs, classes)) for e in evaluations]
+            for fold, evaluations in side.items()
+        }
+        for side in sides
+    ]
+    reference = {fold: held[0] for fold, held in counted[0].items()}
+    models = [paired.align(held, reference) for held in counted]
+    [found] = paired.compare(models, [(0, 1)], seed, resamples)
+    if found is None:
+        raise InputError(
+            f'{first[0]}: is of other folds than {second[0]}; want runs that were tested on the '
+            'same fold'
+        )
+    told = [
+        f'A: {" and ".join(map(str, first))}',
+        f'B: {" and ".join(map(str, second))}',
+        f'{found.pairs} pairs of {found.slides} slides of {split_name(split)}'
+        + (f' in {len(found.folds)} of {num_folds}' if len(found.folds) > 1 else '')
+        + f'; {resamples:,} draws of slides, of pairs in them and of seeds, seed {seed}',
+        *paired.caveats(dict(zip('AB', models, strict=True))),
+    ]
+    names = ['mF1', *(f'F1/{name}' for name in classes)]
+    differences = dict(zip(names, found.differences, strict=True))
+    return Comparison('\n'.join(told), differences, found.scores)
+
+
+def _by_fold(folds: Mapping[Path, int], split: str) -> dict[int, list[EvaluationDirectory]]:
+    """Finds the evaluations of runs, by their folds."""
+    held: dict[int, list[EvaluationDirectory]] = {}
+    for path, fold in folds.items():
+        evaluation = RunDirectory(path).evaluation(split)
         if not evaluation.pairs.exists():
             raise MissingFileError(
                 f'{evaluation.pairs}: not there; evaluate the run first: python -m '
                 f'ocelot_jax.evaluate --workdir={evaluation.run} --split={evaluation.split}'
             )
-    _check_origins(evaluations)
-    counts, slides = same_pairs(
-        [(e.pairs, files.read_pairs(e.pairs, classes)) for e in evaluations]
-    )
-    sides = [average(held) for held in np.split(counts, [len(first)])]
-    rng = np.random.default_rng(seed)
-    differences = bootstrap.compare(*sides, slides, rng, resamples)
-    totals = np.stack([side.sum(axis=0) for side in sides])
-    names = ['mF1', *(f'F1/{name}' for name in classes)]
-    told = (
-        f'A: {" and ".join(map(str, first))}\nB: {" and ".join(map(str, second))}\n'
-        f'{len(slides)} pairs of {len(set(slides))} slides of {split_name(split)}; {resamples:,} '
-        f'draws of slides and of pairs in them, seed {seed}'
-    )
-    return Comparison(told, dict(zip(names, differences, strict=True)), bootstrap.scores(totals))
-
-
-def same_pairs(held: Sequence[tuple[Path, PairRecords]]) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the counts of M runs, each with the file that holds them, side by side.
-
-    Returns:
-        [M, N, 3, K] int64, the counts of each run in the first one's order of pairs, and [N],
-        the slide of each pair.
-
-    Raises:
-        InputError: two runs differ in their pairs, slides or true cells.
-    """
-    path, first = held[0]
-    order = np.argsort(first.ids)
-    aligned = []
-    for other_path, other in held:
-        if other.counts.shape[2:] != first.counts.shape[2:]:
-            raise InputError(
-                f'{other_path}: has {other.counts.shape[2]} cell classes, {path} has '
-                f'{first.counts.shape[2]}; want runs of one data set'
-            )
-        missing = sorted(set(first.ids) ^ set(other.ids))
-        if missing:
-            lacks, has = (path, other_path) if missing[0] in other.ids else (other_path, path)
-            raise InputError(
-                f'{lacks}: has no pair {missing[0]}, which {has} has; want runs of one data '
-                'set and split'
-            )
-        places = np.empty(len(order), int)
-        places[order] = np.argsort(other.ids)
-        counts = other.counts[places]
-        differ = (other.slides[places] != first.slides) | (
-            (counts[:, 2] != first.counts[:, 2]).any(axis=-1)
-        )
-        if differ.any():
-            raise InputError(
-                f'{other_path}: pair {first.ids[differ][0]} has another slide or other true '
-                f'cells than in {path}; want runs of one data set and split'
-            )
-        aligned.append(counts)
-    return np.stack(aligned), first.slides
-
-
-def average(counts: np.ndarray) -> np.ndarray:
-    """Averages the counts [M, N, 3, K] of M repeats, pair by pair: [N, 3, K] float64.
-
-    The score of averaged counts is that of all repeats' cells pooled. What then varies in a
-    bootstrap are slides and patches; by how much repeats differ, the tables' intervals tell.
-    """
-    return counts.mean(axis=0)
+        held.setdefault(fold, []).append(evaluation)
+    return held
 
 
 def _check_origins(evaluations: Sequence[EvaluationDirectory]) -> None:
@@ -162,13 +137,14 @@ def _check_origins(evaluations: Sequence[EvaluationDirectory]) -> None:
             )
 
 
-def _classes(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Reads the cell classes of runs, which must be the same."""
-    classes = [tuple(configuration.load_config(path).data.cell_classes) for path in paths]
-    for path, names in zip(paths, classes, strict=True):
-        if names != classes[0]:
-            raise InputError(
-                f'{path}: finds {", ".join(names)}, but {paths[0]} finds {", ".join(classes[0])}; '
-                'want runs of one data set'
-            )
-    return classes[0]
+def _same(
+    configs: Mapping[Path, ConfigDict], of: Callable[[ConfigDict], tuple[str, ...]], said: str
+) -> tuple[str, ...]:
+    """What runs' `config.data` must have in common; where it differs, an error says so."""
+    first, *_ = configs
+    wanted = of(configs[first])
+    for path, data in configs.items():
+        if of(data) != wanted:
+            found, beside = (said.format(', '.join(each)) for each in (of(data), wanted))
+            raise InputError(f'{path}: {found}, but {first} {beside}; want runs of one data set')
+    return wanted

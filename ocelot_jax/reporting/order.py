@@ -4,16 +4,11 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.intervals import Estimate
-from ocelot_jax.reporting import comparing, experiments, paper_scores
+from ocelot_jax.reporting import experiments, paired, paper_scores
 from ocelot_jax.reporting.collect import Collection
-
-_SEED = 0
 
 
 class ExperimentDifference(NamedTuple):
@@ -105,7 +100,9 @@ def find_order(found: Collection, data: str) -> Order | None:
     others = [name for name in paper_ranking if name != cell_only and cell_only in ours]
     against = [(name, cell_only) for name in others]
     neighbours = list(itertools.pairwise(paper_ranking))
-    differences, notes = _differences(found, data, split, [*ours], {*against, *neighbours})
+    differences, notes = _differences(
+        found, data, split, [*ours], [*dict.fromkeys([*against, *neighbours])]
+    )
     compared = lambda pairs: [
         ExperimentDifference(a, b, paper[a].mean - paper[b].mean, differences.get((a, b)))
         for a, b in pairs
@@ -121,30 +118,29 @@ def _differences(
     data: str,
     split: str,
     names: Sequence[str],
-    wanted: set[tuple[str, str]],
+    wanted: Sequence[tuple[str, str]],
 ) -> tuple[dict[tuple[str, str], Difference], list[str]]:
-    """Compares pairs of experiments on one draw of patches; tells what keeps any out."""
-    notes, counts, slides, first = [], {}, None, None
+    """Compares pairs of experiments on the same draws; tells what keeps any out."""
+    notes, models, reference = [], {}, {}
     for name in names:
-        runs = [run for run in found.chosen[data, name].runs if split in run.evaluated]
         try:
-            held = [(run.evaluation(split).pairs, run.pairs(split)) for run in runs]
-            first = first or held[0]
-            stacked, slides = comparing.same_pairs([first, *held])
+            held = found.chosen[data, name].counted(split)
+            models[name] = paired.align(held, reference)
         except FileNotFoundError as error:
             notes.append(f'{name} is not compared: {error.filename} is not there.')
         except InputError as error:
             notes.append(f'{name} is not compared: {error}.')
         else:
-            counts[name] = comparing.average(stacked[1:])
-    if len(counts) < 2:
-        return {}, notes
-    together = np.stack([*counts.values()], axis=1)
-    resampled = bootstrap.resample(together, slides, np.random.default_rng(_SEED))
-    values = dict(zip(counts, bootstrap.scores(together.sum(axis=0))[:, 0], strict=True))
-    draws = dict(zip(counts, bootstrap.scores(resampled)[..., 0].T, strict=True))
-    return {
-        (a, b): bootstrap.difference(values[a] - values[b], draws[a] - draws[b])
-        for a, b in wanted
-        if a in counts and b in counts
-    }, notes
+            reference = {fold: seeds[0] for fold, seeds in held.items()} | reference
+    places = list(models)
+    pairs = [pair for pair in wanted if set(pair) <= models.keys()]
+    compared = paired.compare(
+        list(models.values()), [(places.index(a), places.index(b)) for a, b in pairs]
+    )
+    differences = {}
+    for (a, b), of in zip(pairs, compared, strict=True):
+        if of is None:
+            notes.append(f'{a} and {b} are not compared: no fold has both.')
+        else:
+            differences[a, b] = of.differences[0]
+    return differences, [*notes, *paired.caveats(models)]

@@ -1,6 +1,7 @@
 """Runs compared on the same pairs."""
 
 import dataclasses
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 from conftest import make_release
 
-from ocelot_jax.reporting import comparing
+from ocelot_jax.io.errors import InputError
+from ocelot_jax.reporting import comparing, paired
 from ocelot_jax.reporting.collect import collect
-from ocelot_jax.runs.files import PairRecords
+from ocelot_jax.runs.files import PairRecords, read_pairs
+
+CLASSES = ('BC', 'TC')
 
 
 @pytest.fixture(scope='module')
@@ -39,6 +43,7 @@ def test_scores_differences_and_intervals(root):
     scores = {run.path.name: run.scores['validation']['population'] for run in collect(root).runs}
     out = found.render()
     assert '12 pairs of 12 slides of validation; 500 draws' in out
+    assert 'One seed alone: A; B. The intervals tell nothing of its other seeds.' in out
     for name in ('mF1', 'F1/BC', 'F1/TC'):
         good, bad = scores['good0'][name], scores['bad'][name]
         held = found.differences[name]
@@ -64,6 +69,50 @@ def test_repeats_are_pooled(root):
     [bad] = [r.scores['validation']['population']['mF1'] for r in collect(root).runs
              if r.path.name == 'bad']  # fmt: skip
     assert found.differences['mF1'].value == pytest.approx(f1.mean() - bad, abs=1e-6)
+
+
+@pytest.fixture(scope='module')
+def folded(tmp_path_factory):
+    """Runs of three folds and two seeds of a better and a worse configuration; one is missing."""
+    folder = tmp_path_factory.mktemp('folded')
+    source = make_release(folder / 'pairs', {'train': 7, 'validation': 5})
+    for name, quality in {'cell_only': 0.5, 'pred_inter2': 0.7}.items():
+        for fold, seed in itertools.product(range(3), range(2)):
+            if (name, fold) != ('cell_only', 1):
+                config = fake_reports.make_config(
+                    name, source, seed, data__folds=3, data__fold=fold
+                )
+                path = folder / name / f'{fold}-{seed}'
+                fake_reports.write_run(path, config, quality=quality, splits=('test',))
+    return folder
+
+
+def test_folds_are_compared_together_where_both_sides_have_them(folded):
+    good, bad = (sorted((folded / name).iterdir()) for name in ('pred_inter2', 'cell_only'))
+    found = comparing.compare_runs(good, bad, 'test', resamples=200)
+    assert 'A: ' in found.compared
+    assert 'in 2 of 3 folds; 200 draws of slides, of pairs in them and of seeds' in found.compared
+    assert 'B has no runs of fold 1: compared on the others.' in found.compared
+    assert 'seed alone' not in found.compared
+    # the runs of fold 1 do not count
+    totals = [0, 0]
+    for side, runs in enumerate((good, bad)):
+        for run in (run for run in runs if not run.name.startswith('1-')):
+            totals[side] += read_pairs(run / 'evaluation/test/pairs.csv', CLASSES).counts.sum(0)
+    f1 = [2 * tp / (tp + fp + gt) for tp, fp, gt in totals]
+    assert found.scores[:, 0] == pytest.approx([each.mean() for each in f1])
+    with pytest.raises(InputError, match=r'is of other folds than .*want runs that were tested'):
+        comparing.compare_runs(good[2:4], bad, 'test')
+
+
+def test_runs_of_other_numbers_of_folds_are_not_compared(folded, tmp_path):
+    run = tmp_path / 'run'
+    shutil.copytree(folded / 'cell_only/0-0', run)
+    text = (run / 'config.json').read_text()
+    (run / 'config.json').write_text(text.replace('"folds": 3', '"folds": 0'))
+    told = 'run: is of 0 folds, but .*0-0 is of 3 folds; want runs of one data set'
+    with pytest.raises(InputError, match=told):
+        comparing.compare_runs([folded / 'cell_only/0-0'], [run], 'test')
 
 
 def test_a_run_beside_itself(root):
@@ -100,7 +149,7 @@ def make_pairs(ids='abcd', seed=0):
 
 def test_counts_are_put_in_the_order_of_the_first():
     first, second = make_pairs('cabd'), make_pairs('dbca', seed=1)
-    counts, slides = comparing.same_pairs([(Path('a'), first), (Path('b'), second)])
+    counts, slides = paired.same_pairs([(Path('a'), first), (Path('b'), second)])
     assert (counts[0] == first.counts).all()
     assert slides.tolist() == first.slides.tolist()
     for place, name in enumerate('cabd'):
@@ -130,5 +179,5 @@ def test_counts_are_put_in_the_order_of_the_first():
 def test_other_pairs_are_told(change, told):
     first = make_pairs()
     with pytest.raises(ValueError) as error:
-        comparing.same_pairs([(Path('a'), first), (Path('b'), change(first))])
+        paired.same_pairs([(Path('a'), first), (Path('b'), change(first))])
     assert str(error.value).startswith(told)
