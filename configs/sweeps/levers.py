@@ -1,10 +1,10 @@
 """What each change of the training gives by itself: levers, cross-validated by slides.
 
 Every slide of the training and validation splits is tested once a seed by a run that never saw it;
-the data set's own test split has no part in it. `configs/sweeps/levers.py` is on OCELOT, `:crc` on
-small pairs; what follows a comma are the levers to try, instead of all:
-`configs/sweeps/levers.py:crc,Running average,Color jitter`. `ocelot_jax.report` shows what each
-gives.
+the data set's own test split has no part in it. `configs/sweeps/levers.py` is on OCELOT, `:crc`
+and `:consep` on small pairs, `:small` on both; what follows a comma are the levers to try, instead
+of all: `configs/sweeps/levers.py:crc,Running average,Color jitter`. `ocelot_jax.report` shows what
+each gives.
 """
 
 from typing import Any
@@ -16,10 +16,25 @@ FOLDS, SEEDS = 5, 3
 CONFIGS = {
     '': ('configs/pred_inter2.py',),
     'crc': ('configs/crc.py:pred_inter2',),
+    'consep': ('configs/consep.py:pred_inter2',),
+    'small': ('configs/crc.py:pred_inter2', 'configs/consep.py:pred_inter2'),
 }
 
 # By name what each changes; on a configuration that has these values already it is not run.
 LEVERS: dict[str, dict[str, Any]] = {
+    # SoftCTM's targets
+    'Gaussian target': {'target.profile': 'gaussian'},
+    'Dice and cross-entropy': {'loss': 'dice+cross_entropy'},
+    'Balanced cross-entropy': {'loss': 'balanced_cross_entropy'},
+    'Dice and focal loss': {'loss': 'dice+focal'},
+    # amounts of hematoxylin and eosin vary (Tellez et al. 2019, arXiv:1902.06543)
+    'Stain jitter': {'augment.stain_probability': 0.5},
+    'Strong stain jitter': {'augment.stain_probability': 0.8, 'augment.stain': 0.2},
+    'Scale jitter': {'augment.scale_probability': 0.5},
+    # scheduled sampling (Bengio et al. 2015, arXiv:1506.03099)
+    'Told the tissue at first': {'told_tissue.probability': 1.0},
+    'Noise on the context': {'model.context_noise': 1.0},
+    'One encoder for both branches': {'model.tied_encoders': True},
     # weights averaged over the last steps (Izmailov et al. 2018, arXiv:1803.05407)
     'Running average': {'optimizer.average_decay': 0.99},
     'No running average': {'optimizer.average_decay': 0.0},
@@ -29,7 +44,6 @@ LEVERS: dict[str, dict[str, Any]] = {
     'Warm-up of 3 epochs': {'optimizer.warmup_epochs': 3.0},
     'Batches of 4': {'data.batch_size': 4},
     'Batches of 16': {'data.batch_size': 16},
-    # scanners and stains differ in color (Tellez et al. 2019, arXiv:1902.06543)
     'Color jitter': {'augment.color_probability': 0.5},
     'Bold color jitter': {
         'augment.color_probability': 0.8,
