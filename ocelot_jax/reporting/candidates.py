@@ -47,7 +47,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
         shown = [
             Candidate(
                 {name: flat[id(settings)].get(name, '') for name in fields},
-                [run.config.seed for run in settings.runs],
+                settings.seeds,
                 settings.estimate('validation'),
                 settings is chosen,
                 str(settings.runs[0].path),

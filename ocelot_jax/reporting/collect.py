@@ -12,6 +12,7 @@ from absl import logging
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.metrics.intervals import Estimate, estimate
+from ocelot_jax.reporting import pooling
 from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.paired import Counted
 from ocelot_jax.reporting.paper_scores import POPULATION
@@ -28,7 +29,8 @@ class Run:
     Attributes:
         path: its directory.
         config: as `configs/default.py`.
-        data: name of its data set.
+        data: name of its data set; of a cross-validated run with the number of folds, so that
+            nobody takes its test split for the data set's own.
         experiment: name of its experiment.
         settings: its configuration without what tells repeats apart, as JSON.
         evaluated: by split the digest of the data of the evaluations that count; None where it
@@ -75,9 +77,16 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The repeats of one configuration: a run of each seed, by seed."""
+    """The repeats of one configuration, by seed and fold.
+
+    Attributes:
+        runs: one of each seed, of a cross-validation one of each seed and fold.
+        scores: by split of each seed the table of scores; of a cross-validation over all folds,
+            of the seeds that have them all.
+    """
 
     runs: tuple[Run, ...]
+    scores: dict[str, list[files.Table]]
 
     @property
     def data(self) -> str:
@@ -88,6 +97,24 @@ class Settings:
     def experiment(self) -> str:
         """Name of the experiment."""
         return self.runs[0].experiment
+
+    @property
+    def variant(self) -> str:
+        """What a sweep calls the change that the runs try; nothing where they try none."""
+        return self.runs[0].config.variant
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs."""
+        return sorted({run.config.seed for run in self.runs})
+
+    @property
+    def missing(self) -> dict[int, list[int]]:
+        """Of each seed that lacks folds of a cross-validation which they are."""
+        wanted = range(self.runs[0].config.data.folds)
+        held = {(run.config.seed, run.config.data.fold) for run in self.runs}
+        lacked = {seed: [f for f in wanted if (seed, f) not in held] for seed in self.seeds}
+        return {seed: folds for seed, folds in lacked.items() if folds}
 
     @property
     def validation(self) -> float:
@@ -112,7 +139,7 @@ class Settings:
         self, split: str, subset: str = POPULATION, metric: str = 'mF1'
     ) -> Estimate | None:
         """Averages a score over the repeats that have it; None where none has."""
-        held = [run.scores.get(split, {}).get(subset, {}).get(metric) for run in self.runs]
+        held = [table.get(subset, {}).get(metric) for table in self.scores[split]]
         return estimate([value for value in held if value is not None and np.isfinite(value)])
 
 
@@ -153,9 +180,10 @@ class Collection:
 def collect(root: Path) -> Collection:
     """Finds all runs below a directory that have an evaluation, and sorts them.
 
-    Runs are repeats of one another where their configurations differ in the seed alone. For an
-    experiment stand the settings with the most repeats (in a sweep only the best point is
-    repeated), and of those with equally many the ones of highest mean validation mF1.
+    Runs are repeats of one another where their configurations differ in the seed alone, or in the
+    fold of a cross-validation. For an experiment stand the settings that are no variant, of these
+    the ones with the most repeats (in a sweep only the best point is repeated), and of those with
+    equally many the ones of highest mean validation mF1.
 
     Raises:
         MissingFileError: there is no such directory, or no run with an evaluation in it.
@@ -164,7 +192,7 @@ def collect(root: Path) -> Collection:
     if not root.is_dir():
         raise MissingFileError(f'{root}: no such directory; want one with runs below it')
     left_out: dict[Path, str] = {}
-    groups: dict[tuple[str, str], dict[int, Run]] = {}
+    groups: dict[tuple[str, str], dict[tuple[int, int], Run]] = {}
     first_of: dict[str, Run] = {}
     for run in _of_same_data([_read(path, left_out) for path in _directories(root)], left_out):
         path = run.path
@@ -176,26 +204,52 @@ def collect(root: Path) -> Collection:
             left_out[path] = f'other cell classes than {first.path}'
             continue
         repeats = groups.setdefault((run.data, run.settings), {})
-        if run.config.seed in repeats:
-            left_out[path] = f'the same settings and seed as {repeats[run.config.seed].path}'
+        place = run.config.seed, run.config.data.fold
+        if place in repeats:
+            left_out[path] = f'the same settings and seed as {repeats[place].path}'
         else:
-            repeats[run.config.seed] = run
+            repeats[place] = run
     if not groups:
         wanted = ' or '.join(str(RunDirectory(Path()).evaluation(split).path) for split in SPLITS)
         raise MissingFileError(
             f'{root}: no run with {wanted} below it '
             f'({len(left_out)} without); evaluate one with ocelot_jax.evaluate'
         )
+    ordered = [tuple(run for _, run in sorted(repeats.items())) for repeats in groups.values()]
+    settings = tuple(
+        Settings(runs, {split: _scores(runs, split) for split in SPLITS}) for runs in ordered
+    )
     for path, why in left_out.items():
         logging.warning('%s: left out: %s', path, why)
-    settings = tuple(Settings(tuple(run for _, run in sorted(r.items()))) for r in groups.values())
     chosen: dict[tuple[str, str], Settings] = {}
-    rank = lambda held: (len(held.runs), np.nan_to_num(held.validation, nan=-1.0))
+    rank = lambda held: (
+        not held.variant, len(held.runs), np.nan_to_num(held.validation, nan=-1.0)
+    )  # fmt: skip
     for group in settings:
         best = chosen.setdefault((group.data, group.experiment), group)
         if rank(group) > rank(best):
             chosen[group.data, group.experiment] = group
     return Collection(settings, chosen, left_out)
+
+
+def _scores(runs: Sequence[Run], split: str) -> list[files.Table]:
+    """The table of scores of each seed on a split; over all folds, of those that have them all."""
+    held = [run for run in runs if split in run.scores]
+    if not runs[0].config.data.folds:
+        return [run.scores[split] for run in held]
+    by_seed = [
+        [run for run in held if run.config.seed == seed]
+        for seed in dict.fromkeys(run.config.seed for run in held)
+    ]
+    return [
+        pooling.pool(
+            [run.pairs(split) for run in folds],
+            [run.scores[split] for run in folds],
+            folds[0].cell_classes,
+        )
+        for folds in by_seed
+        if len(folds) == folds[0].config.data.folds
+    ]
 
 
 def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -212,18 +266,19 @@ def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[P
 
 
 def _of_same_data(runs: Sequence[Run], left_out: dict[Path, str]) -> Iterator[Run]:
-    """Leaves out evaluations of other data than most runs on a data set and split have."""
-    counts: dict[tuple[str, str], collections.Counter[str]] = {}
+    """Leaves out evaluations of other data than most runs on a data set, split and fold have."""
+    counts: dict[tuple[str, str, int], collections.Counter[str]] = {}
     for run in runs:
         for split, digest in run.evaluated.items():
             if digest is not None:
-                counts.setdefault((run.data, split), collections.Counter())[digest] += 1
+                place = run.data, split, run.config.data.fold
+                counts.setdefault(place, collections.Counter())[digest] += 1
     usual = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
     for run in runs:
         others = [
             split
             for split, digest in run.evaluated.items()
-            if digest not in (None, usual.get((run.data, split)))
+            if digest not in (None, usual.get((run.data, split, run.config.data.fold)))
         ]
         for split in others:
             left_out[run.evaluation(split).path] = (
@@ -240,7 +295,9 @@ def _read(path: Path, left_out: dict[Path, str]) -> Run:
         data = data_set_of(config.data.source)
         plain = config.to_dict()
         plain['data']['source'] = data  # wherever the data lie
-        del plain['seed']
+        del plain['seed'], plain['data']['fold']
+        if config.data.folds:
+            data = f'{data}, {config.data.folds}-fold cross-validation'
         identity = config, data, experiment_of(config), json.dumps(plain, sort_keys=True)
     except (AttributeError, KeyError, TypeError) as error:
         told = str(error).strip('"\'')
@@ -256,10 +313,15 @@ def _read(path: Path, left_out: dict[Path, str]) -> Run:
         if why is not None:
             left_out[evaluation.path] = why
             continue
+        if config.data.folds and not evaluation.pairs.exists():
+            file = evaluation.pairs.name
+            left_out[evaluation.path] = f'no {file}, whose counts are put together over folds'
+            continue
         of = provenance.evaluated_data(evaluation)
         evaluated[split] = None if of is None else of.digest
         scores[split] = files.read_scores(evaluation.scores)
-    if scores and 'validation' not in scores and directory.metrics.exists():
+    own = scores and 'validation' not in scores and not config.data.folds
+    if own and directory.metrics.exists():
         scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
     return Run(path, *identity, evaluated, scores)
 

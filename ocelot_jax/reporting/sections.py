@@ -44,9 +44,8 @@ def describe(found: Collection, data: str) -> Section:
     known = {name: rank for rank, name in enumerate(experiments.TABLE_5)}
     rank = lambda item: (known.get(item[0], 99), item[0])
     held = dict(sorted(found.experiments(data).items(), key=rank))
-    split = (
-        'test' if any(settings.estimate('test') for settings in held.values()) else 'validation'
-    )
+    tested = any('test' in run.evaluated for settings in held.values() for run in settings.runs)
+    split = 'test' if tested else 'validation'
     subjects = (
         parts.describe_training(held),
         parts.describe_thresholds(held),
@@ -71,13 +70,18 @@ def _scores(held: Held, data: str, split: str) -> Part:
             if any(paper for *_, paper in bars):
                 caption += ' Diamonds: the paper.'
             drawn.append(Chart(f'mF1 on {of}, %', caption, charts.draw_bars(bars)))
-    return Part('Scores', drawn)
+    notes = [
+        f'{name}: seed {seed} is not in the scores over all folds, for it has no run of fold '
+        f'{", ".join(map(str, folds))}.'
+        for name, settings in held.items()
+        for seed, folds in settings.missing.items()
+    ]
+    return Part('Scores', drawn, notes)
 
 
 def _organs(held: Held, data: str, split: str) -> Part:
     rows: dict[str, int] = {}
-    for run in (run for settings in held.values() for run in settings.runs):
-        table = run.scores.get(split, {})
+    for table in (table for of in held.values() for table in of.scores[split]):
         rows |= {name: int(row.get('pairs', 0)) for name, row in table.items()}
     organs = sorted((name for name in rows if name != POPULATION), key=lambda name: -rows[name])
     if len(organs) < 2:

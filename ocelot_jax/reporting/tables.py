@@ -191,8 +191,7 @@ def _pairs_by_organ(found: Collection, data: str) -> tuple[str, dict[str, int]]:
     """Finds which split of a data set tells of organs, test if there, and its numbers of pairs."""
     held = found.experiments(data).values()
     for split in reversed(SPLITS):
-        for run in (run for settings in held for run in settings.runs):
-            table = run.scores.get(split, {})
+        for table in (table for settings in held for table in settings.scores[split]):
             if len(table) > 1:
                 return split, {
                     name: int(row['pairs']) for name, row in table.items() if 'pairs' in row

@@ -1,5 +1,6 @@
 """Directories of runs to repeats and experiments."""
 
+import csv
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from ocelot_jax.reporting.collect import collect
 
 @pytest.fixture(scope='module')
 def source(tmp_path_factory):
-    pairs = {'validation': 3, 'test': 3}
+    pairs = {'train': 4, 'validation': 3, 'test': 3}
     return make_release(tmp_path_factory.mktemp('data') / 'pairs', pairs)
 
 
@@ -118,6 +119,82 @@ def test_validation_is_the_best_epoch_where_only_test_was_evaluated(tmp_path, ad
     assert found.estimate('pairs', 'Cell-only', 'validation', 'population', 'mIoU').mean == 0.4
     (path / 'metrics.csv').unlink()
     assert np.isnan(collect(tmp_path).runs[0].validation)
+
+
+@pytest.fixture
+def folded(tmp_path, source):
+    """Two seeds of three folds."""
+    for seed in (0, 1):
+        for fold in range(3):
+            config = fake_reports.make_config(
+                'pred_inter2', source, seed, data__folds=3, data__fold=fold
+            )
+            path = tmp_path / f'folds/{seed}/{fold}'
+            both = ('validation', 'test')
+            fake_reports.write_run(path, config, quality=0.7, splits=both, tissue=True)
+    return tmp_path / 'folds'
+
+
+def pooled_by_hand(paths):
+    """mF1 of the cells of several runs together, and their numbers of pairs."""
+    totals, pairs = {'BC': np.zeros(3), 'TC': np.zeros(3)}, []
+    for path in paths:
+        with (path / 'evaluation/test/pairs.csv').open() as file:
+            rows = list(csv.DictReader(file))
+        pairs.append(len(rows))
+        for row in rows:
+            for name, total in totals.items():
+                total += [int(row[f'{kind}/{name}']) for kind in ('TP', 'FP', 'GT')]
+    f1 = [2 * tp / (fp + tp + gt) for tp, fp, gt in totals.values()]
+    return np.mean(f1), pairs
+
+
+def test_all_folds_of_a_seed_are_one_evaluation_of_the_whole_set(folded, add):
+    set_score(add('plain', 'pred_inter2', splits=('test',)), 0.5, 'test')
+    found = collect(folded.parent)
+    # beside the data set's own test split
+    name = 'pairs, 3-fold cross-validation'
+    assert found.data_sets == ['pairs', name]
+    assert found.estimate('pairs', 'Pred-to-inter-2', 'test').mean == 0.5
+    settings = found.chosen[name, 'Pred-to-inter-2']
+    assert (len(settings.runs), settings.seeds, settings.missing) == (6, [0, 1], {})
+    wanted, numbers = zip(
+        *(pooled_by_hand(sorted((folded / str(seed)).iterdir())) for seed in (0, 1)), strict=True
+    )
+    estimate = settings.estimate('test')
+    assert (estimate.mean, estimate.count) == (pytest.approx(np.mean(wanted)), 2)
+    # the tissue's scores by their pairs
+    [first, _] = [
+        [json.loads((folded / f'{seed}/{fold}/evaluation/test/scores.json').read_text())
+         for fold in range(3)] for seed in (0, 1)
+    ]  # fmt: skip
+    tissue = np.average([table['population']['mIoU'] for table in first], weights=numbers[0])
+    held = settings.scores['test'][0]
+    assert held['population']['mIoU'] == pytest.approx(tissue)
+    assert held['population']['pairs'] == 7
+    assert sum(row['pairs'] for organ, row in held.items() if organ != 'population') == 7
+
+
+def test_a_seed_without_all_folds_is_not_in_the_scores(folded):
+    shutil.rmtree(folded / '1/2')
+    shutil.rmtree(folded / '1/0')
+    [settings] = collect(folded).groups
+    assert settings.missing == {1: [0, 2]}
+    assert settings.estimate('test').count == 1
+    (folded / '0/1/evaluation/test/pairs.csv').unlink()
+    found = collect(folded)
+    assert found.groups[0].estimate('test') is None
+    told = 'no pairs.csv, whose counts are put together over folds'
+    assert found.left_out == {folded / '0/1/evaluation/test': told}
+
+
+def test_a_variant_does_not_stand_for_its_experiment(tmp_path, add):
+    set_score(add('plain'), 0.5)
+    for seed in (0, 1):
+        set_score(add(f'x/{seed}', seed=seed, variant='No blur', augment__blur_sigma=0.0), 0.9)
+    found = collect(tmp_path)
+    assert found.estimate('pairs', 'Cell-only', 'validation').mean == 0.5
+    assert sorted(group.variant for group in found.groups) == ['', 'No blur']
 
 
 @pytest.mark.parametrize(
