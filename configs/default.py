@@ -53,6 +53,9 @@ def get_config() -> ConfigDict:
                 'sigma_um': 0.6,
                 'min_distance_um': 1.4,
                 'threshold': 0.1,
+                # by which the log-odds of confidences are divided; tuning makes them mean how
+                # often a cell is a true one
+                'temperature': 1.0,
                 'max_cells': 2048,
                 # jax (on the device) or skimage (the reference, on the host)
                 'backend': 'jax',

@@ -1,7 +1,8 @@
 """Tunes how cells are detected, by the validation mF1 of a run's best epoch.
 
-Smoothing, least distance and threshold are searched on a grid around the configuration's values.
-The choice is kept with the run and used from then on by whatever applies the run.
+Smoothing, least distance and threshold are searched on a grid around the configuration's values;
+then the temperature that makes confidences mean how often a cell is a true one. The choice is kept
+with the run and used from then on by whatever applies the run.
 """
 
 import itertools
@@ -19,7 +20,7 @@ from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import disk
-from ocelot_jax.metrics import matching
+from ocelot_jax.metrics import calibration, matching
 from ocelot_jax.runs import configuration, files, loading
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -38,16 +39,27 @@ class Setting(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """What tuning a run gave: where the choice is kept, the choice, and its validation mF1."""
+    """What tuning a run gave.
+
+    Attributes:
+        file: where the choice is kept.
+        setting: the choice.
+        temperature: of the confidences of the cells found with it.
+        score: validation mF1 of the choice.
+    """
 
     file: Path
     setting: Setting
+    temperature: float
     score: float
 
     def render(self) -> str:
         """One line for people."""
         values = ', '.join(f'{name} {value:g}' for name, value in self.setting._asdict().items())
-        return f'{self.file}: {values}; validation mF1 {self.score:.3f}'
+        return (
+            f'{self.file}: {values}, temperature {self.temperature:.2f}; '
+            f'validation mF1 {self.score:.3f}'
+        )
 
 
 def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
@@ -73,9 +85,31 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     scores = {at: matching.f1_scores(matching.Counts(*n), classes) for at, n in counts.items()}
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
     rows = [setting._asdict() | row for setting, row in scores.items()]
+    temperature = find_temperature(engine, pairs, run.config, chosen)
     files.write_tuning(written.tuning, rows)
-    configuration.write_detection(written.detection, chosen._asdict())
-    return Tuned(written.detection, chosen, scores[chosen]['mF1'])
+    kept = chosen._asdict() | {'temperature': temperature}
+    configuration.write_detection(written.detection, kept)
+    return Tuned(written.detection, chosen, temperature, scores[chosen]['mF1'])
+
+
+def find_temperature(
+    engine: Engine, pairs: Source, config: ml_collections.ConfigDict, setting: Setting
+) -> float:
+    """The temperature of the confidences of the cells that a setting finds.
+
+    Args:
+        engine: the run's.
+        pairs: the validation split.
+        config: as `configs/default.py`.
+        setting: what was chosen.
+    """
+    config = config.copy_and_resolve_references()
+    config.detection.update(setting._asdict() | {'temperature': 1.0})
+    results = list(scoring.find_pairs(engine, pairs, config))
+    return calibration.fit_temperature(
+        np.concatenate([result.found.scores for result in results]),
+        np.concatenate([result.match.pred_to_true >= 0 for result in results]),
+    )
 
 
 def count_matches(

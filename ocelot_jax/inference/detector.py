@@ -10,6 +10,7 @@ import numpy as np
 from ocelot_jax.inference import detection
 from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.metrics import calibration
 
 _BACKENDS = {'jax': detection.detect, 'skimage': detection.detect_skimage}
 
@@ -34,7 +35,7 @@ class Detector:
             )
         self._detect = _BACKENDS[config.backend]
         self._sigma_um, self._min_distance_um = config.sigma_um, config.min_distance_um
-        self._threshold = config.threshold
+        self._threshold, self._temperature = config.threshold, config.temperature
         self.max_cells = config.max_cells
 
     def min_distance(self, cell_mpp: float) -> int:
@@ -70,10 +71,16 @@ class Detector:
                 max_cells=self.max_cells,
             )
             found = cells if found is None else _choose(rows, cells, found)
-        return found
+        return found if self._temperature == 1 else _temper(found, self._temperature)
 
     def _sigma(self, cell_mpp: float) -> float:
         return detection.to_pixels(self._sigma_um, cell_mpp)
+
+
+def _temper(cells: PaddedCells, temperature: float) -> PaddedCells:
+    """Tempers the confidences of cells where they lie; those of the padding stay 0."""
+    scores = calibration.temper(cells.scores, temperature)
+    return cells.replace(scores=scores * (cells.labels > 0))
 
 
 def _choose(rows: np.ndarray, chosen: PaddedCells, others: PaddedCells) -> PaddedCells:

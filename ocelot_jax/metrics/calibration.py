@@ -1,8 +1,17 @@
 """What the cells of a split tell beyond one score: precision by recall, calibration, confusion."""
 
 import dataclasses
+from typing import TypeVar
 
 import numpy as np
+import scipy.optimize
+
+# no confidence is surer than this, so that one cell cannot decide
+_SUREST = 1e-6
+# their powers stay within float32
+_COLDEST, _HOTTEST = 0.2, 50.0
+
+Array = TypeVar('Array')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +64,45 @@ def reliability(scores: np.ndarray, matched: np.ndarray, bins: int = 10) -> Reli
     confidence, share = total(scores) / count, total(matched.astype(float)) / count
     error = float(np.sum(count * np.abs(confidence - share)) / max(count.sum(), 1))
     return Reliability(confidence, share, count, error)
+
+
+def temper(scores: Array, temperature: float) -> Array:
+    """Divides the log-odds of confidences by a temperature; their order stays.
+
+    A temperature above 1 makes sure ones less sure (Guo et al. 2017, here of one class against the
+    rest, as a peak is a cell of its class or is not).
+
+    Args:
+        scores: [...] f32 or f64 in [0, 1], of NumPy or JAX.
+        temperature: from 0.2 to 50.
+
+    Returns:
+        [...] of the same kind.
+    """
+    odds = 1 / scores.clip(_SUREST, 1 - _SUREST) - 1
+    return 1 / (1 + odds ** (1 / temperature))
+
+
+def fit_temperature(scores: np.ndarray, matched: np.ndarray) -> float:
+    """Finds the temperature under which the cells' confidences explain best which are true ones.
+
+    Args:
+        scores: [n] confidences.
+        matched: [n] bool, which cells are matched.
+
+    Returns:
+        The temperature of least log loss, from 0.2 to 50; 1 where all are right, or none, or
+        there are none.
+    """
+    if matched.all() or not matched.any():
+        return 1.0
+
+    def log_loss(exponent: float) -> float:
+        probs = np.clip(temper(scores, np.exp(exponent)), _SUREST, 1 - _SUREST)
+        return -np.mean(np.log(np.where(matched, probs, 1 - probs)))
+
+    bounds = np.log([_COLDEST, _HOTTEST])
+    return float(np.exp(scipy.optimize.minimize_scalar(log_loss, bounds=bounds).x))
 
 
 def confusion(found: np.ndarray, true: np.ndarray, num_classes: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The JSON files of a run: configuration, patches and their looks, tuned detection settings."""
 
+import copy
 import dataclasses
 import functools
 import json
@@ -22,7 +23,7 @@ from ocelot_jax.runs.directory import DETECTION_FIELDS, RunDirectory
 _ABOVE_ZERO = (
     *('num_epochs', 'match_distance_um', 'target.disk_radius_um'),
     *('data.batch_size', 'data.max_cells', 'optimizer.learning_rate'),
-    *('detection.min_distance_um', 'detection.max_cells'),
+    *('detection.min_distance_um', 'detection.max_cells', 'detection.temperature'),
 )
 _NOT_BELOW_ZERO = (
     *('tissue_loss_weight', 'optimizer.cell_lr_multiplier', 'optimizer.warmup_epochs'),
@@ -49,14 +50,14 @@ _ADDED = {
     'data.folds': 0,
     'data.fold': 0,
     'target.profile': 'disk',
-    'told_tissue.probability': 0.0,
-    'told_tissue.until': 0.5,
+    'told_tissue': {'probability': 0.0, 'until': 0.5},
     'model.context_noise': 0.0,
     'model.tied_encoders': False,
     'augment.stain_probability': 0.0,
     'augment.stain': 0.1,
     'augment.scale_probability': 0.0,
     'augment.scale': 0.2,
+    'detection.temperature': 1.0,
 }
 
 
@@ -219,7 +220,9 @@ def load_detection(path: Path) -> dict[str, float]:
         raise MissingFileError(f'{path}: not there; want a file that ocelot_jax.tune wrote')
     try:
         held = json.loads(path.read_text())
-        return {name: float(held[name]) for name in DETECTION_FIELDS}
+        # files from before there was a temperature have none
+        tempered = {'temperature': 1.0} | held
+        return {name: float(tempered[name]) for name in (*DETECTION_FIELDS, 'temperature')}
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f'{path}: want numbers {", ".join(DETECTION_FIELDS)}, found otherwise ({error}); '
@@ -245,9 +248,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     if seeds != 1:
         raise InputError(f'{path}: config.seeds is {seeds!r}; want 1, a run has one seed')
     for name, value in _ADDED.items():
-        *sections, field = name.split('.')
-        section = functools.reduce(lambda tree, key: tree.setdefault(key, {}), sections, held)
-        section.setdefault(field, value)
+        section, _, field = name.rpartition('.')
+        fields = held.get(section) if section else held
+        # a section that is not there at all is told of, not made
+        if isinstance(fields, dict):
+            fields.setdefault(field, copy.copy(value))
     return held
 
 

@@ -32,7 +32,7 @@ from pathlib import Path
 TRUE_POSITIVES, FALSE_POSITIVES, TRUE_CELLS = COUNTS = ('TP', 'FP', 'GT')
 
 METRICS_COLUMNS = ('epoch', 'step')  # then losses and scores
-DETECTION_FIELDS = ('sigma_um', 'min_distance_um', 'threshold')
+DETECTION_FIELDS = ('sigma_um', 'min_distance_um', 'threshold')  # then the temperature
 TUNING_COLUMNS = (*DETECTION_FIELDS, 'mF1')  # then the F1 of each class
 PAIRS_COLUMNS = ('pair_id', 'slide', 'organ')  # then `count_columns`
 CELLS_COLUMNS = ('pair_id', 'x', 'y', 'class', 'score', 'matched', 'true')

@@ -99,7 +99,8 @@ def test_the_best_is_kept_and_used(run):
         rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row['mF1']))
     assert tuple(float(best[name]) for name in chosen._fields) == chosen
-    assert json.loads(RunDirectory(run).detection.read_text()) == chosen._asdict()
+    kept = json.loads(RunDirectory(run).detection.read_text())
+    assert kept == chosen._asdict() | {'temperature': tuned.temperature}
     after = loading.load_runs([run])
     assert after.config.detection.threshold == chosen.threshold
     assert after.settings != before.settings

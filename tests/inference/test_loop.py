@@ -15,6 +15,7 @@ CONFIG = {
     'min_distance_um': 1.0,
     'threshold': 0.5,
     'max_cells': 3,
+    'temperature': 1.0,
     'backend': 'jax',
 }
 
@@ -59,6 +60,19 @@ def test_every_batch_comes_once_with_its_own_cells(backend):
     for number, (_, _, tissue) in enumerate(found):
         assert tissue.dtype == np.uint8
         assert (tissue == number).all()
+
+
+@pytest.mark.parametrize('backend', ['jax', 'skimage'])
+def test_confidences_are_tempered_and_nothing_else(backend):
+    """Odds of 4 to 1 are 2 to 1 at a temperature of 2."""
+    detect = lambda **changes: make_detector(backend=backend, **changes)
+    [(_, [plain, _], _)] = loop.find(engine, detect(), batches([(2, 0)]))
+    [(_, [cells, _], _)] = loop.find(engine, detect(temperature=2.0), batches([(2, 0)]))
+    np.testing.assert_allclose(
+        cells.scores, [2 / 3, np.sqrt(79) / (np.sqrt(79) + np.sqrt(21))], rtol=1e-5
+    )
+    np.testing.assert_array_equal(cells.points, plain.points)
+    np.testing.assert_array_equal(cells.labels, plain.labels)
 
 
 def test_tissue_without_a_meaning_is_none():

@@ -56,3 +56,27 @@ def test_confusion_counts_every_cell_at_its_place():
     for i in range(4):
         for j in range(4):
             assert table[i, j] == np.sum((true == i) & (found == j))
+
+
+def test_a_temperature_undoes_what_made_cells_too_sure():
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.02, 0.98, 20_000)
+    matched = rng.random(20_000) < honest
+    sure = calibration.temper(honest, 1 / 3.0)
+    assert calibration.fit_temperature(sure, matched) == pytest.approx(3.0, rel=0.05)
+    np.testing.assert_allclose(calibration.temper(sure, 3.0), honest, atol=1e-6)
+    errors = [calibration.reliability(scores, matched).error for scores in (honest, sure)]
+    assert errors[0] < 0.02 < 0.1 < errors[1]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2), st.floats(0.2, 50))
+def test_a_temperature_keeps_the_order(scores, temperature):
+    tempered = calibration.temper(np.array(scores), temperature)
+    assert ((tempered >= 0) & (tempered <= 1)).all()
+    assert (np.diff(tempered[np.argsort(scores, kind='stable')]) >= 0).all()
+
+
+@pytest.mark.parametrize('matched', [[], [True, True], [False]])
+def test_nothing_to_tell_a_temperature_by(matched):
+    scores = np.full(len(matched), 0.7)
+    assert calibration.fit_temperature(scores, np.array(matched, bool)) == 1.0
