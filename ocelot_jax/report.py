@@ -1,9 +1,9 @@
 """Makes the paper's tables of runs: `python -m ocelot_jax.report DIR`.
 
 Finds all evaluated runs below DIR, averages repeats, and writes to `DIR/report` Tables 5, 6, 7,
-C.1 and D.1 in the paper's form beside its numbers (`table_5.md`, `.csv`, `.tex`, ...), and
-`index.html`: the tables, learning curves, paired differences, what kinds of mistakes are made and
-on which patches.
+C.1 and D.1 in the paper's form beside its numbers (`table_5.md`, `.csv`, `.tex`, ...), where a
+sweep has variants what each gives (`levers.md`, `.csv`), and `index.html`: all of these, learning
+curves, paired differences, what kinds of mistakes are made and on which patches.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ def main(root: str) -> None:
 
     output = flags.FLAGS.output
     path = report.write_report(Path(root), None if output is None else Path(output))
-    for table in sorted(path.parent.glob('table_*.md')):
-        print(table)
+    for written in [*path.parent.glob('levers.md'), *sorted(path.parent.glob('table_*.md'))]:
+        print(written)
     print(path)
 
 

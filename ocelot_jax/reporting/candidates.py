@@ -38,7 +38,7 @@ def list_candidates(found: Collection) -> list[Candidates]:
     listed = []
     for (data, experiment), held in sorted(by_kind.items()):
         chosen = found.chosen[data, experiment]
-        flat = {id(s): dict(_flatten('', json.loads(s.runs[0].settings))) for s in held}
+        flat = {id(s): dict(flatten('', json.loads(s.runs[0].settings))) for s in held}
         names = sorted(set().union(*flat.values()))
         fields = [n for n in names if len({each.get(n) for each in flat.values()}) > 1]
         ranked = sorted(
@@ -58,10 +58,10 @@ def list_candidates(found: Collection) -> list[Candidates]:
     return listed
 
 
-def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Gives a configuration's fields, with dots, as text."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flatten(f'{name}.{key}' if name else key, inner)
+            yield from flatten(f'{name}.{key}' if name else key, inner)
     else:
         yield name, str(value)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.calibration import Reliability
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments
@@ -27,6 +28,8 @@ _COLORS = {
     experiments.MFOVCE: '#8661cc',
 }
 _OTHER = '#83796f'
+# of data sets
+_SERIES = ('#2789c4', '#d95f0e', '#009067', '#b8508a')
 _MISSED = '#d5dae1'
 
 # A chart fills a phone, where a point of its text is a little more than a pixel.
@@ -45,6 +48,7 @@ _WIDTH = 4.6  # Inches.
 _LINES = 2.9  # Inches of height, without the legend.
 _LEGEND_ROW = 0.18
 _BAR = 0.3
+_GAIN = 0.17  # For each data set's line.
 _FRAME = 0.55  # Around bars.
 _NARROW = 0.06  # A share of a bar that is too narrow for its number.
 
@@ -83,6 +87,34 @@ def draw_bars(bars: Sequence[Bar]) -> str:
     _name_bars(axes, [experiment for experiment, *_ in bars])
     axes.set_xlim(0, max(10, 1.14 * max(ends)))
     return _embed(figure)
+
+
+def draw_gains(gains: Mapping[str, Mapping[str, Difference]]) -> str:
+    """Draws differences with their intervals, hollow where these hold zero.
+
+    Args:
+        gains: by what gives them, from the top, and by data set; fractions.
+    """
+    data_sets = list(dict.fromkeys(data for of in gains.values() for data in of))
+    row = max(_BAR, _GAIN * len(data_sets))
+    labels = 'mF1, percentage points', ''
+    figure, axes = _new_chart(_FRAME + row * len(gains), labels, legend=2 * len(data_sets) - 1)
+    axes.axvline(0, color='black', linewidth=1)
+    for number, data in enumerate(data_sets):
+        color = _SERIES[number % len(_SERIES)]
+        shift = (number - (len(data_sets) - 1) / 2) * 0.6 / len(data_sets)
+        label = data
+        for place, of in enumerate(gains.values()):
+            if data not in of:
+                continue
+            held = of[data]
+            value, low, high = 100 * held.value, 100 * held.low, 100 * held.high
+            axes.plot([low, high], [place + shift] * 2, color=color, linewidth=1.4)
+            fill = color if held.is_clear else 'white'
+            axes.plot(value, place + shift, 'o', color=color, mfc=fill, ms=5, label=label)
+            label = None
+    _name_bars(axes, list(gains))
+    return _embed(figure, legend_columns=1)
 
 
 def draw_curves(
@@ -178,13 +210,13 @@ def _new_chart(
     return figure, axes
 
 
-def _embed(figure: Figure) -> str:
+def _embed(figure: Figure, legend_columns: int = 2) -> str:
     """Writes a figure as a data URI; lines with labels get a legend below."""
     stream = io.BytesIO()
     with matplotlib.rc_context(_RC):
         handles, labels = figure.axes[0].get_legend_handles_labels()
         if handles:
-            figure.legend(handles, labels, loc='outside lower center', ncols=2)
+            figure.legend(handles, labels, loc='outside lower center', ncols=legend_columns)
         figure.savefig(stream, format='svg', metadata={'Date': None})
     return 'data:image/svg+xml;base64,' + base64.b64encode(stream.getvalue()).decode()
 

@@ -1,9 +1,17 @@
-"""The paper's tables and a page of all runs below a directory."""
+"""The paper's tables, what levers give, and a page, of all runs below a directory."""
 
 from pathlib import Path
 
 from ocelot_jax.io.errors import MissingPackageError
-from ocelot_jax.reporting import candidates, collect, sections, table_files, tables
+from ocelot_jax.reporting import (
+    candidates,
+    collect,
+    lever_files,
+    levers,
+    sections,
+    table_files,
+    tables,
+)
 
 
 def write_report(root: Path, output: Path | None = None) -> Path:
@@ -23,12 +31,16 @@ def write_report(root: Path, output: Path | None = None) -> Path:
             f"{error.name} is not installed; the page needs pip install -e '.[slides]'"
         ) from error
     found = collect.collect(root)
+    pulled = levers.find_levers(found)
     filled = tables.make_tables(found)
     described = [sections.describe(found, data) for data in found.data_sets]
     folder = output or root / 'report'
     folder.mkdir(parents=True, exist_ok=True)
     for table in filled:
         table_files.write(table, folder)
+    if pulled:
+        lever_files.write(pulled, folder)
     path = folder / 'index.html'
-    page.write(root, found, filled, described, candidates.list_candidates(found), path)
+    listed = candidates.list_candidates(found)
+    page.write(root, found, pulled, filled, described, listed, path)
     return path

@@ -41,6 +41,8 @@ def roots(tmp_path_factory):
                 splits=both,
                 tissue='pred' in name,
             )
+    config = fake_reports.make_config('pred_inter2', source, variant='<i>Big', data__batch_size=9)
+    fake_reports.write_run(folder / 'full/lever', config, quality=0.7, splits=both, tissue=True)
     config = fake_reports.make_config('mfovce', source)
     fake_reports.write_run(folder / 'bare' / 'run', config, records=False)
     (folder / 'bare/run/metrics.csv').unlink()
@@ -76,7 +78,7 @@ def test_it_is_whole_in_itself(outlines):
     compared = [word for word in outline.words if re.match(r'Pair \w+: \d+ mistakes', word)]
     assert compared
     kinds = Counter(re.match(r'data:(image/[\w+]+);base64,', source)[1] for source in sources)
-    charts = 2 + 3 + 1 + 2 + 1 + 3 + 3
+    charts = 1 + 2 + 3 + 1 + 2 + 1 + 3 + 3
     assert kinds == {'image/jpeg': 2 * len(compared) + 4, 'image/svg+xml': charts}
     links = [attributes['href'] for tag, attributes in outline.tags if tag == 'a']
     ids = [attributes['id'] for _, attributes in outline.tags if 'id' in attributes]
@@ -87,6 +89,7 @@ def test_it_is_whole_in_itself(outlines):
 
 def test_names_are_words_and_not_markup(outlines):
     assert NAME in outlines['full'].words
+    assert '<i>Big' in outlines['full'].words
     assert 'b' not in {tag for tag, _ in outlines['full'].tags}
 
 
@@ -164,6 +167,20 @@ def test_tables_hold_the_numbers(tab, roots):
     score = found.estimate(NAME, 'Pred-to-inter-2', 'test')
     assert row[2][0] == f'{100 * score.mean:.2f}±{100 * score.half_width:.2f}'
     assert row[4] == ['-', '71.23±0.96']
+
+
+def test_levers_stand_beside_the_runs_without(tab, roots):
+    tab.open(page(roots, 'full'), 390)
+    [[name, *numbers]] = tab.evaluate("""[...document.querySelectorAll(
+        '[aria-label="Levers"] tbody tr:not(.chosen)')].map(
+        r => [...r.cells].map(c => c.innerText.trim().split('\\n')[0]))""")
+    found = collect.collect(roots / 'full')
+    variant = next(group for group in found.groups if group.variant)
+    assert (name, numbers[-1]) == ('<i>Big', '1')
+    assert numbers[-3] == f'{100 * variant.estimate("test").mean:.2f}'
+    without = found.estimate(NAME, 'Pred-to-inter-2', 'test').mean
+    gain = 100 * (variant.estimate('test').mean - without)
+    assert float(numbers[1].replace('−', '-')) == pytest.approx(gain, abs=1)
 
 
 def brightness(tab):
