@@ -111,6 +111,7 @@ def write_metrics(path, config, quality, tissue, rng):
         metrics = {'cell_loss': cell, 'loss': cell + tissue * of_tissue, 'mF1': f1.mean()}
         metrics |= {f'F1/{name}': value for name, value in zip(classes, f1, strict=True)}
         metrics |= {'tissue_loss': of_tissue, 'mIoU': 0.7 * grown} if tissue else {}
+        metrics['step_seconds'] = 0.25 * epoch
         files.write_epoch(RunDirectory(path).metrics, epoch, 80 * epoch, metrics)
 
 

@@ -13,7 +13,7 @@ from ocelot_jax.reporting.levers import Lever, Levers
 _COLUMNS = (
     *('lever', 'data', 'experiment', 'split', 'changes', 'runs', 'seeds', 'folds'),
     *('score', 'with', 'without', 'difference', 'low', 'high', 'p'),
-    *('calibration_error', 'resolution', 'verdict'),
+    *('calibration_error', 'resolution', 'step_seconds', 'verdict'),
 )
 WITHOUT = 'Without a lever'
 
@@ -34,6 +34,11 @@ def points(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share in percent; '-' where there is none."""
     return '-' if value is None else f'{100 * value:.1f}'
+
+
+def seconds(value: float | None) -> str:
+    """A time in seconds; '-' where there is none."""
+    return '-' if value is None else f'{value:.2g}'
 
 
 def p_value(value: float) -> str:
@@ -61,9 +66,9 @@ def to_markdown(held: Sequence[Levers]) -> str:
     """Gives all levers as one table."""
     head = (
         *('Lever', 'Data', 'Gain', '95% interval', 'p', 'F1 of each class'),
-        *('mF1', 'Calibration error', 'Runs', 'Verdict'),
+        *('mF1', 'Calibration error', 'Seconds a step', 'Runs', 'Verdict'),
     )
-    rule = ('---', '---', *('---:',) * 3, '---', *('---:',) * 3, '---')
+    rule = ('---', '---', *('---:',) * 3, '---', *('---:',) * 4, '---')
     rows = [head, rule]
     rows += [_line(WITHOUT, levers, levers.base, ['-', '-', '-', '-'], '') for levers in held]
     for name, of in levers_lib.by_name(held).items():
@@ -86,8 +91,8 @@ def to_markdown(held: Sequence[Levers]) -> str:
 
 def _line(name: str, levers: Levers, lever: Lever, told: Sequence[str], verdict: str) -> list[str]:
     score = table_files.shown(lever.score)
-    error = percent(lever.calibration)
-    return [name, levers.title, *told, score, error, str(lever.runs), verdict]
+    others = percent(lever.calibration), seconds(lever.seconds), str(lever.runs)
+    return [name, levers.title, *told, score, *others, verdict]
 
 
 def to_csv(held: Sequence[Levers]) -> str:
@@ -112,6 +117,7 @@ def _rows(levers: Levers, lever: Lever) -> Iterator[dict[str, str]]:
         'runs': str(lever.runs),
         'seeds': str(lever.seeds),
         'calibration_error': _number(lever.calibration),
+        'step_seconds': '' if lever.seconds is None else f'{lever.seconds:.4g}',
     }
     if is_base:
         row['resolution'] = _number(levers.resolution)

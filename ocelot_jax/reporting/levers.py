@@ -12,6 +12,8 @@ from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import candidates, paired
 from ocelot_jax.reporting.collect import Collection, Settings
 from ocelot_jax.reporting.paired import Compared, Model
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import STEP_SECONDS
 
 
 class Lever(NamedTuple):
@@ -22,6 +24,7 @@ class Lever(NamedTuple):
         changes: by field the value with it, where it differs from that without.
         score: mF1 by seed.
         calibration: expected calibration error of the confidences; None where cells are missing.
+        seconds: of a training step, the median; None where the runs do not tell.
         runs: how many there are.
         seeds: of how many seeds.
         compared: with the change less without; None where it cannot be told.
@@ -31,6 +34,7 @@ class Lever(NamedTuple):
     changes: Mapping[str, str]
     score: Estimate | None
     calibration: float | None
+    seconds: float | None
     runs: int
     seeds: int
     compared: Compared | None
@@ -140,6 +144,7 @@ def _compare(title: str, base: Settings, variants: Sequence[Settings]) -> Levers
             _changes(base, settings),
             settings.estimate(split),
             _calibration(settings, split),
+            _seconds(settings),
             len(settings.runs),
             len(settings.seeds),
             compared.get((places.get(id(settings)), 0)),
@@ -193,3 +198,14 @@ def _calibration(settings: Settings, split: str) -> float | None:
     scores = np.concatenate([cells.scores[cells.found > 0] for cells in held] or [[]])
     matched = np.concatenate([cells.matched[cells.found > 0] for cells in held] or [[]])
     return calibration.reliability(scores, matched).error if len(scores) else None
+
+
+def _seconds(settings: Settings) -> float | None:
+    """The median time of a training step; None where the runs do not tell."""
+    try:
+        tables = [files.read_metrics(run.directory.metrics) for run in settings.runs]
+    except (FileNotFoundError, InputError):
+        return None  # the section of the data set says which
+    times = np.concatenate([table.get(STEP_SECONDS, [np.nan]) for table in tables])
+    known = times[np.isfinite(times)]
+    return float(np.median(known)) if len(known) else None

@@ -32,7 +32,12 @@ def write(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters['shown'] = table_files.shown
-    for of in (lever_files.points, lever_files.percent, lever_files.p_value):
+    for of in (
+        lever_files.points,
+        lever_files.percent,
+        lever_files.seconds,
+        lever_files.p_value,
+    ):
         environment.filters[of.__name__] = of
     environment.globals['spanned'] = table_files.spanned
     environment.globals['paper_score'] = table_files.paper_score

@@ -5,7 +5,7 @@
       trained_on.json        name and digest of the data it was trained and validated on
       patches.json           sizes and um/px of the patches it was trained on
       appearance.json        what they look like; of older runs and few pairs there is none
-      metrics.csv            losses and validation scores, a row an epoch
+      metrics.csv            losses, validation scores and seconds a step, a row an epoch
       tensorboard/           the same and the losses of every step, for TensorBoard
       checkpoints/           the latest and the best state, by step
       detection.json         tuned detection settings, where `ocelot_jax.tune` ran
@@ -31,7 +31,8 @@ from pathlib import Path
 # The cells that the official score counts, of each class: the kinds of columns of pairs.csv.
 TRUE_POSITIVES, FALSE_POSITIVES, TRUE_CELLS = COUNTS = ('TP', 'FP', 'GT')
 
-METRICS_COLUMNS = ('epoch', 'step')  # then losses and scores
+METRICS_COLUMNS = ('epoch', 'step')  # then losses, scores and
+STEP_SECONDS = 'step_seconds'  # which an older run lacks
 DETECTION_FIELDS = ('sigma_um', 'min_distance_um', 'threshold')  # then the temperature
 TUNING_COLUMNS = (*DETECTION_FIELDS, 'mF1')  # then the F1 of each class
 PAIRS_COLUMNS = ('pair_id', 'slide', 'organ')  # then `count_columns`

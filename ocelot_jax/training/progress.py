@@ -1,6 +1,10 @@
 """How a run reports its progress: a CSV of epochs, TensorBoard curves, a bar."""
 
+import itertools
+import math
+import statistics
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -10,7 +14,7 @@ import tqdm
 
 from ocelot_jax.io import hosts
 from ocelot_jax.runs import files
-from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.runs.directory import STEP_SECONDS, RunDirectory
 
 
 class MetricsLog:
@@ -64,6 +68,8 @@ class Reporter:
         self._total_steps = total_steps
         self._batch_size = batch_size
         self._first = step + 1
+        # when each of the epoch's steps was told
+        self._times: list[float] = []
         self._log = None if quiet else MetricsLog(workdir, step)
         self._bar = tqdm.tqdm(
             total=total_steps * batch_size,
@@ -78,6 +84,7 @@ class Reporter:
 
     def step(self, step: int, losses: dict[str, float]) -> None:
         """Tells of one more step, with its losses."""
+        self._times.append(time.monotonic())
         self._bar.set_postfix(loss=f'{losses["loss"]:.3f}', refresh=False)
         self._bar.update(self._batch_size)
         if step == self._first:
@@ -87,10 +94,16 @@ class Reporter:
             self._log.write_step(step, losses)
 
     def epoch(self, epoch: int, step: int, metrics: dict[str, float]) -> None:
-        """Tells of one more epoch, with its mean losses and validation scores."""
+        """Tells of one more epoch, with its mean losses and validation scores.
+
+        Kept with them is how long its steps took, the median in seconds; NaN of a single one.
+        """
+        between = [after - before for before, after in itertools.pairwise(self._times)]
+        seconds = statistics.median(between) if between else math.nan
+        self._times = []
         if self._log:
             self._bar.write(f'epoch {epoch}: {describe(metrics)}')
-            self._log.write_epoch(epoch, step, metrics)
+            self._log.write_epoch(epoch, step, {**metrics, STEP_SECONDS: seconds})
 
     def stopped(self, step: int) -> None:
         """Tells that the run was asked to stop at a step."""

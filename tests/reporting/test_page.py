@@ -177,7 +177,7 @@ def test_levers_stand_beside_the_runs_without(tab, roots):
     found = collect.collect(roots / 'full')
     variant = next(group for group in found.groups if group.variant)
     assert (name, numbers[-1]) == ('<i>Big', '1')
-    assert numbers[-3] == f'{100 * variant.estimate("test").mean:.2f}'
+    assert numbers[-4] == f'{100 * variant.estimate("test").mean:.2f}'
     without = found.estimate(NAME, 'Pred-to-inter-2', 'test').mean
     gain = 100 * (variant.estimate('test').mean - without)
     assert float(numbers[1].replace('−', '-')) == pytest.approx(gain, abs=1)

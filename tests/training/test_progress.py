@@ -103,15 +103,25 @@ def reporter(workdir):
     return progress.Reporter(workdir, step=25, total_steps=100, batch_size=8)
 
 
-def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys):
+def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys, monkeypatch):
+    times = iter([0.0, 9.0, 10.0, 12.0])
     with reporter(tmp_path) as told:
         told.step(26, {'loss': 0.5})
         told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
+        # the first of these comes long after the epoch before, for it was validated
+        monkeypatch.setattr(progress.time, 'monotonic', lambda: next(times, 99.0))
+        for step in (27, 28, 29, 30):
+            told.step(step, {'loss': 0.5})
+        told.epoch(3, 30, {'loss': 0.5, 'mF1': 0.25})
     printed = capsys.readouterr()
-    assert printed.out == 'epoch 2: loss 0.500  mF1 0.250\n'
+    assert printed.out.splitlines()[0] == 'epoch 2: loss 0.500  mF1 0.250'
     assert 'loss=0.500' in printed.err
-    assert '208/800' in printed.err
-    assert rows(tmp_path) == [['epoch', 'step', 'loss', 'mF1'], ['2', '26', '0.5', '0.25']]
+    assert '240/800' in printed.err
+    assert rows(tmp_path) == [
+        ['epoch', 'step', 'loss', 'mF1', 'step_seconds'],
+        ['2', '26', '0.5', '0.25', 'nan'],
+        ['3', '30', '0.5', '0.25', '2'],
+    ]
 
 
 def test_other_hosts_say_and_write_nothing(tmp_path, capsys, monkeypatch):
