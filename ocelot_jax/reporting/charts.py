@@ -109,9 +109,9 @@ def draw_gains(gains: Mapping[str, Mapping[str, Difference]]) -> str:
                 continue
             held = of[data]
             value, low, high = 100 * held.value, 100 * held.low, 100 * held.high
-            axes.plot([low, high], [place + shift] * 2, color=color, linewidth=1.4)
+            axes.plot([low, high], [place + shift] * 2, color=color, linewidth=1.4, label=label)
             fill = color if held.is_clear else 'white'
-            axes.plot(value, place + shift, 'o', color=color, mfc=fill, ms=5, label=label)
+            axes.plot(value, place + shift, 'o', color=color, mfc=fill, ms=5)
             label = None
     _name_bars(axes, list(gains))
     return _embed(figure, legend_columns=1)

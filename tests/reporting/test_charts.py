@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.intervals import estimate
 from ocelot_jax.reporting import charts, experiments
 
@@ -52,6 +53,15 @@ def test_variants_have_the_color_of_what_they_vary():
     for part in (experiments.LABEL_ONLY, experiments.FOV_ONLY):
         assert charts.color_of(experiments.limited(whole, part)) == charts.color_of(whole)
     assert charts.color_of(experiments.UNET) != charts.color_of(experiments.CELL_ONLY)
+
+
+def test_gains_are_filled_where_they_are_clear():
+    clear, unclear = Difference(0.02, 0.01, 0.03, 0.001), Difference(-0.01, -0.03, 0.02, 0.4)
+    text = read(charts.draw_gains({'some': {'a': clear, 'b': unclear}, 'more': {'b': clear}}))
+    # of the second data set's two dots one is hollow
+    for color in ('#2789c4', '#d95f0e'):
+        assert count(text, 'fill', color) == 1
+        assert count(text, 'stroke', color) >= 2
 
 
 def test_a_bar_for_each_score():
