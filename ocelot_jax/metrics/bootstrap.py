@@ -55,7 +55,7 @@ class Fold:
     In cross-validation there are several folds, and a seed is another training in each of them.
 
     Attributes:
-        slides: [N], the slide of each patch; in no two folds is the same.
+        slides: [N], the slide of each patch.
         counts: of each model [n, N, 3, K], by seed and patch, of each class true positives, false
             positives and true cells. The numbers n of seeds may differ.
     """
@@ -82,13 +82,15 @@ def resample(
     totals = [np.zeros((resamples, held.shape[1])) for held in flat]
     names = np.unique(np.concatenate([fold.slides for fold in folds]))
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    homes = {name: index for index, fold in enumerate(folds) for name in fold.slides}
     for slide, name in enumerate(names):
-        home = homes[name]
-        held = flat[home][folds[home].slides == name]
+        places = [np.flatnonzero(fold.slides == name) for fold in folds]
+        size = sum(map(len, places))
         # A slide drawn m times gives m draws of its n patches: m n draws in one.
-        patches = rng.multinomial(drawn[:, slide] * len(held), np.full(len(held), 1 / len(held)))
-        totals[home] += patches @ held
+        patches = rng.multinomial(drawn[:, slide] * size, np.full(size, 1 / size))
+        parts = np.split(patches, np.cumsum([len(place) for place in places[:-1]]), axis=1)
+        for index, (place, part) in enumerate(zip(places, parts, strict=True)):
+            if len(place):
+                totals[index] += part @ flat[index][place]
     return sum(
         _draw_seeds(held, fold.counts, rng) for held, fold in zip(totals, folds, strict=True)
     )
