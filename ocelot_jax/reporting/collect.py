@@ -109,12 +109,16 @@ class Settings:
         return sorted({run.config.seed for run in self.runs})
 
     @property
-    def missing(self) -> dict[int, list[int]]:
-        """Of each seed that lacks folds of a cross-validation which they are."""
-        wanted = range(self.runs[0].config.data.folds)
+    def gaps(self) -> list[str]:
+        """Tells of each seed that lacks folds of a cross-validation which they are."""
         held = {(run.config.seed, run.config.data.fold) for run in self.runs}
-        lacked = {seed: [f for f in wanted if (seed, f) not in held] for seed in self.seeds}
-        return {seed: folds for seed, folds in lacked.items() if folds}
+        told = []
+        for seed in self.seeds:
+            wanted = range(self.runs[0].config.data.folds)
+            missing = [str(fold) for fold in wanted if (seed, fold) not in held]
+            if missing:
+                told.append(f'seed {seed} has no run of fold {", ".join(missing)}')
+        return told
 
     @property
     def validation(self) -> float:

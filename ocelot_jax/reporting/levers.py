@@ -131,7 +131,7 @@ def _compare(title: str, base: Settings, variants: Sequence[Settings]) -> Levers
     """Compares variants with what they vary, on the same draws."""
     tested = any('test' in run.evaluated for run in base.runs)
     split = 'test' if tested else 'validation'
-    notes: list[str] = []
+    notes = [f'Without: {gap}.' for gap in base.gaps]
     models = _read(base, variants, split, notes)
     places = {id(settings): number for number, (settings, _) in enumerate(models)}
     pairs = [(number, 0) for number in range(len(models))] if id(base) in places else []

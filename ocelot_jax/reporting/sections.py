@@ -71,10 +71,9 @@ def _scores(held: Held, data: str, split: str) -> Part:
                 caption += ' Diamonds: the paper.'
             drawn.append(Chart(f'mF1 on {of}, %', caption, charts.draw_bars(bars)))
     notes = [
-        f'{name}: seed {seed} is not in the scores over all folds, for it has no run of fold '
-        f'{", ".join(map(str, folds))}.'
+        f'{name}: {gap}; so that seed is not in the scores over all folds.'
         for name, settings in held.items()
-        for seed, folds in settings.missing.items()
+        for gap in settings.gaps
     ]
     return Part('Scores', drawn, notes)
 

@@ -157,7 +157,7 @@ def test_all_folds_of_a_seed_are_one_evaluation_of_the_whole_set(folded, add):
     assert found.data_sets == ['pairs', name]
     assert found.estimate('pairs', 'Pred-to-inter-2', 'test').mean == 0.5
     settings = found.chosen[name, 'Pred-to-inter-2']
-    assert (len(settings.runs), settings.seeds, settings.missing) == (6, [0, 1], {})
+    assert (len(settings.runs), settings.seeds, settings.gaps) == (6, [0, 1], [])
     wanted, numbers = zip(
         *(pooled_by_hand(sorted((folded / str(seed)).iterdir())) for seed in (0, 1)), strict=True
     )
@@ -179,7 +179,7 @@ def test_a_seed_without_all_folds_is_not_in_the_scores(folded):
     shutil.rmtree(folded / '1/2')
     shutil.rmtree(folded / '1/0')
     [settings] = collect(folded).groups
-    assert settings.missing == {1: [0, 2]}
+    assert settings.gaps == ['seed 1 has no run of fold 0, 2']
     assert settings.estimate('test').count == 1
     (folded / '0/1/evaluation/test/pairs.csv').unlink()
     found = collect(folded)
