@@ -44,6 +44,8 @@ def get_config() -> ConfigDict:
                 # the paper tunes it within [5e-5, 2e-3]
                 'learning_rate': 1e-3,
                 'cell_lr_multiplier': 1.0,
+                # of the encoders in model.pretrained_branches; 0 freezes them
+                'encoder_lr_multiplier': 1.0,
                 'warmup_epochs': 1.0,
                 # what is evaluated is a running average of weights and batch statistics over
                 # about 1 / (1 - decay) steps; 0 for the last step's own, as in the paper
@@ -93,8 +95,13 @@ def _model() -> dict[str, Any]:
     return {
         # deeplabv3plus, unet or mfovce
         'architecture': 'deeplabv3plus',
-        # resnet18, resnet34 or resnet50
+        # resnet18, resnet34 or resnet50; in deeplabv3plus vit or convnext, too, of the sizes below
         'encoder_name': 'resnet34',
+        # of the tissue branch; '' for the same
+        'tissue_encoder_name': '',
+        'vit': _vit(),
+        # timm's ConvNeXt: blocks and channels of its stages; these are ConvNeXt-T's
+        'convnext': {'depths': (3, 3, 9, 3), 'dims': (96, 192, 384, 768)},
         # none, label, prediction or features: what the cell branch is told of the tissue
         'context': 'prediction',
         # input, encoder, aspp or decoder: where label or prediction are injected
@@ -118,10 +125,37 @@ def _model() -> dict[str, Any]:
         'remat': False,
         # of what is computed: float32, or bfloat16, which GPUs and TPUs do faster
         'dtype': 'float32',
-        # weights to start from: .safetensors, or .pth with PyTorch at hand
+        # weights to start from: .safetensors, or .pth, .pt, .bin with PyTorch at hand
         'pretrained': '',
         # which branches take them
         'pretrained_branches': ('cell', 'tissue'),
+        # how images are standardised for which a pretrained vit or convnext was trained: here
+        # and for ResNets as for ImageNet
+        'pretrained_mean': (0.485, 0.456, 0.406),
+        'pretrained_std': (0.229, 0.224, 0.225),
+    }
+
+
+def _vit() -> dict[str, Any]:
+    """Timm's VisionTransformer, by its arguments: a ViT-S/16."""
+    return {
+        # side of the images that it was trained on, and of a patch
+        'img_size': 224,
+        'patch_size': 16,
+        'embed_dim': 384,
+        'depth': 12,
+        # 0 for what timm's models of that embed_dim have: one for 64 channels, but 16 of 1152,
+        # 1280, 1408 and 1664
+        'num_heads': 0,
+        'mlp_ratio': 4.0,
+        # Mlp (GELU) or SwiGLUPacked
+        'mlp_layer': 'Mlp',
+        # first values of LayerScale; 0 for none
+        'init_values': 0.0,
+        # tokens beside the patches', and whether they have no position
+        'class_token': True,
+        'reg_tokens': 0,
+        'no_embed_class': False,
     }
 
 

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from ocelot_jax.data import scaling, stain
 
 # What encoders pretrained on ImageNet expect.
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _IMAGES = ('cell_image', 'tissue_image')
 _PAIR = (*_IMAGES, 'tissue_mask', 'center', 'cell_points', 'cell_labels')
@@ -36,7 +36,7 @@ def to_float(images: jax.Array) -> jax.Array:
 
 def normalize(images: jax.Array) -> jax.Array:
     """Standardises RGB images [..., 3] f32 in [0, 1] by ImageNet's mean and deviation."""
-    return (images - jnp.array(_IMAGENET_MEAN)) / jnp.array(_IMAGENET_STD)
+    return (images - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
 
 def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:

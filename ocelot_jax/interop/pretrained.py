@@ -12,11 +12,13 @@ import safetensors
 import safetensors.numpy
 from absl import logging
 
-from ocelot_jax.interop import smp
+from ocelot_jax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
+from ocelot_jax.interop import smp, timm
 from ocelot_jax.io import atomic
 from ocelot_jax.io.errors import InputError, MissingFileError, MissingPackageError
 from ocelot_jax.models import factory
 from ocelot_jax.models.deeplab import ASPP, DeepLabV3Plus
+from ocelot_jax.models.resnet import VARIANTS
 from ocelot_jax.runs import checkpoints, configuration
 
 StateDict = dict[str, np.ndarray]
@@ -29,12 +31,18 @@ _CLASSIFIER = ('fc.weight', 'fc.bias')
 _HEAD = ('params', 'head', 'bias')
 
 
-def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -> dict[str, Any]:
+def initialise(
+    variables: dict[str, Any],
+    file: Path,
+    branches: Sequence[str],
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> dict[str, Any]:
     """Replaces the weights of some branches by pretrained ones.
 
-    The file holds a ResNet of torchvision or timm, for the encoder; or a DeepLabV3+ of
-    segmentation_models.pytorch; or what `export` wrote, of which each branch takes its part. A
-    head with another number of classes keeps its weights, with a warning.
+    The file holds a ResNet of torchvision or timm, or a ViT or ConvNeXt of timm, for the encoder;
+    or a DeepLabV3+ of segmentation_models.pytorch; or what `export` wrote, of which each branch
+    takes its part. A head with another number of classes keeps its weights, with a warning.
 
     A layer that a seam widened takes the pretrained weights for the channels that both have. Its
     weights for the added channels are zero, so that at first the network computes what the
@@ -43,12 +51,14 @@ def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -
 
     Args:
         variables: of a model.
-        file: `.safetensors`, or `.pth`, which needs the `[torch]` extra.
+        file: `.safetensors`, or `.pth`, `.pt`, `.bin`, which need the `[torch]` extra.
         branches: `cell` and `tissue`; those that the model does not have are ignored.
+        mean: of the images for which a ViT or ConvNeXt was trained, see `timm.convert`.
+        std: the same.
 
     Raises:
         MissingFileError: the file does not exist.
-        MissingPackageError: it is `.pth`, and PyTorch is not installed.
+        MissingPackageError: it is no `.safetensors`, and PyTorch is not installed.
         InputError: it cannot be read, or a tensor is missing, unknown or of the wrong shape.
     """
     state_dict = read(file)
@@ -58,7 +68,15 @@ def initialise(variables: dict[str, Any], file: Path, branches: Sequence[str]) -
         own = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
         initial = {collection: tree[branch] for collection, tree in variables.items()}
         try:
-            fitted = _fit(own or state_dict, flax.traverse_util.flatten_dict(initial))
+            if timm.kind_of(own or state_dict):
+                fitted = _fit_timm(own or state_dict, initial, branch, mean, std)
+            elif (*mean, *std) != (*IMAGENET_MEAN, *IMAGENET_STD):
+                raise InputError(
+                    'config.model.pretrained_mean and pretrained_std are for a ViT or ConvNeXt; '
+                    'a ResNet is given images as ImageNet has them'
+                )
+            else:
+                fitted = _fit(own or state_dict, flax.traverse_util.flatten_dict(initial))
         except InputError as error:
             raise InputError(f'config.model.pretrained: {file}: {error}') from None
         flat |= {(path[0], branch, *path[1:]): array for path, array in fitted.items()}
@@ -70,7 +88,7 @@ def read(file: Path) -> StateDict:
 
     Raises:
         MissingFileError: the file does not exist.
-        MissingPackageError: it is `.pth`, and PyTorch is not installed.
+        MissingPackageError: it is no `.safetensors`, and PyTorch is not installed.
         InputError: it is no file of tensors by name.
     """
     file = Path(file)
@@ -82,8 +100,8 @@ def read(file: Path) -> StateDict:
             return safetensors.numpy.load_file(file)
         except safetensors.SafetensorError as error:
             raise InputError(f'{where}: no safetensors: {error}') from None
-    if file.suffix not in ('.pth', '.pt'):
-        raise InputError(f'{where}: want .safetensors, .pth or .pt')
+    if file.suffix not in ('.pth', '.pt', '.bin'):
+        raise InputError(f'{where}: want .safetensors, .pth, .pt or .bin')
     try:
         import torch
     except ImportError:
@@ -112,7 +130,7 @@ def export(workdir: Path, file: Path) -> None:
 
     Raises:
         MissingFileError: there is no run in `workdir`.
-        InputError: it has no best epoch, or another architecture.
+        InputError: it has no best epoch, or another architecture or encoder.
     """
     config = configuration.load_config(workdir)
     if config.model.architecture != 'deeplabv3plus':
@@ -121,14 +139,23 @@ def export(workdir: Path, file: Path) -> None:
             "segmentation_models.pytorch has names for 'deeplabv3plus' alone"
         )
     model = factory.create_model(config)
+    encoders = {branch: model.encoder_of(branch) for branch in _BRANCHES}
+    for encoder in encoders.values():
+        if encoder not in VARIANTS:
+            raise InputError(
+                f'{workdir}: config.model has the encoder {encoder!r}; '
+                'segmentation_models.pytorch has names for ResNets alone'
+            )
     _, variables = checkpoints.restore_best(workdir, factory.empty_variables(model))
-    tensors, metadata = {}, {'format': 'pt', 'encoder_name': config.model.encoder_name}
+    tensors, metadata = {}, {'format': 'pt', 'encoder_name': encoders['cell']}
+    if config.model.tissue_encoder_name:
+        metadata['tissue_encoder_name'] = encoders['tissue']
     for branch in (name for name in _BRANCHES if name in variables['params']):
         own = {collection: tree[branch] for collection, tree in variables.items()}
         tensors |= {f'{branch}.{name}': array for name, array in smp.to_smp(own).items()}
         flat = flax.traverse_util.flatten_dict(own)
-        plain = _plain_shapes(config.model.encoder_name, flat[_HEAD].size)
-        for tensor in smp.tensors(config.model.encoder_name):
+        plain = _plain_shapes(encoders[branch], flat[_HEAD].size)
+        for tensor in smp.tensors(encoders[branch]):
             path, shape = tensor.path, flat[tensor.path].shape
             if shape != plain[path]:
                 _, added = _added_channels(path, plain[path], shape)
@@ -136,6 +163,25 @@ def export(workdir: Path, file: Path) -> None:
                 metadata[f'{branch}.{tensor.name}'] = note
     with atomic.replacing(file) as temporary:
         safetensors.numpy.save_file(tensors, temporary, metadata)
+
+
+def _fit_timm(
+    state_dict: Mapping[str, np.ndarray],
+    initial: Mapping[str, Any],
+    branch: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Flat:
+    """Weights of a branch's ViT or ConvNeXt."""
+    encoder, given = initial['params']['encoder'], timm.kind_of(state_dict)
+    if given != timm.kind_of(timm.names(encoder)):
+        raise InputError(
+            f'holds a {given}, the {branch} branch has another encoder; want '
+            f"config.model.encoder_name or tissue_encoder_name {given!r}, or the other branch's "
+            'name alone in config.model.pretrained_branches'
+        )
+    fitted = timm.convert(state_dict, encoder, mean, std)
+    return {('params', 'encoder', *path): array for path, array in fitted.items()}
 
 
 def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
@@ -148,7 +194,7 @@ def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
     else:
         raise InputError(
             f'its first tensor is {min(state_dict, default=None)!r}; want a ResNet of torchvision '
-            'or timm, or a DeepLabV3+ of segmentation_models.pytorch'
+            'or timm, a ViT or ConvNeXt of timm, or a DeepLabV3+ of segmentation_models.pytorch'
         )
     encoder = smp.encoder_of(state_dict)
     wanted = [each for each in smp.tensors(encoder) if each.path[1] in parts]

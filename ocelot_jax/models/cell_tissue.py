@@ -1,6 +1,7 @@
 """The cell-tissue models: a cell branch that may know the tissue around it (Sec. 4.2, 5)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -39,7 +40,11 @@ class CellTissue(nn.Module):
         cell_classes: number K of cell classes; "no cell" comes on top.
         tissue_classes: number T of tissue classes.
         architecture: of either branch, one of `BRANCHES`.
-        encoder_name: of either branch, one of `resnet.VARIANTS`.
+        encoder_name: of either branch, one of `resnet.VARIANTS` or `encoders.TIMM`.
+        tissue_encoder_name: of the tissue branch; '' for the same.
+        vit: sizes of what is called so, see `vit.Sizes`.
+        convnext: the same of `convnext.Sizes`.
+        frozen: names of the branches whose encoders stay as they are, see `seams.Branch`.
         context: what the cell branch is told: nothing, the true tissue, the tissue branch's
             prediction, or the features that both branches share. One of `CONTEXTS`.
         seam: where the tissue is injected, one of the `SEAMS` of the architecture.
@@ -61,6 +66,10 @@ class CellTissue(nn.Module):
     tissue_classes: int
     architecture: str = 'deeplabv3plus'
     encoder_name: str = 'resnet34'
+    tissue_encoder_name: str = ''
+    vit: Mapping[str, Any] = nn.FrozenDict()
+    convnext: Mapping[str, Any] = nn.FrozenDict()
+    frozen: tuple[str, ...] = ()
     context: str = 'prediction'
     seam: str = 'aspp'
     context_gradient: bool = True
@@ -128,6 +137,11 @@ class CellTissue(nn.Module):
             found = jnp.where(batch['is_told'][:, None, None, None] & is_known, truth, found)
         return found
 
+    @nn.nowrap
+    def encoder_of(self, branch: str) -> str:
+        """Names the encoder of `cell` or `tissue`."""
+        return (branch == 'tissue' and self.tissue_encoder_name) or self.encoder_name
+
     def _branch(self, name: str) -> seams.Branch:
         branch, common = BRANCHES[self.architecture], (self.axis_name, self.remat)
         own = {'aspp_dropout': self.aspp_dropout} if branch is DeepLabV3Plus else {}
@@ -135,7 +149,10 @@ class CellTissue(nn.Module):
             'cell': (1 + self.cell_classes, self.cell_dropout),
             'tissue': (self.tissue_classes, self.tissue_dropout),
         }[name]
-        return branch(classes, self.encoder_name, dropout, *common, name=name, **own)
+        encoder = self.encoder_of(name)
+        sizes = {'vit': self.vit, 'convnext': self.convnext}.get(encoder, nn.FrozenDict())
+        frozen = name in self.frozen
+        return branch(classes, encoder, dropout, *common, sizes, frozen, name=name, **own)
 
     def _injection(self, tissue: Array, place: Place) -> seams.Exchange[Array]:
         """The exchange that injects tissue probabilities [B,h,w,T] at `seam` (Fig. 4)."""

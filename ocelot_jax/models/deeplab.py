@@ -81,7 +81,7 @@ class DeepLabV3Plus(seams.Branch):
         """
         size = x.shape[1:3]
         x = yield 'input', x
-        _, low, _, _, high = self.encoder(x, train)
+        _, low, _, _, high = self.encode(x, train)
         high = yield 'encoder', high
         context = yield 'aspp', self.aspp(high, train)
         joined = yield 'decoder', self.decoder(context, low, train)

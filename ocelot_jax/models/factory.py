@@ -11,6 +11,7 @@ import numpy as np
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import cell_tissue
 from ocelot_jax.models.cell_tissue import BRANCHES, CellTissue
+from ocelot_jax.models.encoders import TIMM
 from ocelot_jax.models.mfovce import MFoVCENet
 from ocelot_jax.models.resnet import VARIANTS
 
@@ -23,7 +24,8 @@ ARCHITECTURES: dict[str, type[Model]] = dict.fromkeys(BRANCHES, CellTissue) | {'
 def create_model(config: Any, axis_name: str | None = None) -> Model:
     """Makes the model of a configuration.
 
-    Each attribute of the model takes the value of its name in `config.model`. Over the mapped axis
+    Each attribute of the model takes the value of its name in `config.model`; encoders that learn
+    at no rate are frozen. Over the mapped axis
     `axis_name`, if any, batch statistics are averaged in training.
 
     Raises:
@@ -31,8 +33,10 @@ def create_model(config: Any, axis_name: str | None = None) -> Model:
             the others.
     """
     check_model(config.model)
+    is_frozen = config.optimizer.encoder_lr_multiplier == 0
     values = {
         **config.model.to_dict(),
+        'frozen': tuple(config.model.pretrained_branches) if is_frozen else (),
         'cell_classes': len(config.data.cell_classes),
         'tissue_classes': len(config.data.tissue_classes),
         'axis_name': axis_name,
@@ -49,12 +53,14 @@ def check_model(values: Any) -> None:
         InputError: they do not.
     """
     _check('architecture', values.architecture, ARCHITECTURES)
-    _check('encoder_name', values.encoder_name, VARIANTS)
+    _check_encoders(values)
     _check('dtype', values.dtype, ('float32', 'bfloat16'))
     _check('context', values.context, ARCHITECTURES[values.architecture].CONTEXTS)
     own = BRANCHES[values.architecture].SEAMS if values.architecture in BRANCHES else ()
     # where nothing is injected, the seam may be one of another architecture
     injects = values.context in ('label', 'prediction')
+    if injects and values.encoder_name in TIMM:
+        own = tuple(seam for seam in own if seam != 'input')  # they take images alone
     _check('seam', values.seam, own if injects else cell_tissue.SEAMS)
     for seam, direction in values.sharing.items():
         if seam not in cell_tissue.SHARING_SEAMS:
@@ -62,6 +68,23 @@ def check_model(values: Any) -> None:
             raise InputError(f'config.model.sharing: {seam!r}; want seams of {wanted}')
         missing = values.context == 'features' and seam not in own
         _check(f'sharing.{seam}', direction, ('none',) if missing else cell_tissue.DIRECTIONS)
+
+
+def _check_encoders(values: Any) -> None:
+    known = (*VARIANTS, *TIMM) if values.architecture == 'deeplabv3plus' else tuple(VARIANTS)
+    _check('encoder_name', values.encoder_name, known)
+    if values.tissue_encoder_name:
+        _check('tissue_encoder_name', values.tissue_encoder_name, known)
+        if values.architecture == 'mfovce':
+            raise InputError(
+                f'config.model.tissue_encoder_name: {values.tissue_encoder_name!r}; want none, '
+                'the architecture mfovce has one encoder for both fields of view'
+            )
+    for name in {values.encoder_name, values.tissue_encoder_name} & {*TIMM}:
+        try:
+            TIMM[name].sizes(**values[name])
+        except ValueError as error:
+            raise InputError(f'config.model.{name}.{error}') from None
 
 
 def _check(field: str, value: str, known: Collection[str]) -> None:

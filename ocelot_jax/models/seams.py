@@ -12,12 +12,13 @@ the features there, and goes on with the features that it is sent; it returns th
 """
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
 
-from ocelot_jax.models import layers
+from ocelot_jax.models import encoders, layers
+from ocelot_jax.models.adapter import Adapter
 from ocelot_jax.models.resnet import ResNetEncoder
 
 T = TypeVar('T')
@@ -59,11 +60,14 @@ class Branch(nn.Module):
 
     Attributes:
         num_classes: channels of the logits.
-        encoder_name: one of `resnet.VARIANTS`.
+        encoder_name: one of `resnet.VARIANTS`, or of `encoders.TIMM` in DeepLabV3+.
         dropout: spatial dropout after each stage of the encoder (Appendix B).
         axis_name: mapped axis over which batch statistics are averaged in training, if any.
         remat: whether the backward pass computes the encoder's blocks, DeepLabV3+'s ASPP and its
             decoder anew instead of keeping their inner activations.
+        encoder_sizes: of one of `encoders.TIMM`.
+        frozen: whether the encoder, but not what adapts it, stays as it is: no gradients reach
+            it, and it computes in training what it computes later.
         SEAMS: names of its seams, in the order of the forward pass.
         STRIDE: number of which the sides of its images must be multiples.
     """
@@ -73,14 +77,20 @@ class Branch(nn.Module):
     dropout: float = 0.0
     axis_name: str | None = None
     remat: bool = False
+    encoder_sizes: Mapping[str, Any] = nn.FrozenDict()
+    frozen: bool = False
 
     SEAMS = ()
     STRIDE = 32
 
     def setup(self):
-        self.encoder = ResNetEncoder(
-            self.encoder_name, self.STRIDE, self.dropout, self.axis_name, self.remat
-        )
+        if self.encoder_name in encoders.TIMM:
+            self.encoder = encoders.create(self.encoder_name, self.encoder_sizes, self.remat)
+            self.adapter = Adapter(self.dropout, self.axis_name)
+        else:
+            self.encoder = ResNetEncoder(
+                self.encoder_name, self.STRIDE, self.dropout, self.axis_name, self.remat
+            )
         self.head = nn.Dense(self.num_classes)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -90,6 +100,14 @@ class Branch(nn.Module):
     def stages(self, x: jax.Array, train: bool) -> Stages[jax.Array]:
         """The forward pass, for `run`."""
         raise NotImplementedError
+
+    @nn.nowrap
+    def encode(self, x: jax.Array, train: bool) -> tuple[jax.Array, ...]:
+        """Five maps, as `ResNetEncoder` and `Adapter` give them."""
+        maps = self.encoder(x, train and not self.frozen)
+        if self.frozen:
+            maps = jax.lax.stop_gradient(maps)
+        return self.adapter(maps, train) if self.encoder_name in encoders.TIMM else maps
 
     def classify(self, features: jax.Array, size: tuple[int, int]) -> jax.Array:
         """Logits [B,*size,num_classes] of the decoder's features.

@@ -50,7 +50,7 @@ class UNet(seams.Branch):
         """The forward pass of [B,H,W,C] images, for `seams.run`."""
         size = x.shape[1:3]
         x = yield 'input', x
-        *skips, high = self.encoder(x, train)
+        *skips, high = self.encode(x, train)
         high = yield 'encoder', high
         joined = yield 'decoder', self.decoder(high, tuple(skips), train)
         return self.classify(joined, size)

@@ -182,8 +182,14 @@ def first_variables(
     """The variables of a run before its first step, drawn or pretrained."""
     variables = factory.init_variables(model, config.seed, example)
     if config.model.pretrained:
-        branches = config.model.pretrained_branches
-        variables = pretrained.initialise(variables, Path(config.model.pretrained), branches)
+        values = config.model
+        variables = pretrained.initialise(
+            variables,
+            Path(values.pretrained),
+            values.pretrained_branches,
+            values.pretrained_mean,
+            values.pretrained_std,
+        )
     if config.model.tied_encoders:
         multiplier = config.optimizer.cell_lr_multiplier
         params = tying.start_alike(variables['params'], multiplier)

@@ -1,6 +1,7 @@
 """The optimizer, with a learning rate for each branch (Appendix B)."""
 
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 
 import ml_collections
 import optax
@@ -35,7 +36,8 @@ def create_optimizer(
         config.num_epochs * epoch_steps,
         round(values.warmup_epochs * epoch_steps),
     )
-    return by_branch(OPTIMIZERS[values.name], schedule, values.cell_lr_multiplier)
+    encoders = dict.fromkeys(config.model.pretrained_branches, values.encoder_lr_multiplier)
+    return by_branch(OPTIMIZERS[values.name], schedule, values.cell_lr_multiplier, encoders)
 
 
 def learning_rate(peak: float, num_steps: int, warmup_steps: int) -> optax.Schedule:
@@ -51,6 +53,7 @@ def by_branch(
     make: Callable[[optax.Schedule], optax.GradientTransformation],
     schedule: optax.Schedule,
     cell_lr_multiplier: float,
+    encoder_lr_multipliers: Mapping[str, float] = types.MappingProxyType({}),
 ) -> optax.GradientTransformation:
     """Gives the cell branch a multiple of the learning rate.
 
@@ -59,17 +62,32 @@ def by_branch(
         schedule: step to learning rate, for the tissue branch and for what both branches share.
         cell_lr_multiplier: factor for the cell branch; the paper tries 1 and 0.5, because the
             cell branch overfits first.
+        encoder_lr_multipliers: further factors for encoders, by branch; without rate, 0, the
+            optimizer keeps nothing for them.
 
     Returns:
         An optimizer for parameters whose top level names the branches; names that begin with
         `cell` are the cell branch's.
     """
-    transforms = {
-        'cell': make(lambda step: cell_lr_multiplier * schedule(step)),
-        'other': make(schedule),
-    }
+    multiples = {'cell': lambda step: cell_lr_multiplier * schedule(step), 'other': schedule}
+    transforms = {name: make(multiple) for name, multiple in multiples.items()}
+    # a label only where it is needed: checkpoints hold the optimizer's state by label
+    factors = {name: factor for name, factor in encoder_lr_multipliers.items() if factor != 1}
+    for branch, factor in factors.items():
+        multiple = multiples['cell' if branch == 'cell' else 'other']
+        transforms[f'{branch} encoder'] = (
+            make(lambda step, multiple=multiple, factor=factor: factor * multiple(step))
+            if factor
+            else optax.set_to_zero()
+        )
 
-    def label(params: optax.Params) -> dict[str, str]:
-        return {name: 'cell' if name.startswith('cell') else 'other' for name in params}
+    def label(params: optax.Params) -> dict[str, str | dict[str, str]]:
+        labels = {name: 'cell' if name.startswith('cell') else 'other' for name in params}
+        for branch in factors.keys() & params.keys():
+            own = labels[branch]
+            labels[branch] = {
+                part: f'{branch} encoder' if part == 'encoder' else own for part in params[branch]
+            }
+        return labels
 
     return optax.partition(transforms, label)

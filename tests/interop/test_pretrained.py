@@ -169,7 +169,7 @@ def test_another_encoder_is_named(tmp_path, encoders):
     ('name', 'content', 'message'),
     [
         ('a.safetensors', b'no such thing', 'no safetensors'),
-        ('a.onnx', b'', 'want .safetensors, .pth or .pt'),
+        ('a.onnx', b'', 'want .safetensors, .pth, .pt or .bin'),
     ],
 )
 def test_files_that_are_no_weights(tmp_path, name, content, message):

@@ -45,6 +45,23 @@ def shapes(config):
             {'architecture': 'unet', 'seam': 'aspp'},
             "seam: 'aspp'; want one of input, encoder, decoder",
         ),
+        (
+            {'encoder_name': 'vit', 'context': 'label', 'seam': 'input'},
+            "seam: 'input'; want one of encoder, aspp, decoder",
+        ),
+        (
+            {'architecture': 'unet', 'seam': 'encoder', 'tissue_encoder_name': 'vit'},
+            "tissue_encoder_name: 'vit'; want one of resnet18, resnet34, resnet50",
+        ),
+        (
+            {'architecture': 'mfovce', 'context': 'none', 'tissue_encoder_name': 'resnet18'},
+            "tissue_encoder_name: 'resnet18'; want none",
+        ),
+        ({'encoder_name': 'vit', 'vit.num_heads': 5}, r'vit\.num_heads: 5; want a divisor of 384'),
+        (
+            {'encoder_name': 'vit', 'vit.mlp_layer': 'GluMlp'},
+            r"vit\.mlp_layer: 'GluMlp'; want one of Mlp, SwiGLUPacked",
+        ),
         ({'architecture': 'mfovce'}, "context: 'prediction'; want one of none"),
         (
             {'context': 'features', 'sharing.aspp': 'up'},

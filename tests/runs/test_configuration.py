@@ -84,6 +84,8 @@ def test_a_field_that_only_one_has_is_named(tmp_path):
 YOUNGER = (
     *('variant', 'loss', 'optimizer.name', 'data.folds', 'data.fold', 'target.profile'),
     *('told_tissue', 'model.context_noise'),
+    *('model.tissue_encoder_name', 'model.vit', 'model.convnext'),
+    *('model.pretrained_mean', 'model.pretrained_std', 'optimizer.encoder_lr_multiplier'),
     *('model.tied_encoders', 'detection.temperature'),
     *('augment.stain_probability', 'augment.stain', 'augment.scale_probability', 'augment.scale'),
 )

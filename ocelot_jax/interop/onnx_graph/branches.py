@@ -5,12 +5,22 @@ from collections.abc import Sequence
 from ocelot_jax.interop.onnx_graph import layers
 from ocelot_jax.interop.onnx_graph.graph import Value
 from ocelot_jax.interop.onnx_graph.layers import Scope
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import ENCODERS, DeepLabV3Plus, UNet, resnet, seams
 from ocelot_jax.models.deeplab import ASPP
 
 
 def encode(scope: Scope, x: Value, variant: str, output_stride: int) -> list[Value]:
-    """A ResNet's five maps: the stem's and the stages'."""
+    """A ResNet's five maps: the stem's and the stages'.
+
+    Raises:
+        InputError: the encoder is none.
+    """
+    if variant not in ENCODERS:
+        raise InputError(
+            f'config.model.encoder_name: {variant!r}; want a ResNet, as graphs are written of '
+            'these alone, or --engine=xla'
+        )
     blocks, bottleneck = ENCODERS[variant]
     maps = [layers.conv_bn(scope / 'stem', x, stride=2)]
     x = layers.max_pool(maps[0])

@@ -37,6 +37,7 @@ def to_onnx(
 
     Raises:
         ValueError: the network cannot take patches of these sizes.
+        InputError: one of its encoders is no ResNet.
     """
     graph = Graph()
     scope = Scope(graph, flax.traverse_util.flatten_dict(dict(variables)))
@@ -104,7 +105,7 @@ def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value,
 
     def stages(name: str) -> dict[str, seams.Stages[Value]]:
         create = branches.STAGES[model.architecture]
-        return {name: create(scope / name, images[name], model.encoder_name)}
+        return {name: create(scope / name, images[name], model.encoder_of(name))}
 
     found = None
     match model.context:
