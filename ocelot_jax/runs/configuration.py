@@ -271,7 +271,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         fields = held.get(section) if section else held
         # a section that is not there at all is told of, not made
         if isinstance(fields, dict):
-            fields.setdefault(field, copy.copy(value))
+            fields.setdefault(field, copy.deepcopy(value))
     return held
 
 
