@@ -261,7 +261,7 @@ def test_other_files_are_not_done_already(tmp_path):
     """Nor is the same release, zipped, another one."""
     release = make_release(tmp_path / 'manual/ocelot2023')
     directory = preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
-    config = ml_collections.ConfigDict({'source': 'ocelot'})
+    config = ml_collections.ConfigDict({'source': 'ocelot', 'folds': 0})
     before = {split: made_of(config, split, tmp_path) for split in ('train', 'test')}
     (tmp_path / 'zipped').mkdir()
     shutil.make_archive(tmp_path / 'zipped/ocelot2023', 'zip', release)

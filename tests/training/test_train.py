@@ -393,7 +393,7 @@ def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
 @pytest.mark.parametrize(
     ('field', 'value', 'message'),
     [
-        ('loss', 'focal', r"config\.loss: 'focal'; want one of dice"),
+        ('loss', 'dise', r"config\.loss: 'dise'; want one of dice"),
         ('optimizer__name', 'sgd', r"config\.optimizer\.name: 'sgd'; want one of adam"),
         ('optimizer__learning_rate', -1.0, r'learning_rate: -1\.0; want more than 0'),
     ],
@@ -462,7 +462,7 @@ def test_disks_are_of_each_pairs_own_radius_whichever_is_first(first, tmp_path, 
     source = make_release(tmp_path / 'pairs', {'train': 4, 'val': 1}, size=32)
     set_mpps(source, {'001': first})
     finest = []
-    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: finest.append(arguments[-1]))
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: finest.append(arguments[3]))
     monkeypatch.setattr(loop, 'open_stream', stop)
     with pytest.raises(InterruptedError):
         loop.train_and_evaluate(tiny.create_config(data__source=str(source)), tmp_path / 'run')
