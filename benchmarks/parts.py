@@ -80,7 +80,15 @@ def measure_augmentation(
     key = jax.random.key(0)
     radius = config.target.disk_radius_um / batch['cell_mpp']
     shape = batch['cell_image'].shape[1:3]
-    draw = jax.jit(functools.partial(targets.cell_target, shape=shape, max_radius=9))
+    draw = jax.jit(
+        functools.partial(
+            targets.cell_probabilities,
+            shape=shape,
+            num_classes=1 + len(config.data.cell_classes),
+            max_radius=9,
+            profile=config.target.profile,
+        )
+    )
     return {
         'augment_s': median_seconds(lambda: augment(key, batch), runs),
         'target_s': median_seconds(

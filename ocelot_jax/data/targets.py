@@ -36,7 +36,7 @@ def cell_probabilities(
     Schoenpflug and Koelzer 2023).
 
     Args:
-        points: as of `cell_target`, as are the labels and the shape.
+        points: as of `nearest_cells`, as are the labels and the shape.
         labels: [B,P] i32.
         radius: [B] f32, in pixels.
         shape: static.
@@ -48,7 +48,7 @@ def cell_probabilities(
         [B,H,W,1+K] f32, which sums to 1 at each pixel; class 0 is "no cell".
     """
     reach = REACHES[profile]
-    target, squared = _nearest_cells(
+    target, squared = nearest_cells(
         points, labels, reach * radius, shape, max_radius=math.ceil(reach * max_radius)
     )
     truth = one_hot(target, num_classes)
@@ -58,14 +58,14 @@ def cell_probabilities(
     return (certain[..., None] * truth).at[..., 0].add(1.0 - certain)
 
 
-def cell_target(
+def nearest_cells(
     points: jax.Array,
     labels: jax.Array,
     radius: jax.Array,
     shape: tuple[int, int],
     *,
     max_radius: int,
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
     """Draws each cell as a disk of a fixed radius filled with its label.
 
     A pixel belongs to a disk if its distance to the center is at most the radius. Where disks
@@ -80,20 +80,9 @@ def cell_target(
         max_radius: static upper bound of `radius` in whole pixels; larger radii are cut to it.
 
     Returns:
-        [B,H,W] i32: the label, 0 where there is no cell.
+        [B,H,W] i32: the label, 0 where there is no cell; and [B,H,W] f32: the squared distance to
+        the center of the nearest cell, in pixels, infinite where there is none.
     """
-    return _nearest_cells(points, labels, radius, shape, max_radius=max_radius)[0]
-
-
-def _nearest_cells(
-    points: jax.Array,
-    labels: jax.Array,
-    radius: jax.Array,
-    shape: tuple[int, int],
-    *,
-    max_radius: int,
-) -> tuple[jax.Array, jax.Array]:
-    """The label of the nearest cell within the radius, and its squared distance, of each pixel."""
     batch, count = labels.shape
     chex.assert_shape(points, (batch, count, 2))
     chex.assert_shape(radius, (batch,))

@@ -24,7 +24,9 @@ def dice_loss(logits: Array, truth: Array, *, axis_name: str | None = None) -> A
     `optax.losses.dice_loss` sums over one image at a time and cannot leave pixels out under
     jit. Here a class that is missing in one small image is balanced by the others of the batch.
     """
-    probs = jnp.where(_known(logits, truth)[..., None], jax.nn.softmax(logits), 0)
+    chex.assert_equal_shape([logits, truth])
+    is_known = truth.sum(-1, keepdims=True) > 0
+    probs = jnp.where(is_known, jax.nn.softmax(logits), 0)
     sums = jnp.stack([(probs * truth).sum((0, 1, 2)), (probs + truth).sum((0, 1, 2))])
     intersection, total = _over_devices(sums, axis_name)
     return 1 - jnp.mean(2 * intersection / (total + 1e-6))
@@ -48,7 +50,7 @@ def cross_entropy(
         focus: exponent of 1 - p, the focal loss's gamma (Lin et al., ICCV 2017): what the network
             is sure of counts less.
     """
-    _known(logits, truth)
+    chex.assert_equal_shape([logits, truth])
     log_probs = jax.nn.log_softmax(logits)
     costs = -truth * log_probs
     if focus:
@@ -58,12 +60,6 @@ def cross_entropy(
     if balanced:
         return (costs / jnp.maximum(pixels, 1e-6)).sum() / jnp.maximum((pixels > 0).sum(), 1)
     return costs.sum() / jnp.maximum(pixels.sum(), 1e-6)
-
-
-def _known(logits: Array, truth: Array) -> Array:
-    """Which pixels' classes are known, [B,H,W] bool."""
-    chex.assert_equal_shape([logits, truth])
-    return truth.sum(-1) > 0
 
 
 def _over_devices(sums: Array, axis_name: str | None) -> Array:

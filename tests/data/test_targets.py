@@ -17,7 +17,7 @@ SHAPE = (13, 17)
 MAX_RADIUS = 4
 
 draw = jax.jit(
-    functools.partial(targets.cell_target, shape=SHAPE, max_radius=MAX_RADIUS),
+    lambda *cells: targets.nearest_cells(*cells, SHAPE, max_radius=MAX_RADIUS)[0],
     compiler_options=quick_xla.THOROUGH,
 )
 
@@ -76,7 +76,7 @@ def test_area_of_a_disk(radius, pixels):
 def test_radius_from_micrometres_reaches_the_pixel_at_its_distance():
     # 1.4 / 0.2 is a little below 7 in floating point.
     radius = jnp.array([1.4], jnp.float32) / jnp.array([0.2], jnp.float32)
-    target = targets.cell_target(
+    target, _ = targets.nearest_cells(
         jnp.array([[[10.0, 10.0]]]), jnp.array([[1]]), radius, (21, 21), max_radius=7
     )
     rows, columns = np.nonzero(np.asarray(target[0]))
@@ -132,5 +132,5 @@ def test_a_disk_is_certain():
     got = targets.cell_probabilities(
         *arguments, SHAPE, num_classes=3, max_radius=2, profile='disk'
     )
-    hard = targets.cell_target(*arguments, SHAPE, max_radius=2)
+    hard, _ = targets.nearest_cells(*arguments, SHAPE, max_radius=2)
     np.testing.assert_array_equal(got, np.eye(3)[np.asarray(hard)])

@@ -467,7 +467,7 @@ def test_disks_are_of_each_pairs_own_radius_whichever_is_first(first, tmp_path, 
     with pytest.raises(InterruptedError):
         loop.train_and_evaluate(tiny.create_config(data__source=str(source)), tmp_path / 'run')
     mpps = jnp.array([0.2, first], jnp.float32)
-    target = targets.cell_target(
+    target, _ = targets.nearest_cells(
         jnp.full((2, 1, 2), 16.0),
         jnp.ones((2, 1), int),
         1.4 / mpps,
