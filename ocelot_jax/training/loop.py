@@ -26,7 +26,7 @@ from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
 from ocelot_jax.training import appearance, progress, tying
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training.optimizer import create_optimizer
+from ocelot_jax.training.optimizer import create_optimizer, encoder_multipliers
 from ocelot_jax.training.state import AXIS, TrainState
 from ocelot_jax.training.step import create_train_step, memory_as_error
 from ocelot_jax.training.stopping import Stopped, StopSignal
@@ -191,8 +191,8 @@ def first_variables(
             values.pretrained_std,
         )
     if config.model.tied_encoders:
-        multiplier = config.optimizer.cell_lr_multiplier
-        params = tying.start_alike(variables['params'], multiplier)
+        multipliers = encoder_multipliers(config)
+        params = tying.start_alike(variables['params'], multipliers)
         variables = {**variables, 'params': params}
     return variables
 

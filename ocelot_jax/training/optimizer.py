@@ -40,6 +40,13 @@ def create_optimizer(
     return by_branch(OPTIMIZERS[values.name], schedule, values.cell_lr_multiplier, encoders)
 
 
+def encoder_multipliers(config: ml_collections.ConfigDict) -> tuple[float, float]:
+    """By what the learning rate of the cell and of the tissue branch's encoder is multiplied."""
+    values, own = config.optimizer, config.model.pretrained_branches
+    cell, tissue = (values.encoder_lr_multiplier if b in own else 1.0 for b in ('cell', 'tissue'))
+    return values.cell_lr_multiplier * cell, tissue
+
+
 def learning_rate(peak: float, num_steps: int, warmup_steps: int) -> optax.Schedule:
     """A linear warm-up from 0 to `peak`, then half a cosine down to 0 at `num_steps`.
 

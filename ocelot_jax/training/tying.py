@@ -5,6 +5,7 @@ two encoders stay one and the same, each with batch statistics of its own magnif
 changes for who applies the network.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,12 +15,12 @@ from ocelot_jax.io.errors import InputError
 _BRANCHES = ('cell', 'tissue')
 
 
-def start_alike(params: dict[str, Any], cell_lr_multiplier: float) -> dict[str, Any]:
+def start_alike(params: dict[str, Any], multipliers: Sequence[float]) -> dict[str, Any]:
     """Gives the tissue branch the encoder of the cell branch.
 
     Args:
         params: of a model.
-        cell_lr_multiplier: of the optimizer, which must move both encoders alike.
+        multipliers: of the learning rates of both encoders, which must move alike.
 
     Raises:
         InputError: the model has no two encoders that are alike, or they would not stay so.
@@ -31,10 +32,12 @@ def start_alike(params: dict[str, Any], cell_lr_multiplier: float) -> dict[str, 
             'config.model.tied_encoders: True; want a model of two branches whose encoders are '
             'alike: nothing injected at the input'
         )
-    if cell_lr_multiplier != 1:
+    if len(set(multipliers)) > 1:
+        cell, tissue = multipliers
         raise InputError(
-            f'config.optimizer.cell_lr_multiplier: {cell_lr_multiplier}; want 1 with '
-            'config.model.tied_encoders'
+            f'config.model.tied_encoders: True, but the learning rates are multiplied by {cell:g} '
+            f'(cell) and {tissue:g} (tissue); want config.optimizer.cell_lr_multiplier 1, and '
+            'encoder_lr_multiplier 1 or both branches in config.model.pretrained_branches'
         )
     return {**params, 'tissue': {**params['tissue'], 'encoder': encoders[0]}}
 

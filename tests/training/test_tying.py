@@ -11,6 +11,7 @@ from ocelot_jax.configs import default
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training import tying
+from ocelot_jax.training.optimizer import encoder_multipliers
 from ocelot_jax.training.step import create_device_step
 
 
@@ -59,7 +60,7 @@ def draw_params():
 
 def test_two_tied_encoders_are_one():
     """One encoder of a network gets the sum of both gradients: so at half the rate."""
-    first = tying.start_alike(draw_params(), 1.0)
+    first = tying.start_alike(draw_params(), (1.0, 1.0))
     tied = take_steps(first, True, encoder_rate=0.5)
     np.testing.assert_array_equal(tied['cell']['encoder'], tied['tissue']['encoder'])
     assert np.abs(tied['cell']['encoder'] - first['cell']['encoder']).max() > 1e-2
@@ -73,13 +74,23 @@ def test_two_tied_encoders_are_one():
 
 
 @pytest.mark.parametrize(
-    ('params', 'multiplier', 'words'),
+    ('params', 'multipliers', 'words'),
     [
-        ({'cell': {'encoder': jnp.zeros(2)}}, 1.0, 'two branches'),
-        ({'cell': {'encoder': jnp.zeros(2)}, 'tissue': {'encoder': jnp.ones(3)}}, 1.0, 'alike'),
-        ({n: {'encoder': jnp.zeros(2)} for n in ('cell', 'tissue')}, 0.5, 'multiplier: 0.5'),
+        ({'cell': {'encoder': jnp.zeros(2)}}, (1, 1), 'two branches'),
+        ({'cell': {'encoder': jnp.zeros(2)}, 'tissue': {'encoder': jnp.ones(3)}}, (1, 1), 'alike'),
+        ({n: {'encoder': jnp.zeros(2)} for n in ('cell', 'tissue')}, (0.5, 1), '0.5 .cell. and 1'),
     ],
 )
-def test_encoders_that_cannot_be_tied(params, multiplier, words):
+def test_encoders_that_cannot_be_tied(params, multipliers, words):
     with pytest.raises(InputError, match=words):
-        tying.start_alike(params, multiplier)
+        tying.start_alike(params, multipliers)
+
+
+@pytest.mark.parametrize(
+    ('branches', 'wanted'), [(('cell', 'tissue'), (0.05, 0.1)), (('tissue',), (0.5, 0.1))]
+)
+def test_the_rates_of_both_encoders(branches, wanted):
+    config = default.get_config()
+    config.optimizer.cell_lr_multiplier, config.optimizer.encoder_lr_multiplier = 0.5, 0.1
+    config.model.pretrained_branches = branches
+    assert encoder_multipliers(config) == pytest.approx(wanted)
