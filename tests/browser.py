@@ -65,8 +65,17 @@ class Page:
         while not any(event.get('method') == 'Page.loadEventFired' for event in self.events):
             self.events.append(self._read())
 
+    def load_images(self):
+        """Waits for the images that are loaded lazily, for which the page's end does not."""
+        self.evaluate(
+            'Promise.all([...document.images].map(i => { i.loading = "eager"; return i.decode(); }))'
+            '.then(() => true)'
+        )
+
     def evaluate(self, expression):
-        result = self.call('Runtime.evaluate', expression=expression, returnByValue=True)
+        result = self.call(
+            'Runtime.evaluate', expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert 'exceptionDetails' not in result, result['exceptionDetails']
         return result['result'].get('value')
 

@@ -46,6 +46,7 @@ def test_it_shows_and_links_every_slide(tab, folder, width):
     assert rows[0][3:] == numbers
     assert rows[1][3:] == [''] * 9
     assert rows[2][3:] == ['', '0', '0', '0', '12.35', '0', '0.25', '', '']
+    tab.load_images()
     images = tab.evaluate('[...document.images].map(i => i.complete && i.naturalWidth)')
     assert images == [120, 120]
     links = tab.evaluate('[...document.querySelectorAll("tbody a")].map(a => a.href)')
