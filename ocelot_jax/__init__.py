@@ -46,6 +46,8 @@ __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == '__version__':  # it stands in setup.cfg alone
+        return importlib.import_module('importlib.metadata').version(__name__)
     if name not in _MODULES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(importlib.import_module(f'{__name__}.{_MODULES[name]}'), name)

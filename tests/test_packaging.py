@@ -8,6 +8,8 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import ocelot_jax
+
 # two packages stand at the top level, and are installed inside the third
 PLACES = {
     'ocelot_jax': 'ocelot_jax',
@@ -59,6 +61,12 @@ def requirements():
         for each in asked
         if each.name != 'ocelot_jax' and (each.marker is None or each.marker.evaluate(linux))
     ]
+
+
+def test_the_version_is_that_of_setup_cfg():
+    version = settings()['metadata']['version']
+    assert ocelot_jax.__version__ == version
+    assert f'version: {version}' in (ROOT / 'CITATION.cff').read_text().splitlines()
 
 
 def test_the_container_is_built_from_every_folder_of_code():
