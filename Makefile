@@ -1,4 +1,4 @@
-# `make demo` and `make test` each install what they need into .venv, once.
+# `make demo`, `make test` and `make docs` each install what they need into .venv, once.
 
 # The newest that is there and has its venv module. That it runs must be tried: a name on the path
 # may stand for a Python that is not installed, and Debian keeps ensurepip apart.
@@ -11,7 +11,7 @@ CONSTRAINTS := constraints/python$(VERSION).txt
 INSTALLED := .venv/python$(VERSION)
 BIN := .venv/bin
 
-.PHONY: demo test lint format constraints clean
+.PHONY: demo test lint format docs linkcheck constraints clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m ocelot_jax.main --config=configs/demo.py --workdir=runs/demo
@@ -29,17 +29,27 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A warning, such as of a link to a page that is not there, is an error.
+SPHINX := $(BIN)/python -m sphinx -W --keep-going
+
+docs: $(INSTALLED)-docs
+	$(SPHINX) -b html docs docs/_build/html
+
+# Asks the hosts of the links that leave the site, for which it needs the internet.
+linkcheck: $(INSTALLED)-docs
+	$(SPHINX) -b linkcheck docs docs/_build/linkcheck
+
 # The newest releases that go together, for each Python; `make test PYTHON=...` then tries them.
 constraints: $(INSTALLED)
 	for version in $(VERSIONS); do \
-	    $(BIN)/uv pip compile --quiet --upgrade --extra dev --no-annotate \
+	    $(BIN)/uv pip compile --quiet --upgrade --extra dev --extra docs --no-annotate \
 	        --python-version $$version --python-platform x86_64-manylinux_2_28 \
 	        --custom-compile-command 'make constraints' \
 	        --output-file constraints/python$$version.txt setup.cfg || exit 1; \
 	done
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build docs/_build *.egg-info
 
 # uv resolves and downloads in parallel, which pip does one by one
 $(INSTALLED): setup.cfg pyproject.toml $(wildcard $(CONSTRAINTS))
@@ -49,4 +59,8 @@ $(INSTALLED): setup.cfg pyproject.toml $(wildcard $(CONSTRAINTS))
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+$(INSTALLED)-docs: $(INSTALLED)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -e '.[docs]'
 	touch $@
