@@ -67,6 +67,7 @@ def test_the_version_is_that_of_setup_cfg():
     version = settings()['metadata']['version']
     assert ocelot_jax.__version__ == version
     assert f'version: {version}' in (ROOT / 'CITATION.cff').read_text().splitlines()
+    assert f'\n## [{version}] - ' in (ROOT / 'CHANGELOG.md').read_text()
 
 
 def test_the_container_is_built_from_every_folder_of_code():
@@ -77,14 +78,26 @@ def test_the_container_is_built_from_every_folder_of_code():
     assert f'-c /opt/source/constraints/python{version}.txt' in text
 
 
-def test_every_folder_of_code_is_installed():
-    installed = settings()['options']['packages'].split()
-    wanted = {
-        '.'.join([package, *file.parent.relative_to(ROOT / folder).parts])
+def test_every_folder_of_code_is_installed_with_what_else_it_holds():
+    parsed = settings()
+    folders = {
+        '.'.join([package, *file.parent.relative_to(ROOT / folder).parts]): file.parent
         for package, folder in PLACES.items()
         for file in (ROOT / folder).rglob('__init__.py')
     }
-    assert sorted(installed) == sorted(wanted)
+    assert sorted(parsed['options']['packages'].split()) == sorted(folders)
+    files = {
+        package: {file.name for file in folder.iterdir() if file.is_file()}
+        for package, folder in folders.items()
+    }
+    others = {
+        package: {name for name in names if not name.endswith('.py')}
+        for package, names in files.items()
+    }
+    installed = parsed['options.package_data'].items()
+    assert {package: set(names.split(', ')) for package, names in installed} == {
+        package: names for package, names in others.items() if names
+    }
 
 
 def test_the_makefile_takes_each_python_that_has_constraints():
