@@ -25,11 +25,14 @@ extensions = [
     'sphinx_design',
 ]
 exclude_patterns = ['README.md', '_build', '_generated', 'generate']
-# an object of this package that is referred to must be there; those of others are not looked up
+# what is referred to must be there, but for types, most of which have no page
 nitpicky = True
-nitpick_ignore_regex = [('py:.*', r'(?!ocelot_jax\.).*')]
+nitpick_ignore_regex = [('py:(class|exc)', '.*')]
 # `name` in a docstring
 default_role = 'literal'
+# quotes and dashes are code here as often as not
+smartquotes = False
+maximum_signature_line_length = 80
 
 myst_enable_extensions = ['attrs_block', 'attrs_inline', 'colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 4
@@ -37,10 +40,11 @@ myst_heading_anchors = 4
 nb_execution_mode = 'off'
 
 autodoc_member_order = 'bysource'
-autodoc_typehints = 'signature'
+autodoc_preserve_defaults = True
 autodoc_typehints_format = 'short'
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 html_theme = 'furo'
 html_title = 'ocelot_jax'

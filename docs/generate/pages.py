@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from generate import copies
+from generate import api, commands, configuration, copies
 
 
 def write_all(root: Path, docs: Path) -> None:
@@ -21,4 +21,8 @@ def write_all(root: Path, docs: Path) -> None:
 
 def make_all(root: Path) -> dict[str, str]:
     """The pages' texts by their paths below docs/."""
-    return copies.make(root)
+    return copies.make(root) | {
+        'reference/api.md': api.make(),
+        'reference/commands.md': commands.make(root),
+        'reference/configuration.md': configuration.make(root),
+    }
