@@ -68,7 +68,8 @@ class Page:
     def load_images(self):
         """Waits for the images that are loaded lazily, for which the page's end does not."""
         self.evaluate(
-            'Promise.all([...document.images].map(i => { i.loading = "eager"; return i.decode(); }))'
+            'Promise.all([...document.images].map(i => {'
+            ' i.loading = "eager"; return i.decode(); }))'
             '.then(() => true)'
         )
 
