@@ -303,8 +303,8 @@ def _steps(
     from ocelot_jax.data.pair_folder import PairFolder
     from ocelot_jax.dataset_statistics import describing
     from ocelot_jax.evaluation import official
-    from ocelot_jax.prediction import predictor
-    from ocelot_jax.prediction.setup import Options
+    from ocelot_jax.prediction import to_files
+    from ocelot_jax.prediction.options import Options
 
     if kind == 'score':
         return [
@@ -316,13 +316,13 @@ def _steps(
         return [lambda: load([work]).load_patches()]
     if kind == 'cohort':
         options = Options(mpp=work / 'mpp.csv')
-        return [lambda: predictor.predict_input([run], work / 'in', work / 'out', options)]
+        return [lambda: to_files.predict_input([run], work / 'in', work / 'out', options)]
     source = work
     if kind == 'zip':
         source = work / 'pairs.zip'
     elif kind.startswith('slide '):
         source = work / kind.removeprefix('slide ')
-    predict = lambda: list(predictor.predict_input([run], source, out))
+    predict = lambda: list(to_files.predict_input([run], source, out))
     if kind in ('pairs', 'zip'):
         return [
             lambda: PairFolder(source).validate(),

@@ -50,10 +50,11 @@ def define_flags() -> None:
 
 def main() -> None:
     """Predicts what the flags name."""
-    from ocelot_jax.prediction import predictor
+    from ocelot_jax.prediction import to_files
+    from ocelot_jax.prediction.options import Options
 
     values = flags.FLAGS
-    fields = dataclasses.fields(predictor.Options)
+    fields = dataclasses.fields(Options)
     options = {field.name: values[field.name].value for field in fields}
     options['tissue'] = parsing.parse_path(values.tissue)
     options['detection'] = parsing.parse_path(values.detection)
@@ -61,11 +62,11 @@ def main() -> None:
     options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
     options['workers'], options['shard'] = sharing.read_workers(), sharing.read_shard()
     options['patches'] = parsing.parse_patches(values.patches)
-    predictor.predict_input(
+    to_files.predict_input(
         [Path(workdir) for workdir in values.workdir],
         Path(values.input),
         Path(values.output),
-        predictor.Options(**options),
+        Options(**options),
         lambda told: print(told.text, file=(sys.stdout, sys.stderr)[told.failed], flush=True),
     )
 

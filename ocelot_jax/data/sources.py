@@ -5,9 +5,10 @@ Reading never imports TensorFlow; preparing a TFDS data set for the first time d
 
 import dataclasses
 import functools
+import os
 import pathlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import ml_collections
@@ -135,12 +136,9 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     """Opens one split of the data that a config names.
 
     Args:
-        config: `config.data`: `source` is a directory or zip in OCELOT's layout, which is read
-            through before this returns, or else a TFDS name such as 'ocelot' or
-            'ocelot_synthetic/small', which is prepared first where it is not prepared yet;
-            `cell_classes` and `tissue_classes` name the classes of a directory or zip. Without
-            `large_fov` the tissue patches show the field of view of the cell patches. With
-            `folds` the split is one of `fold`, see `folds.Fold`.
+        config: `config.data`: `source`, `cell_classes` and `tissue_classes` are those of
+            `open_pairs`. Without `large_fov` the tissue patches show the field of view of the
+            cell patches. With `folds` the split is one of `fold`, see `folds.Fold`.
         split: 'train', 'validation' (or 'val') or 'test'.
 
     Returns:
@@ -160,6 +158,39 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     return source if config.large_fov else SmallFieldOfView(source)
 
 
+def open_pairs(
+    source: str | os.PathLike[str],
+    split: str,
+    cell_classes: Sequence[str] = ('BC', 'TC'),
+    tissue_classes: Sequence[str] = ('BG', 'CA'),
+) -> Source:
+    """Opens one split of a data set.
+
+    Args:
+        source: a directory or zip in OCELOT's layout, which is read through before this returns,
+            or else a TFDS name such as 'ocelot' or 'ocelot_synthetic/small', which is prepared
+            first where it is not prepared yet.
+        split: 'train', 'validation' (or 'val') or 'test'.
+        cell_classes: of a directory or zip, the names of the cells' labels 1, 2, ...
+        tissue_classes: of a directory or zip, the names of the mask's values 1, 2, ...
+
+    Returns:
+        Random access to the split's records, see `as_record`.
+
+    Raises:
+        MissingFileError: if `source` is a path, and there is nothing.
+        InputError: if the source is unknown, or its data are bad.
+    """
+    source, split = os.fspath(source), split_name(split)
+    if _is_path(source):
+        folder = pair_folder.PairFolder(source, cell_classes, tissue_classes)
+        folder.validate(split)
+        return folder.as_data_source(split)
+    builder = _open_builder(source)
+    _split_of(builder, source, split)
+    return TfdsSource(builder, split)
+
+
 def _dealt(config: ml_collections.ConfigDict) -> list[str]:
     """The splits of the data set whose slides are dealt to folds."""
     return [split for split in folds.DEALT if split in _held(config)]
@@ -167,13 +198,7 @@ def _dealt(config: ml_collections.ConfigDict) -> list[str]:
 
 def _open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     """Opens one split of the data set itself."""
-    if _is_path(config.source):
-        folder = pair_folder.PairFolder(config.source, config.cell_classes, config.tissue_classes)
-        folder.validate(split)
-        return folder.as_data_source(split)
-    builder = _open_builder(config.source)
-    _split_of(builder, config.source, split)
-    return TfdsSource(builder, split)
+    return open_pairs(config.source, split, config.cell_classes, config.tissue_classes)
 
 
 def identify(config: ml_collections.ConfigDict, split: str) -> Identity:

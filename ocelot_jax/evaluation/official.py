@@ -40,17 +40,18 @@ def score_file(
     pairs = folder.as_data_source(split).pairs
     num_classes = len(folder.cell_classes)
     found = challenge.read(predictions, num_images=len(pairs), num_classes=num_classes)
-    counts = matching.Counts.zeros(num_classes)
-    duplicates = {}
-    for rank, pair in enumerate(pairs):
+    true, duplicates = [], {}
+    for pair in pairs:
         size = folder.size('cell_image', pair.split, pair.pair_id)
         cells = folder.decode('cells', pair.split, pair.pair_id, size)
         if count := release.count_duplicates(cells):
             duplicates[folder.name('cells', pair.split, pair.pair_id)] = count
-        true = Cells.annotated(np.stack([cells['x'], cells['y']], axis=-1), cells['label'])
-        distance = match_distance_um / pair.cell_mpp
-        counts += matching.match_cells(
-            found[rank], true, distance=distance, num_classes=num_classes
-        ).counts
+        true.append(Cells.annotated(np.stack([cells['x'], cells['y']], axis=-1), cells['label']))
     validation.warn_of_duplicates(folder.files, duplicates)
-    return matching.f1_scores(counts, folder.cell_classes)
+    return matching.score_cells(
+        found,
+        true,
+        mpp=[pair.cell_mpp for pair in pairs],
+        class_names=folder.cell_classes,
+        distance_um=match_distance_um,
+    )

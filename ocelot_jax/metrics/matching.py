@@ -142,6 +142,37 @@ def f1_scores(counts: Counts, class_names: Sequence[str]) -> dict[str, float]:
     return scores
 
 
+def score_cells(
+    found: Sequence[Cells],
+    true: Sequence[Cells],
+    *,
+    mpp: float | Sequence[float],
+    class_names: Sequence[str],
+    distance_um: float = 3.0,
+) -> dict[str, float]:
+    """Computes the official score of cells against cells, pooled over patches (Sec. 4.2).
+
+    Args:
+        found: the cells found in each patch; points in pixels, labels 1..K.
+        true: the cells that are there, patch by patch in the same order and pixels.
+        mpp: micrometres per pixel, of all patches or of each.
+        class_names: K names, of labels 1..K.
+        distance_um: how far a cell may be found from the true one, micrometres.
+
+    Returns:
+        As `f1_scores`.
+
+    Raises:
+        ValueError: there are not as many patches of each, a label is not in 0..K, or the arrays
+            of some cells differ in length.
+    """
+    counts = Counts.zeros(len(class_names))
+    distances = distance_um / np.broadcast_to(mpp, len(true))
+    for one, other, distance in zip(found, true, distances, strict=True):
+        counts += match_cells(one, other, distance=distance, num_classes=len(class_names)).counts
+    return f1_scores(counts, class_names)
+
+
 @functools.partial(jax.jit, static_argnames='num_classes')
 def confusion(mask_pred: jax.Array, mask_true: jax.Array, num_classes: int) -> jax.Array:
     """Counts pixels by true and predicted tissue class; runs on the device.

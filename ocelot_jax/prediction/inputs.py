@@ -50,9 +50,37 @@ def one_pair(
         MissingFileError: there is no such file.
         InputError: a file is no 8-bit RGB image, or the center is wrong.
     """
-    record = _record(images.read_rgb(cell), images.read_rgb(tissue), center, *mpps)
-    _check_inside(record, f'{tissue}: center {center[0]:g},{center[1]:g}')
-    return Pairs(cell, (cell.stem,), (mpps[0],), lambda index: record)
+    return _only(
+        cell, _record(images.read_rgb(cell), images.read_rgb(tissue), center, *mpps), tissue
+    )
+
+
+def pair_of_arrays(
+    cell: np.ndarray, tissue: np.ndarray, center: Sequence[float], mpps: tuple[float, float]
+) -> Pairs:
+    """A pair of two images in memory.
+
+    Args:
+        cell: [H,W,3] uint8, the cell patch.
+        tissue: [h,w,3] uint8, the tissue patch.
+        center: see `one_pair`.
+        mpps: see `one_pair`.
+
+    Raises:
+        InputError: an image is no 8-bit RGB, or the center is wrong.
+    """
+    for name, image in (('cell_image', cell), ('tissue_image', tissue)):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError(
+                f'{name}: is {image.dtype}{list(image.shape)}; want uint8[H, W, 3], RGB'
+            )
+    return _only(Path('pair'), _record(cell, tissue, center, *mpps), 'tissue_image')
+
+
+def _only(source: Path, record: Record, told: object) -> Pairs:
+    x, y = record['center']
+    _check_inside(record, f'{told}: center {x:g},{y:g}')
+    return Pairs(source, (source.stem,), (float(record['cell_mpp']),), lambda index: record)
 
 
 def is_pair_folder(source: Path) -> bool:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.io import atomic, csv_files
-from ocelot_jax.prediction.pairs import Found
+from ocelot_jax.prediction.pairs import FoundPair
 from ocelot_jax.viz import overlay
 
 # as large as the distance within which the score matches cells
@@ -16,7 +16,7 @@ _RADIUS_UM = 3.0
 _COLUMNS = ('pair', 'x', 'y', 'x_um', 'y_um', 'label', 'class', 'score')
 
 
-def write(found: Sequence[Found], folder: Path, cell_classes: Sequence[str]) -> None:
+def write(found: Sequence[FoundPair], folder: Path, cell_classes: Sequence[str]) -> None:
     """Writes `predictions.json` (the challenge's format), `cells.csv`, `tissue/` and `overlays/`.
 
     The tissue's values are those of OCELOT's annotations: 1, 2, ...; overlays are of the first
@@ -37,12 +37,12 @@ def write(found: Sequence[Found], folder: Path, cell_classes: Sequence[str]) -> 
     write_challenge(found, folder / 'predictions.json', cell_classes)
 
 
-def write_challenge(found: Sequence[Found], path: Path, cell_classes: Sequence[str]) -> None:
+def write_challenge(found: Sequence[FoundPair], path: Path, cell_classes: Sequence[str]) -> None:
     """Writes the cells in the challenge's format."""
     challenge.write(path, [pair.cells for pair in found], num_classes=len(cell_classes))
 
 
-def _write_cells(found: Sequence[Found], path: Path, cell_classes: Sequence[str]) -> None:
+def _write_cells(found: Sequence[FoundPair], path: Path, cell_classes: Sequence[str]) -> None:
     rows = (
         {
             'pair': pair.name,

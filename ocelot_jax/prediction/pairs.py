@@ -18,7 +18,7 @@ _FIELDS = ('cell_image', 'tissue_image', 'center', 'cell_mpp', 'tissue_mpp')
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundPair:
     """What was found in a pair.
 
     Attributes:
@@ -45,7 +45,7 @@ def predict_pairs(
     batch_size: int,
     large_fov: bool = True,
     maps_tissue: bool = True,
-) -> Iterator[Found]:
+) -> Iterator[FoundPair]:
     """Finds cells and tissue in pairs, whose patches have one size.
 
     Args:
@@ -84,7 +84,7 @@ def predict_pairs(
     with contextlib.closing(prefetch.read_ahead(numbers, read, batch_size)) as batches:
         for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
             for row, index in enumerate(batch['items']):
-                yield Found(
+                yield FoundPair(
                     name=pairs.names[index],
                     mpp=float(batch['cell_mpp'][row]),
                     cells=cells[row],

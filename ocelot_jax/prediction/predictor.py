@@ -1,185 +1,248 @@
-"""Cells and tissue of whatever the user gives: pairs or slides, by one run or several.
-
-`ocelot_jax.predict` lists what the input may be and what is written of it.
-"""
+"""Runs that are ready to predict: cells and tissue of pairs and slides, in memory."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 from absl import logging
 
-from ocelot_jax.data import pair_folder, release
 from ocelot_jax.data.appearance import Appearance
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.inference import engines
 from ocelot_jax.inference.detector import Detector
-from ocelot_jax.io import disk, names
-from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
-from ocelot_jax.prediction import inputs, pair_files, pairs, slides
-from ocelot_jax.prediction.setup import DEFAULTS, Options, apply_runs
+from ocelot_jax.prediction import inputs, pairs
+from ocelot_jax.prediction.inputs import Pairs
+from ocelot_jax.prediction.pairs import FoundPair
 from ocelot_jax.runs import loading
-from ocelot_jax.slides import fit
-from ocelot_jax.slides.collection import Outcome
-
-CHALLENGE_FILE = 'cell_classification.json'
+from ocelot_jax.runs.loading import LoadedRuns
+from ocelot_jax.slides import fit, pipeline
+from ocelot_jax.slides.result import SlideResult
+from ocelot_jax.slides.slide import Slide
 
 # Pairs whose looks are compared, and the share that may look odd: one in twenty does by chance.
 _LOOKED_AT, _ODD = 64, 0.25
-# Options that some input has no use for.
-_OF_SLIDES = ('recursive', 'everywhere', 'tumor_class', 'propose', 'override_mpp')
-_OF_ONE_PAIR = ('center', 'tissue_mpp')
+
+_Path = str | os.PathLike[str]
 
 
-def predict_input(
-    workdirs: Sequence[Path],
-    source: Path,
-    output: Path,
-    options: Options = DEFAULTS,
-    report: Callable[[Outcome], None] = lambda outcome: None,
-) -> list[Outcome]:
-    """Finds the cells, and the tissue, in whatever `source` is, and writes them.
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained network, or several whose probabilities are averaged, ready to predict.
+
+    Attributes:
+        runs: the weights, their configuration and where they lie.
+        engine: computes class probabilities.
+        batch_size: tissue patches computed at a time.
+        given_patches: sizes of the patches, instead of those that the runs were trained on.
+    """
+
+    runs: LoadedRuns
+    engine: Engine
+    batch_size: int
+    given_patches: Patches | None = None
+
+    @property
+    def cell_classes(self) -> tuple[str, ...]:
+        """Names of the cells' labels 1, 2, ..."""
+        return tuple(self.runs.config.data.cell_classes)
+
+    @property
+    def tissue_classes(self) -> tuple[str, ...]:
+        """Names of the tissue's classes 0, 1, ..."""
+        return tuple(self.runs.config.data.tissue_classes)
+
+    @functools.cached_property
+    def patches(self) -> Patches:
+        """Sizes and um/px of the patches that are predicted.
+
+        Raises:
+            InputError: they differ between the runs.
+        """
+        return self.given_patches or self.runs.load_patches()
+
+    @functools.cached_property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """What the patches of each run looked like in training, by the run's name."""
+        return self.runs.load_appearances()
+
+    def predict_pair(
+        self,
+        cell_image: np.ndarray,
+        tissue_image: np.ndarray,
+        center: Sequence[float] = (0.5, 0.5),
+        *,
+        cell_mpp: float | None = None,
+        tissue_mpp: float | None = None,
+    ) -> FoundPair:
+        """Finds the cells in a cell patch, and the tissue in the tissue patch around it.
+
+        A line in the log warns where the pair does not look like what the runs were trained on.
+        The first pair of a size takes longer: its program is compiled.
+
+        Args:
+            cell_image: [H,H,3] uint8 RGB, the cell patch.
+            tissue_image: [h,h,3] uint8 RGB, the tissue patch. Where the network looks at none
+                (Cell-only), any image does.
+            center: relative center (c_x, c_y) of the cell patch in the tissue patch.
+            cell_mpp: micrometres per pixel of the cell patch; by default as in training.
+            tissue_mpp: the same of the tissue patch.
+
+        Raises:
+            InputError: the images are no square 8-bit RGB, or the cell patch reaches out of the
+                tissue patch.
+        """
+        mpps = cell_mpp or self.patches.cell_mpp, tissue_mpp or self.patches.tissue_mpp
+        pair = inputs.pair_of_arrays(cell_image, tissue_image, center, mpps)
+        for doubt in self.doubts(pair):
+            logging.warning('%s', doubt)
+        return next(self.find(pair))
+
+    def predict_slide(
+        self,
+        path: _Path,
+        *,
+        mpp: float | None = None,
+        override_mpp: bool = False,
+        everywhere: bool = False,
+        tumor_class: str | None = None,
+    ) -> SlideResult:
+        """Finds the cells and the tissue of a slide, and writes nothing.
+
+        `predict_input` writes what it finds, and goes on where it was stopped.
+
+        Args:
+            path: the slide, or an image of one.
+            mpp: micrometres per pixel at full resolution, where the file states none.
+            override_mpp: whether `mpp` is right, whatever the file states.
+            everywhere: whether to look at all of it, and not only where tissue seems to be.
+            tumor_class: whose share of the cells is the tumor purity; None for TC among TC and BC.
+
+        Returns:
+            Cells in pixels of the slide at full resolution, the tissue map in memory, and what
+            was warned of.
+
+        Raises:
+            MissingFileError: there is no such file.
+            InputError: the slide is damaged, states no um/px, or is of a kind that is not read.
+        """
+        method = self.method(tumor_class)
+        slide = Slide(path, mpp, override_mpp=override_mpp)
+        with tempfile.TemporaryDirectory() as folder, slide:
+            plan = pipeline.make_plan(slide, method, everywhere)
+            found = pipeline.predict_slide(slide, method, plan, Path(folder), identity={})
+            tissue = None if found.tissue is None else np.array(found.tissue)
+        return dataclasses.replace(found, tissue=tissue, runs=self.runs.names)
+
+    def find(self, some: Pairs) -> Iterator[FoundPair]:
+        """Finds cells and tissue in pairs, in their order.
+
+        Raises:
+            InputError: a pair cannot be read, or its patches have another size.
+        """
+        config = self.runs.config
+        return pairs.predict_pairs(
+            some,
+            self.engine,
+            Detector(config.detection),
+            batch_size=self.batch_size,
+            large_fov=config.data.large_fov,
+            maps_tissue=factory.maps_tissue(config),
+        )
+
+    def doubts(self, some: Pairs) -> Iterator[str]:
+        """Tells why what is found in pairs may be worth little: their um/px, their looks."""
+        if self.given_patches is None:
+            yield from self.runs.doubts_of_pairs(some.cell_mpps)
+        elif doubt := self.given_patches.doubt_of_pairs(some.cell_mpps):
+            yield doubt
+        if self.appearances:
+            yield from _odd_looks(some, self.appearances)
+
+    def method(self, tumor_class: str | None = None) -> pipeline.Method:
+        """Gives how cells are found on slides.
+
+        Args:
+            tumor_class: see `predict_slide`.
+
+        Raises:
+            InputError: the runs know no such class.
+        """
+        config = self.runs.config
+        if tumor_class not in (None, *self.cell_classes):
+            raise InputError(
+                f'--tumor_class: {tumor_class} is no class of {self.runs.workdirs[0]}; '
+                f'want one of {", ".join(self.cell_classes)}'
+            )
+        return pipeline.Method(
+            engine=self.engine,
+            detect=Detector(config.detection),
+            patches=self.patches,
+            cell_classes=self.cell_classes,
+            tissue_classes=self.tissue_classes,
+            reads_tissue=factory.reads_tissue(factory.create_model(config)),
+            maps_tissue=factory.maps_tissue(config),
+            batch_size=self.batch_size,
+            tumor_class=tumor_class,
+            appearances=self.appearances,
+        )
+
+
+def load(
+    workdirs: _Path | Sequence[_Path],
+    *,
+    test_time_augmentation: bool = False,
+    engine: str = 'xla',
+    detection: _Path | None = None,
+    patches: Patches | None = None,
+    batch_size: int | None = None,
+) -> Predictor:
+    """Makes a run, or several, ready to predict by their best epochs.
 
     Args:
-        workdirs: directories of one run, or of several whose probabilities are averaged.
-        source: a cell patch, pairs in OCELOT's layout, the challenge's stacks, or slides.
-        output: the folder to write to; made if it is not there.
-        options: how to read the input and how to predict.
-        report: called with each outcome, once it is written.
-
-    Returns:
-        What became of each slide or set of pairs.
+        workdirs: a run's directory, or those of several whose probabilities are averaged.
+        test_time_augmentation: whether to predict by means over the square's eight symmetries.
+        engine: what computes the network, one of `inference.engines.ENGINES`.
+        detection: a file with tuned detection settings, instead of those kept with the runs.
+        patches: sizes of the patches, instead of those that the runs were trained on.
+        batch_size: tissue patches computed at a time; None for what suits the device.
 
     Raises:
-        MissingFileError: something is not there.
-        OutputError: the output cannot be written.
-        InputError: something is wrong with the input or the runs.
+        MissingFileError: a directory holds no run, or a file is not there.
+        InputError: something is wrong with the runs, or they do not fit together.
+        MissingPackageError: the engine's program is not installed.
     """
-    if not source.exists():
-        raise MissingFileError(f'{source}: no such file or directory; see --input')
-    for path in (source, output):
-        names.check(path)
-    holds_pairs = _holds_pairs(source, options)
-    if (not options.workers.here or options.shard != (0, 1)) and (
-        holds_pairs or not source.is_dir()
-    ):
-        raise InputError(
-            f'{source}: is no directory of slides, which --workers, --scheduler and --shard '
-            'share out; want one, or none of these flags'
-        )
-    _check_use(source, options, holds_pairs)
-    if not options.dry_run:
-        disk.make_folder(output)
-    outcomes = []
-    predict = _predict_pairs if holds_pairs else slides.predict
-    with disk.full_as_error(output):
-        for outcome in predict(workdirs, source, output, options):
-            report(outcome)
-            outcomes.append(outcome)
-    return outcomes
-
-
-def _holds_pairs(source: Path, options: Options) -> bool:
-    return (
-        options.tissue is not None or inputs.is_challenge(source) or inputs.is_pair_folder(source)
+    several = [workdirs] if isinstance(workdirs, str | os.PathLike) else workdirs
+    runs = loading.load_runs(
+        [Path(workdir) for workdir in several],
+        test_time_augmentation,
+        detection=None if detection is None else Path(detection),
     )
+    if runs.config.model.context == 'label':
+        raise InputError(
+            f'{runs.workdirs[0]}: takes the true tissue as input (config.model.context is label), '
+            'which is not known here; want a run of another kind'
+        )
+    return Predictor(runs, engines.of_runs(runs, engine), _choose_batch_size(batch_size), patches)
 
 
-def _check_use(source: Path, options: Options, holds_pairs: bool) -> None:
-    """Refuses what is given and would not be used: results would not be what they seem."""
-    unused = {}
-    if holds_pairs:
-        unused |= dict.fromkeys(_OF_SLIDES, 'slides')
-    if options.tissue is None:
-        unused |= dict.fromkeys(_OF_ONE_PAIR, 'one pair, beside --tissue')
-        if holds_pairs:
-            unused['mpp'] = 'slides or one pair; these state theirs in metadata.json'
-    if not holds_pairs or options.tissue is not None or inputs.is_challenge(source):
-        unused['split'] = "pairs in OCELOT's layout"
-    for name, use in unused.items():
-        if getattr(options, name) not in (None, False):
-            raise InputError(
-                f'--{name}: is for {use}, and would not be used of {source}; want it left out'
-            )
+def _choose_batch_size(wanted: int | None) -> int:
+    devices = jax.local_device_count()
+    size = wanted or devices * (1 if jax.default_backend() == 'cpu' else 4)
+    if size % devices:
+        raise InputError(f'--batch_size: {size}; want a multiple of the {devices} devices')
+    return size
 
 
-def _find_pairs(
-    source: Path, loaded: loading.LoadedRuns, options: Options
-) -> Iterator[tuple[str, inputs.Pairs]]:
-    """Sets of pairs by the path of their results in the output."""
-    if options.tissue is not None:
-        if options.center is None:
-            raise InputError('--tissue: wants --center=x,y, the cell patch in the tissue patch')
-        mpps = options.mpp, options.tissue_mpp
-        if not all(mpps):
-            known = options.patches or loaded.load_patches()
-            mpps = mpps[0] or known.cell_mpp, mpps[1] or known.tissue_mpp
-        yield '', inputs.one_pair(source, options.tissue, options.center, mpps)
-    elif inputs.is_challenge(source):
-        count = len(loaded.config.data.cell_classes)
-        if count != 2:
-            raise InputError(
-                f'{loaded.workdirs[0]}: knows {count} classes of cells; the challenge wants 2'
-            )
-        yield CHALLENGE_FILE, inputs.challenge_pairs(source)
-    else:
-        splits = pair_folder.PairFolder(source, annotated=False).splits
-        for split in [release.split_name(options.split)] if options.split else splits:
-            yield split, inputs.folder_pairs(source, split)
-
-
-def _predict_pairs(
-    workdirs: Sequence[Path], source: Path, output: Path, options: Options
-) -> Iterator[Outcome]:
-    applied = apply_runs(workdirs, options)
-    loaded, engine, batch_size = applied.loaded, applied.engine, applied.batch_size
-    config = loaded.config
-    sets = dict(_find_pairs(source, loaded, options))
-    appearances = loaded.load_appearances()
-    for name, some in sets.items():
-        for doubt in (*_doubts(some.cell_mpps, loaded, options), *_odd_looks(some, appearances)):
-            logging.warning('%s', doubt)
-        detect = Detector(config.detection)
-        method = {
-            'batch_size': batch_size,
-            'large_fov': config.data.large_fov,
-            'maps_tissue': factory.maps_tissue(config),
-        }
-        if options.dry_run:
-            few = dataclasses.replace(some, names=some.names[: 3 * batch_size])
-            for _ in range(2):  # the first time compiles
-                start = time.monotonic()
-                list(pairs.predict_pairs(few, engine, detect, **method))
-                seconds = (time.monotonic() - start) / len(few.names)
-            yield Outcome(
-                f'{name or some.names[0]}: {len(some.names)} pairs, {seconds:.2f} s each'
-            )
-            continue
-        found = list(pairs.predict_pairs(some, engine, detect, **method))
-        target = output / name
-        if name == CHALLENGE_FILE:
-            pair_files.write_challenge(found, target, config.data.cell_classes)
-        else:
-            pair_files.write(found, target, config.data.cell_classes)
-        count = sum(len(pair.cells) for pair in found)
-        yield Outcome(f'{target}: {count} cells in {len(found)} pairs')
-
-
-def _doubts(
-    cell_mpps: Sequence[float], loaded: loading.LoadedRuns, options: Options
-) -> Iterator[str]:
-    """Tells of pairs at another um/px than the runs were trained on."""
-    if options.patches is None:
-        yield from loaded.doubts_of_pairs(cell_mpps)
-    elif doubt := options.patches.doubt_of_pairs(cell_mpps):
-        yield doubt
-
-
-def _odd_looks(some: inputs.Pairs, appearances: Mapping[str, Appearance]) -> Iterator[str]:
+def _odd_looks(some: Pairs, appearances: Mapping[str, Appearance]) -> Iterator[str]:
     """Tells of pairs that do not look like what the runs were trained on."""
-    if not appearances:
-        return
     count = min(_LOOKED_AT, len(some.names))
     chosen = np.linspace(0, len(some.names) - 1, count).round().astype(int)
     images = [some.read(int(index))['cell_image'] for index in chosen]

@@ -8,12 +8,9 @@ from typing import Any
 
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Perform
-from ocelot_jax.inference.detector import Detector
-from ocelot_jax.io.errors import InputError
-from ocelot_jax.models import factory
 from ocelot_jax.prediction import given_mpp
-from ocelot_jax.prediction.setup import Applied, Options, apply_runs
-from ocelot_jax.slides import collection, finding, pipeline, prediction
+from ocelot_jax.prediction.options import Options, load_predictor
+from ocelot_jax.slides import collection, finding, prediction
 from ocelot_jax.slides.collection import Outcome
 from ocelot_jax.slides.readers.isolated import ReadingProcess
 
@@ -43,7 +40,7 @@ def predict(
     slides = dict(list(slides.items())[index::count])
     prepare = functools.partial(prepare_worker, tuple(workdirs), output, options, mpps)
     if options.dry_run:
-        method = _method(apply_runs(workdirs, options), options)
+        method = load_predictor(workdirs, options).method(options.tumor_class)
         yield from collection.estimate_slides(
             slides,
             method,
@@ -72,8 +69,8 @@ def prepare_worker(
     workdirs: Sequence[Path], output: Path, options: Options, mpps: Mapping[str, float]
 ) -> Perform:
     """Makes, once a worker, what predicts a slide by its name and file."""
-    applied = apply_runs(workdirs, options)
-    method = _method(applied, options)
+    predictor = load_predictor(workdirs, options)
+    method = predictor.method(options.tumor_class)
     identity = {
         'engine': options.engine,
         'patches': dataclasses.asdict(method.patches),
@@ -84,8 +81,8 @@ def prepare_worker(
         mpps=mpps,
         method=method,
         output=output,
-        identity=applied.loaded.identity() | identity,
-        origin=applied.loaded.describe(),
+        identity=predictor.runs.identity() | identity,
+        origin=predictor.runs.describe(),
         override_mpp=options.override_mpp,
         everywhere=options.everywhere,
         propose=options.propose,
@@ -97,26 +94,3 @@ def _predict_one(
     name: str, path: Path, mpps: Mapping[str, float], **options: Any
 ) -> prediction.Predicted:
     return prediction.predict(name, path, mpp=mpps.get(name), **options)
-
-
-def _method(applied: Applied, options: Options) -> pipeline.Method:
-    config = applied.loaded.config
-    patches = options.patches or applied.loaded.load_patches()
-    classes = tuple(config.data.cell_classes)
-    if options.tumor_class not in (None, *classes):
-        raise InputError(
-            f'--tumor_class: {options.tumor_class} is no class of {applied.loaded.workdirs[0]}; '
-            f'want one of {", ".join(classes)}'
-        )
-    return pipeline.Method(
-        engine=applied.engine,
-        detect=Detector(config.detection),
-        patches=patches,
-        cell_classes=classes,
-        tissue_classes=tuple(config.data.tissue_classes),
-        reads_tissue=factory.reads_tissue(factory.create_model(config)),
-        maps_tissue=factory.maps_tissue(config),
-        batch_size=applied.batch_size,
-        tumor_class=options.tumor_class,
-        appearances=applied.loaded.load_appearances(),
-    )

@@ -44,10 +44,15 @@ class LoadedRuns:
         """Whether there are several runs."""
         return len(self.workdirs) > 1
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the runs are called."""
+        return tuple(workdir.name for workdir in self.workdirs)
+
     def describe(self) -> dict[str, Any]:
         """Gives what the runs are called and how far they were trained, as JSON holds it."""
         return {
-            'runs': [workdir.name for workdir in self.workdirs],
+            'runs': list(self.names),
             'steps': list(self.steps),
         }
 

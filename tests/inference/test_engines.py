@@ -32,7 +32,8 @@ from ocelot_jax.interop.onnx_graph import alignment as onnx_alignment
 from ocelot_jax.interop.onnx_graph import to_onnx
 from ocelot_jax.interop.onnx_graph.graph import Graph
 from ocelot_jax.models import alignment, factory
-from ocelot_jax.prediction import predictor
+from ocelot_jax.prediction import to_files
+from ocelot_jax.prediction.options import Options
 from ocelot_jax.runs import loading
 
 OPEN = {'onnxruntime': onnxruntime.open_graph, 'openvino': openvino.open_graph}
@@ -225,8 +226,8 @@ def test_predictions_by_an_engine(pred_to_inter2, tmp_path):
     release = make_release(tmp_path / 'release', {'val': 2})
     found = []
     for engine in ('xla', 'onnxruntime'):
-        options = predictor.Options(engine=engine)
-        predictor.predict_input([run], release, tmp_path / engine, options)
+        options = Options(engine=engine)
+        to_files.predict_input([run], release, tmp_path / engine, options)
         file = tmp_path / engine / 'validation/predictions.json'
         points = json.loads(file.read_text())['points']
         found.append([(cell['name'], cell['point']) for cell in points])

@@ -7,7 +7,7 @@ import pytest
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.prediction import given_mpp
-from ocelot_jax.prediction.setup import Options
+from ocelot_jax.prediction.options import Options
 
 FOLDER = Path('slides')
 FILES = {'a.svs': 'a.svs', 'a.tif': 'a.tif', 'b': 'b.png', 'x__b': 'x/b.png', 'ü, c': 'ü, c.jpg'}

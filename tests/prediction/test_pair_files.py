@@ -8,7 +8,7 @@ from PIL import Image
 from ocelot_jax.evaluation import challenge
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.prediction import pair_files
-from ocelot_jax.prediction.pairs import Found
+from ocelot_jax.prediction.pairs import FoundPair
 
 
 def make_found(name, points, tissue, image):
@@ -18,7 +18,7 @@ def make_found(name, points, tissue, image):
         np.arange(count, dtype=np.int32) % 2 + 1,
         np.linspace(0.25, 0.75, count, dtype=np.float32),
     )
-    return Found(name=name, mpp=0.2, cells=cells, tissue=tissue, image=image)
+    return FoundPair(name=name, mpp=0.2, cells=cells, tissue=tissue, image=image)
 
 
 def test_cells_tissue_and_overlays(tmp_path):

@@ -1,17 +1,14 @@
-"""What is needed before anything is predicted: options, runs, engine."""
+"""How a command reads its input and predicts."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-
 from ocelot_jax.cluster.pool import HERE, Workers
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import engines
-from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.runs import loading
+from ocelot_jax.prediction import predictor
+from ocelot_jax.prediction.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,43 +70,13 @@ class Options:
 DEFAULTS = Options()
 
 
-@dataclasses.dataclass(frozen=True)
-class Applied:
-    """Runs that are ready to be applied.
-
-    Attributes:
-        loaded: the runs.
-        engine: computes their probabilities.
-        batch_size: tissue patches computed at a time.
-    """
-
-    loaded: loading.LoadedRuns
-    engine: Engine
-    batch_size: int
-
-
-def apply_runs(workdirs: Sequence[Path], options: Options) -> Applied:
-    """Reads runs and makes them ready.
-
-    Raises:
-        MissingFileError: a directory holds no run.
-        InputError: something is wrong with the runs or the options.
-    """
-    loaded = loading.load_runs(
-        workdirs, options.test_time_augmentation, detection=options.detection
+def load_predictor(workdirs: Sequence[Path], options: Options) -> Predictor:
+    """Makes runs ready to predict as the options want it; see `predictor.load`."""
+    return predictor.load(
+        workdirs,
+        test_time_augmentation=options.test_time_augmentation,
+        engine=options.engine,
+        detection=options.detection,
+        patches=options.patches,
+        batch_size=options.batch_size,
     )
-    if loaded.config.model.context == 'label':
-        raise InputError(
-            f'{workdirs[0]}: takes the true tissue as input (config.model.context is label), '
-            'which is not known here; want a run of another kind'
-        )
-    engine = engines.of_runs(loaded, options.engine)
-    return Applied(loaded, engine, _choose_batch_size(options.batch_size))
-
-
-def _choose_batch_size(wanted: int | None) -> int:
-    devices = jax.local_device_count()
-    size = wanted or devices * (1 if jax.default_backend() == 'cpu' else 4)
-    if size % devices:
-        raise InputError(f'--batch_size: {size}; want a multiple of the {devices} devices')
-    return size
