@@ -10,6 +10,7 @@ and noise belong to the scan of each patch and are drawn apart.
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import chex
@@ -124,9 +125,9 @@ def augment(
             pair = _scale_randomly(jax.random.fold_in(pair_key, 1), pair, settings)
             images = [pair[name] for name in _IMAGES]
         if settings.stain_probability:
-            images = _jitter_stain(jax.random.fold_in(pair_key, 2), *images, settings)
+            images = _jitter_stain(jax.random.fold_in(pair_key, 2), images, settings)
         if settings.color_probability:
-            images = _jitter_color(color_key, *images, settings)
+            images = _jitter_color(color_key, images, settings)
         for name, image, scan_key in zip(_IMAGES, images, scan_keys, strict=True):
             blur_key, noise_key = jax.random.split(scan_key)
             if settings.blur_probability:
@@ -204,22 +205,20 @@ def _scale_randomly(
 
 
 def _jitter_stain(
-    key: jax.Array, cell_image: jax.Array, tissue_image: jax.Array, settings: Settings
+    key: jax.Array, images: Sequence[jax.Array], settings: Settings
 ) -> list[jax.Array]:
     """Changes the stains of both patches [H,W,3] by one and the same amounts, or by none."""
     draw_key, stain_key = jax.random.split(key)
     change = stain.draw_change(stain_key, settings.stain)
     drawn = jax.random.bernoulli(draw_key, settings.stain_probability)
-    return [
-        jnp.where(drawn, stain.jitter(image, *change), image)
-        for image in (cell_image, tissue_image)
-    ]
+    return [jnp.where(drawn, stain.jitter(image, *change), image) for image in images]
 
 
 def _jitter_color(
-    key: jax.Array, cell_image: jax.Array, tissue_image: jax.Array, settings: Settings
+    key: jax.Array, images: Sequence[jax.Array], settings: Settings
 ) -> list[jax.Array]:
-    """Maps the colors of both patches [H,W,3] by one and the same function, or by none."""
+    """Maps the colors of the cell and the tissue patch [H,W,3] by one function, or by none."""
+    _, tissue_image = images
     draw_key, *keys = jax.random.split(key, 5)
     strengths = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     changes = [
@@ -230,7 +229,7 @@ def _jitter_color(
         _change_color, changes=changes, pivot=jnp.mean(tissue_image, axis=(0, 1))
     )
     drawn = jax.random.bernoulli(draw_key, settings.color_probability)
-    return [jnp.where(drawn, jitter(image), image) for image in (cell_image, tissue_image)]
+    return [jnp.where(drawn, jitter(image), image) for image in images]
 
 
 def _change_color(image: jax.Array, changes: list[jax.Array], pivot: jax.Array) -> jax.Array:

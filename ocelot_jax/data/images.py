@@ -149,7 +149,7 @@ def _check_tiff(file: BinaryIO, label: str, wanted: tuple[int, ...] = _COLOR) ->
     """Checks the bits and channels of a TIFF, and gives its orientation."""
     try:
         with tifffile.TiffFile(file) as tiff:
-            page = tiff.pages[0]
+            page = tiff.pages.first
             bits, channels = page.bitspersample, page.samplesperpixel
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             tag = page.tags.get('Orientation')

@@ -36,7 +36,7 @@ class Pair:
     tissue_mpp: float
 
 
-def read_metadata(files: Files) -> Mapping[str, Mapping]:
+def read_metadata(files: Files) -> Mapping[str, Mapping[str, Any]]:
     """Reads the entries of `metadata.json`, by pair id, as they stand there.
 
     Raises:
@@ -53,7 +53,7 @@ def read_metadata(files: Files) -> Mapping[str, Mapping]:
     return entries
 
 
-def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
+def parse_pair(pair_id: str, entry: Mapping[str, Any], label: str) -> Pair:
     """Reads one entry of `metadata.json`, checked field by field; errors name the file `label`.
 
     Raises:
@@ -76,13 +76,12 @@ def parse_pair(pair_id: str, entry: Mapping, label: str) -> Pair:
     return Pair(pair_id, split, entry['slide_name'], entry['organ'], center, *mpps)
 
 
-def _field(entry: Mapping, name: str, kind: type, where: str) -> Any:
+def _field(entry: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
     """Gets a field of a wanted type; numbers must be finite and come back as floats."""
     value = entry.get(name) if isinstance(entry, Mapping) else None
     words = {str: 'a text', float: 'a finite number', dict: 'an object'}
-    if kind is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if good and math.isfinite(value):
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
             return float(value)
     elif isinstance(value, kind):
         return value
@@ -90,7 +89,7 @@ def _field(entry: Mapping, name: str, kind: type, where: str) -> Any:
     raise InputError(f"{where}: '{name}' is {found}; want {words[kind]}")
 
 
-def _mpp(entry: Mapping, prefix: str, where: str) -> float:
+def _mpp(entry: Mapping[str, Any], prefix: str, where: str) -> float:
     """Gets micrometres per pixel along x; both axes must be positive and alike."""
     names = [f'{prefix}mpp_x', f'{prefix}mpp_y']
     x, y = (_field(entry, name, float, where) for name in names)

@@ -1,7 +1,7 @@
 """What can be told of a split's pairs without a look at their images."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Outline:
     def __len__(self) -> int:
         return len(self.pair_ids)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, str, int, float]]:
         return zip(self.pair_ids, self.slides, self.cell_counts, self.cell_mpps, strict=True)
 
     def take(self, rows: Sequence[int]) -> 'Outline':

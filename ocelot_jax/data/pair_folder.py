@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import io
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -39,7 +38,7 @@ class PairFolder:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         cell_classes: Sequence[str] = ('BC', 'TC'),
         tissue_classes: Sequence[str] = ('BG', 'CA'),
         annotated: bool = True,
@@ -85,7 +84,7 @@ class PairFolder:
         if splits is None:
             splits = tuple(self.splits) or ('train',)
         wanted = [splits] if isinstance(splits, str) else splits
-        problems = {}
+        problems: dict[str, str] = {}
         for split in dict.fromkeys(self._existing(split) for split in wanted):
             pairs, found = self.pairs(split)
             checker = validation.Checker(self, split, found)
@@ -174,7 +173,7 @@ class PairFolder:
         return bool(release.fitting(kind, self._names(kind, split, pair_id)))
 
     def decode(
-        self, kind: str, split: str, pair_id: str, size: tuple[float, float] | None = None
+        self, kind: str, split: str, pair_id: str, size: tuple[float, float] = release.ANYWHERE
     ) -> Any:
         """One file of a pair, decoded as it stands in the record.
 
@@ -182,7 +181,7 @@ class PairFolder:
             kind: 'cell_image', 'tissue_image', 'tissue_mask' or 'cells', then arrays by name.
             split: 'train', 'validation' or 'test'.
             pair_id: the pair's id.
-            size: (width, height) of the cell patch; wanted for 'cells' alone.
+            size: (width, height) of the cell patch, in which 'cells' must lie.
 
         Raises:
             InputError: if the file is missing or bad.
@@ -241,7 +240,7 @@ class PairFolder:
         return pair
 
 
-class PairSource(Sequence):
+class PairSource:
     """Random access to the records of one split; made by `PairFolder.as_data_source`.
 
     May be pickled, and read from many threads and processes at once. Text fields are `str`,
@@ -260,8 +259,7 @@ class PairSource(Sequence):
     @functools.cached_property
     def outline(self) -> Outline:
         """Reads the annotated cells of all pairs, wherever they lie."""
-        anywhere = math.inf, math.inf
-        cells = [self._folder.decode('cells', self._split, p, anywhere) for p in self.pair_ids]
+        cells = [self._folder.decode('cells', self._split, p) for p in self.pair_ids]
         return Outline.of(
             [
                 (pair.pair_id, pair.slide_name, len(held['label']), pair.cell_mpp)

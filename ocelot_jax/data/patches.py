@@ -30,7 +30,7 @@ class Patches:
         sizes = {f'{kind}_size': len(record[f'{kind}_image']) for kind in ('cell', 'tissue')}
         # as few digits as tell the float32 that it is
         mpps = {name: float(str(record[name])) for name in ('cell_mpp', 'tissue_mpp')}
-        return cls(**sizes, **mpps)
+        return cls(sizes['cell_size'], mpps['cell_mpp'], sizes['tissue_size'], mpps['tissue_mpp'])
 
     def doubt_of_pairs(self, cell_mpps: Iterable[float]) -> str | None:
         """Tells of cell patches at another um/px than these, for pairs are not resampled.

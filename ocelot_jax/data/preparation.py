@@ -20,6 +20,7 @@ import pathlib
 import pkgutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from absl import logging
 
@@ -33,11 +34,13 @@ _MODULE = f'{_DATASETS}.{{0}}.{{0}}_dataset_builder'
 _INFO = 'dataset_info.json'
 _MADE_FROM = 'made_from.json'
 
+_Builder = Any  # `PairBuilder` of the datasets, which import this room
+
 
 def prepare(
     name: str,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
 ) -> pathlib.Path:
     """Prepares a data set in TFRecord and ArrayRecord, or what is missing of the two.
 
@@ -92,7 +95,7 @@ def builder_names() -> list[str]:
     )
 
 
-def _builder(name: str, data_dir: str | os.PathLike | None):
+def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> _Builder:
     """Makes the builder of a data set by name, with an optional configuration."""
     dataset, _, config = name.partition('/')
     if dataset not in builder_names():
@@ -111,12 +114,12 @@ def _builder(name: str, data_dir: str | os.PathLike | None):
     return builder_cls(data_dir=data_dir, config=config or None)
 
 
-def _is_complete(builder) -> bool:
+def _is_complete(builder: _Builder) -> bool:
     is_there = (pathlib.Path(builder.data_dir) / _INFO).exists()
     return is_there and all(_has(builder, file_format) for file_format in FORMATS)
 
 
-def _check_made_from(builder, manual_dir: str | os.PathLike | None) -> None:
+def _check_made_from(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> None:
     """Raises an InputError where a prepared data set was made from other files than there are."""
     directory = pathlib.Path(builder.data_dir)
     found = builder.digest_source(manual_dir)
@@ -134,7 +137,7 @@ def _check_made_from(builder, manual_dir: str | os.PathLike | None) -> None:
         )
 
 
-def _complete(builder, manual_dir: str | os.PathLike | None) -> None:
+def _complete(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> None:
     """Writes what is missing of a data set."""
     _require_tensorflow()
     import tensorflow_datasets as tfds
@@ -165,7 +168,7 @@ def _require_tensorflow() -> None:
         tf.config.set_visible_devices([], 'GPU')
 
 
-def _has(builder, file_format: str) -> bool:
+def _has(builder: _Builder, file_format: str) -> bool:
     """Whether a format is announced in `dataset_info.json` and all its shards are there."""
     from tensorflow_datasets.core import dataset_info
 
@@ -176,17 +179,16 @@ def _has(builder, file_format: str) -> bool:
     )
 
 
-def _shards(builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
+def _shards(builder: _Builder, file_format: str) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
     """Paths of all shards, in the format that the builder reads now and in another."""
     for split in builder.info.splits.values():
         template, count = split.filename_template, split.num_shards
         old = template.sharded_filepaths(count)
         new = template.replace(filetype_suffix=file_format).sharded_filepaths(count)
-        for paths in zip(old, new, strict=True):
-            yield tuple(map(pathlib.Path, paths))
+        yield from zip(map(pathlib.Path, old), map(pathlib.Path, new), strict=True)
 
 
-def _add_format(builder, file_format: str) -> None:
+def _add_format(builder: _Builder, file_format: str) -> None:
     """Writes a prepared data set's records once more in another format, beside the first.
 
     TFDS's own `convert_format` reads no ArrayRecord, and does not announce the new format where

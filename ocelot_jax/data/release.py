@@ -11,12 +11,14 @@ The layout is that of the OCELOT release (Zenodo record 8417503), in a directory
 there with or without one top folder. Nothing is ever unpacked.
 """
 
+import math
 import os
 import pathlib
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from ocelot_jax.io.errors import InputError, MissingFileError
 
 SPLIT_FOLDERS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 UNKNOWN = 255
+ANYWHERE = (math.inf, math.inf)
+"""The size of a patch for cells that may lie anywhere."""
 METADATA = 'metadata.json'
 
 _IMAGES = '.jpg', '.jpeg', '.png', '.tif', '.tiff'
@@ -62,7 +66,7 @@ def usual_name(kind: str, split: str, pair_id: str) -> str:
 
 def by_pair(names: Iterable[str]) -> dict[str, list[str]]:
     """Groups files by the ids of their pairs, sorted; those that are of no kind are left out."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in sorted(names):
         stem, ending = os.path.splitext(name.rpartition('/')[2])
         if ending.lower() in _ENDINGS and not stem.startswith('.'):
@@ -100,7 +104,7 @@ class Files:
             `metadata.json`, or if a member's path leads out of the zip.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = pathlib.Path(path).expanduser()
         self._local = threading.local()
         if not self.path.exists():
@@ -110,10 +114,10 @@ class Files:
             raise InputError(f'{self.path} is neither a directory nor a zip file')
         self._prefix = self._find_root()
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != '_local'}
 
-    def __setstate__(self, state: dict):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._local = threading.local()
 
@@ -215,7 +219,7 @@ def decode_mask(data: bytes, label: str, classes: int) -> np.ndarray:
 
 
 def decode_cells(
-    data: bytes, label: str, classes: int, size: tuple[int, int]
+    data: bytes, label: str, classes: int, size: tuple[float, float]
 ) -> dict[str, np.ndarray]:
     """Reads the annotated cells of a patch.
 
@@ -251,7 +255,7 @@ def count_duplicates(cells: Mapping[str, np.ndarray]) -> int:
     return len(points) - len(np.unique(points, axis=0))
 
 
-def _parse_cell(line: str, where: str, classes: int, size: tuple[int, int]) -> list[float]:
+def _parse_cell(line: str, where: str, classes: int, size: tuple[float, float]) -> list[float]:
     columns = line.split(',')
     if len(columns) != 3:
         raise InputError(f'{where}: {len(columns)} columns in {line!r}; want 3, x,y,label')

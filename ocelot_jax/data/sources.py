@@ -34,7 +34,8 @@ class Source(Protocol):
         outline: of its pairs.
     """
 
-    outline: Outline
+    @property
+    def outline(self) -> Outline: ...
 
     def __len__(self) -> int: ...
 
@@ -150,11 +151,7 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
     """
     split = split_name(split)
     folds.check(config.folds, config.fold)
-    if config.folds:
-        dealt = [_open_split(config, name) for name in _dealt(config)]
-        source = folds.Fold(dealt, config.folds, config.fold, split)
-    else:
-        source = _open_split(config, split)
+    source = _open_fold(config, split) if config.folds else _open_split(config, split)
     return source if config.large_fov else SmallFieldOfView(source)
 
 
@@ -189,6 +186,12 @@ def open_pairs(
     builder = _open_builder(source)
     _split_of(builder, source, split)
     return TfdsSource(builder, split)
+
+
+def _open_fold(config: ml_collections.ConfigDict, split: str) -> Source:
+    """Opens one split of a fold."""
+    dealt = [_open_split(config, name) for name in _dealt(config)]
+    return folds.Fold(dealt, config.folds, config.fold, split)
 
 
 def _dealt(config: ml_collections.ConfigDict) -> list[str]:

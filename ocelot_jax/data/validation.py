@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ocelot_jax.data.pair_folder import PairFolder
 
 Size = tuple[int, int]  # (width, height)
+Extent = tuple[float, float]  # the same, without end where cells may lie anywhere
 Sizes = Mapping[str, Size | None]
 
 _IMAGES = ('cell_image', 'tissue_image')
@@ -69,17 +69,18 @@ class Checker:
         """Checks all the split's pairs by their ids; `pairs` are those of good metadata."""
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             sizes = dict(zip(pair_ids, pool.map(self._measure, pair_ids), strict=True))
-            usual = {}
+            usual: dict[str, Size | None] = {}
             for kind in _IMAGES:
                 held = collections.Counter(size[kind] for size in sizes.values() if size[kind])
                 usual[kind] = held.most_common(1)[0][0] if held else None
             check = functools.partial(self._check_annotations, usual)
             list(pool.map(check, pair_ids, sizes.values()))
+        cell, tissue = (usual[kind] for kind in _IMAGES)
         for pair in pairs:
-            if all(usual.values()) and sizes[pair.pair_id] == usual:
-                self._check_center(pair, usual)
+            if cell and tissue and sizes[pair.pair_id] == usual:
+                self._check_center(pair, cell, tissue)
 
-    def _decode(self, kind: str, pair_id: str, size: Size | None = None) -> Any:
+    def _decode(self, kind: str, pair_id: str, size: Extent = release.ANYWHERE) -> Any:
         """Decodes a file; None if it is bad, or missing, which the listing tells already."""
         try:
             if self.folder.holds(kind, self.split, pair_id):
@@ -102,20 +103,20 @@ class Checker:
             self.problems[name] = f'{label}: size is {texts[0]}; want {texts[1]}, as {whose}'
 
         for kind in _IMAGES:
-            if sizes[kind] not in (None, usual[kind]):
-                blame(kind, sizes[kind], usual[kind], "the split's other patches")
-        cells = self._decode('cells', pair_id, usual['cell_image'] or (math.inf, math.inf))
+            size, wanted = sizes[kind], usual[kind]
+            if size and wanted and size != wanted:
+                blame(kind, size, wanted, "the split's other patches")
+        cells = self._decode('cells', pair_id, usual['cell_image'] or release.ANYWHERE)
         if cells is not None and (count := release.count_duplicates(cells)):
             self.duplicates[self.folder.name('cells', self.split, pair_id)] = count
         mask = self._decode('tissue_mask', pair_id)
-        size, tissue = sizes['tissue_image'], usual['tissue_image']
-        if mask is not None and size and size == tissue != mask.shape[1::-1]:
-            blame('tissue_mask', mask.shape[1::-1], tissue, 'its tissue image')
+        size = sizes['tissue_image']
+        if mask is not None and size and size == usual['tissue_image'] != mask.shape[1::-1]:
+            blame('tissue_mask', mask.shape[1::-1], size, 'its tissue image')
 
-    def _check_center(self, pair: metadata.Pair, sizes: Sizes) -> None:
+    def _check_center(self, pair: metadata.Pair, cell: Size, tissue: Size) -> None:
         """Tells where the cell patch would reach out of the tissue patch."""
         where = f'{self.folder.files.label(release.METADATA)}: pair {pair.pair_id}'
-        cell, tissue = (sizes[kind] for kind in _IMAGES)
         for axis, center, cell_length, length in zip('xy', pair.center, cell, tissue, strict=True):
             # Lengths in pixels of the tissue patch; the release rounds its offsets to about one.
             extent = cell_length * pair.cell_mpp / pair.tissue_mpp

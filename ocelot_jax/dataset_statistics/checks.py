@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from ocelot_jax.data.patients import patient
 from ocelot_jax.dataset_statistics.counts import PairCounts
@@ -14,6 +15,8 @@ _SHOWN = 4
 _MAX_PHRASE = 90
 _ALARM, _NOTE = 'ALARM', 'note'
 _LEAKED = 'Scores on the later split say less than they seem to.'
+
+T = TypeVar('T')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,12 +176,15 @@ def _single(pairs: Sequence[PairCounts]) -> list[Check]:
     ]
 
 
-def _groups(pairs: Iterable[PairCounts], of: Callable) -> dict:
+def _groups(
+    pairs: Iterable[PairCounts], of: Callable[[PairCounts], T | None]
+) -> dict[T, list[PairCounts]]:
     """Groups pairs by a value, and leaves out those that have None."""
-    groups: dict = {}
+    groups: dict[T, list[PairCounts]] = {}
     for pair in pairs:
-        groups.setdefault(of(pair), []).append(pair)
-    groups.pop(None, None)
+        value = of(pair)
+        if value is not None:
+            groups.setdefault(value, []).append(pair)
     return groups
 
 

@@ -164,5 +164,5 @@ def digest(image: np.ndarray) -> bytes | None:
 
 def _hash(array: np.ndarray) -> bytes:
     code = hashlib.blake2b(repr(array.shape).encode(), digest_size=16)
-    code.update(np.ascontiguousarray(array))
+    code.update(np.ascontiguousarray(array).data)
     return code.digest()

@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from ocelot_jax.data import pair_folder
+from ocelot_jax.data import pair_folder, release
 from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
 from ocelot_jax.dataset_statistics import checks, figure, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
@@ -34,7 +34,7 @@ class LenientFolder(pair_folder.PairFolder):
     """A directory or zip whose cells may lie outside their patches, to be counted there."""
 
     def decode(
-        self, kind: str, split: str, pair_id: str, size: tuple[float, float] | None = None
+        self, kind: str, split: str, pair_id: str, size: tuple[float, float] = release.ANYWHERE
     ) -> Any:
         """One file of a pair, as `PairFolder.decode` gives it."""
         try:
@@ -56,6 +56,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
         MissingFileError: if `dataset` is a path, and there is nothing.
         InputError: if there is no such data set, it has no pairs, or files are missing.
     """
+    sources: dict[str, Source]
     if pathlib.Path(dataset).exists():
         folder = LenientFolder(dataset)
         sources = {split: folder.as_data_source(split) for split in folder.splits}
@@ -191,7 +192,8 @@ def describe(
     paper = paper_tables.numbers_of(name)
     classes = class_names(next(iter(sources.values())), paper, cell_classes, tissue_classes)
     try:
-        pairs = count_pairs(sources, *map(len, classes), track)
+        cell_classes, tissue_classes = classes
+        pairs = count_pairs(sources, len(cell_classes), len(tissue_classes), track)
     except InputError as error:
         if dataset in str(error):
             raise

@@ -1,5 +1,6 @@
 """The tables' main numbers as one picture."""
 
+import itertools
 import pathlib
 from collections.abc import Sequence
 
@@ -27,7 +28,7 @@ def write(
     cell_classes: Sequence[str],
     tissue_classes: Sequence[str],
     path: pathlib.Path,
-):
+) -> None:
     """Draws four panels: cells by tissue, tissue by split, pairs by organ, cells by split.
 
     Bars count distinct patches; black marks are the paper's numbers. The folder must exist.
@@ -36,7 +37,7 @@ def write(
     splits = [split for split in _SPLITS if Key('2', 'total', split, 'pairs') in held]
     figure = Figure(figsize=(13, 8), dpi=110, facecolor='white', layout='constrained')
     axes = figure.subplots(2, 2)
-    _draw_tissue(*axes[0], held, splits, cell_classes, tissue_classes)
+    _draw_tissue(axes[0], held, splits, cell_classes, tissue_classes)
     _draw_pairs_by_organ(axes[1, 0], held, splits)
     colors = {name: palette.cell_color(label) for label, name in enumerate(cell_classes, 1)}
     keys = {name: [Key('A.1b', name, split, 'cells') for split in splits] for name in cell_classes}
@@ -54,14 +55,14 @@ def write(
 
 
 def _draw_tissue(
-    by_class: Axes,
-    by_split: Axes,
+    axes: Sequence[Axes],
     held: dict[Key, Row],
     splits: Sequence[str],
     cell_classes: Sequence[str],
     tissue_classes: Sequence[str],
-):
+) -> None:
     """Draws shares of the tissue classes: of the cells by class, and of the pixels by split."""
+    by_class, by_split = axes
     colors = {name: palette.tissue_color(value) for value, name in enumerate(tissue_classes)}
     colors |= {tissue_classes[0]: palette.BACKGROUND_COLOR, UNKNOWN: palette.UNKNOWN_COLOR}
     names = [*splits, 'all']
@@ -84,7 +85,7 @@ def _draw_tissue(
     _finish(by_split, 'Tissue by split (Tables 4, A.1)', '% of the pixels')
 
 
-def _draw_pairs_by_organ(axes: Axes, held: dict[Key, Row], splits: Sequence[str]):
+def _draw_pairs_by_organ(axes: Axes, held: dict[Key, Row], splits: Sequence[str]) -> None:
     organs = [*dict.fromkeys(key.item for key in held if key.table == '2')]
     organs.remove('total')
     keys = {split: [Key('2', organ, split, 'pairs') for organ in organs] for split in splits}
@@ -110,7 +111,8 @@ def _draw_counts(
     ends = _draw_bars(axes, names, parts, colors)
     for place in range(len(names)):
         paper = [held[of_part[place]].paper for of_part in keys.values()]
-        _mark(axes, place, [] if None in paper else np.cumsum(paper))
+        known = [value for value in paper if value is not None]
+        _mark(axes, place, [*itertools.accumulate(known)] if len(known) == len(paper) else [])
     return ends
 
 
@@ -132,11 +134,11 @@ def _draw_bars(
     return left
 
 
-def _finish(axes: Axes, title: str, unit: str, room: float = 1.03):
+def _finish(axes: Axes, title: str, unit: str, room: float = 1.03) -> None:
     axes.set(title=title, xlabel=unit, xlim=(0, room * max(axes.dataLim.x1, 1)))
 
 
-def _mark(axes: Axes, place: int, values: Sequence[float | None]):
+def _mark(axes: Axes, place: int, values: Sequence[float | None]) -> None:
     known = [value for value in values if value is not None]
     axes.vlines(known, place - _BAR / 2 - 0.08, place + _BAR / 2 + 0.08, 'black', linewidth=2.5)
 

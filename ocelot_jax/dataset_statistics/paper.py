@@ -70,7 +70,9 @@ def _inside_outside(tissue: str, cells: Mapping[str, tuple[float, float]]) -> di
     }
 
 
-def _sizes(area: float, cells: int, organs: int, fov: tuple[int, int], mpp: float, pairs: int):
+def _sizes(
+    area: float, cells: int, organs: int, fov: tuple[int, int], mpp: float, pairs: int
+) -> dict[Key, float]:
     """Gives keys to Tables 1 (area in cm2) and F.2 (fields of view in pixels)."""
     first = {'area (cm2)': area, 'cells': cells, 'organs': organs}
     last = {'cell FoV (px)': fov[0], 'tissue FoV (px)': fov[1], 'um/px': mpp, 'pairs': pairs}
@@ -148,10 +150,10 @@ _TIGER_CLASSES = {
 }
 
 
-def _remapped(column: int) -> dict[str, float]:
+def _remapped(quantity: str) -> dict[str, float]:
     sums = dict.fromkeys(('BG', 'ST', 'UNK'), 0.0)
-    for row in _TIGER_CLASSES.values():
-        sums[row[0]] += row[column]
+    for kind, pixels, lymphocytes in _TIGER_CLASSES.values():
+        sums[kind] += {'pixels': pixels, 'LC': lymphocytes}[quantity]
     return {name: round(total, 2) for name, total in sums.items()}
 
 
@@ -161,8 +163,11 @@ _TIGER = Numbers(
         **_inside_outside('ST', {'LC': (45_400, 5_400)}),
         Key('4', 'ST', 'all', '% of pixels'): 30.79,
         Key('4', 'non-ST', 'all', '% of pixels'): 69.21,
-        **{Key('F.1', k, 'all', '% of pixels'): v for k, v in _remapped(1).items()},
-        **{Key('F.1', k, 'all', '% of LC'): v for k, v in _remapped(2).items()},
+        **{
+            Key('F.1', name, 'all', f'% of {quantity}'): share
+            for quantity in ('pixels', 'LC')
+            for name, share in _remapped(quantity).items()
+        },
     },
     (
         'The records hold the classes after remapping; beside them stand the sums of the classes '

@@ -194,7 +194,8 @@ def _render_table(title: str, of_rows: str, of_columns: str, rows: Sequence[Row]
             values = [getattr(row, field, None) for row in held]
             if field == 'counted' or any(value is not None for value in values):
                 shown = name if field == 'counted' else ''
-                numbers = map(_number, values, ['%' in row.key.quantity for row in held])
+                is_percent = [row is not None and '%' in row.key.quantity for row in held]
+                numbers = map(_number, values, is_percent)
                 text.append([shown, source if len(lines) > 1 else '', *numbers])
     return f'{title}\n{text_table.align(text, left=2)}'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary name to write; the file takes the name `path` when the block ends well.
 
     Where the block raises, the temporary file goes and what was at `path` stays as it was.
@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a new folder to fill; it takes the name `path` when the block ends well.
 
     Where the block raises, what was at `path` stays as it was. It is removed last. A process
@@ -75,7 +75,7 @@ def _put_in_order(path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a file of text, in UTF-8, whole or not at all; its folder must exist."""
     with replacing(path) as temporary:
         temporary.write_text(text, 'utf-8')

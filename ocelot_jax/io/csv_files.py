@@ -10,7 +10,7 @@ from ocelot_jax.io.errors import InputError
 
 
 def write_rows(
-    path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Writes a table; the file appears whole or not at all.
 
@@ -31,7 +31,7 @@ def write_rows(
         writer.writerows(rows)
 
 
-def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Reads a table that `write_rows` wrote: the fields of each row, as text, by column.
 
     Raises:

@@ -22,7 +22,7 @@ def of_arrays(arrays: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for array in map(np.asarray, arrays):
         digest.update(f'{array.dtype.str} {array.shape} '.encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

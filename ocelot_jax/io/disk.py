@@ -28,9 +28,8 @@ def make_folder(folder: Path) -> None:
     except OutputError:
         raise
     except OSError as error:
-        reason = os.strerror(error.errno)
         raise OutputError(
-            f'{folder}: cannot be written ({reason}); give --output, a folder that can'
+            f'{folder}: cannot be written ({error.strerror}); give --output, a folder that can'
         ) from None
 
 

@@ -5,12 +5,12 @@ import os
 from ocelot_jax.io.errors import InputError
 
 
-def shown(path: str | os.PathLike) -> str:
+def shown(path: str | os.PathLike[str]) -> str:
     r"""Gives a path for people; bytes that are not UTF-8, in which names may be, as `\xff`."""
     return os.fsencode(path).decode('utf-8', 'backslashreplace')
 
 
-def check(path: str | os.PathLike) -> None:
+def check(path: str | os.PathLike[str]) -> None:
     """Refuses what could not be written into a file.
 
     Raises:

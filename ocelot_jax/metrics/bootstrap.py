@@ -91,9 +91,10 @@ def resample(
         for index, (place, part) in enumerate(zip(places, parts, strict=True)):
             if len(place):
                 totals[index] += part @ flat[index][place]
-    return sum(
+    of_folds = [
         _draw_seeds(held, fold.counts, rng) for held, fold in zip(totals, folds, strict=True)
-    )
+    ]
+    return np.sum(of_folds, axis=0)
 
 
 def _lines(counts: np.ndarray) -> np.ndarray:

@@ -1,17 +1,20 @@
 """What the cells of a split tell beyond one score: precision by recall, calibration, confusion."""
 
 import dataclasses
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import scipy.optimize
+
+if TYPE_CHECKING:
+    import jax
 
 # no confidence is surer than this, so that one cell cannot decide
 _SUREST = 1e-6
 # their powers stay within float32
 _COLDEST, _HOTTEST = 0.2, 50.0
 
-Array = TypeVar('Array')
+Array = TypeVar('Array', np.ndarray, 'jax.Array')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ def write(
     tables: Sequence[Table],
     sections: Sequence[Section],
     candidates: Sequence[Candidates],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
 ):
     """Writes the page as HTML to a folder that exists; it appears whole or not at all."""
     environment = jinja2.Environment(

@@ -30,7 +30,7 @@ def name_file(result: SlideResult) -> str:
     return 'cells.geojson.gz' if len(result.cells) >= _MANY else 'cells.geojson'
 
 
-def write(result: SlideResult, path: str | os.PathLike):
+def write(result: SlideResult, path: str | os.PathLike[str]):
     """Writes the cells of a slide; the file appears whole or not at all.
 
     The text is made and written piece by piece, one feature a line, so that memory stays flat.

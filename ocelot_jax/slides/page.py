@@ -73,7 +73,7 @@ def write(
     result: SlideResult,
     summary: Summary,
     overlays: Sequence[np.ndarray],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
 ):
     """Writes the page of a slide; it appears whole or not at all.
 

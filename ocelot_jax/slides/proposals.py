@@ -125,7 +125,7 @@ def _sum_squares(values: np.ndarray) -> np.ndarray:
     return sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
 
 
-def write(found: list[Proposal], slide: str, path: str | os.PathLike) -> None:
+def write(found: list[Proposal], slide: str, path: str | os.PathLike[str]) -> None:
     """Writes rectangles that QuPath opens as annotations, best first, whole or not at all.
 
     Each is locked, so that cells can be corrected within, and has in its measurements why it was

@@ -48,7 +48,7 @@ class Slide:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         mpp: float | None = None,
         name: str | None = None,
         override_mpp: bool = False,

@@ -108,7 +108,7 @@ def _purity(result: SlideResult, counts: dict[str, int]) -> float | None:
     return counts[tumor] / total if total else None
 
 
-def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
+def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike[str]):
     """Writes the summary as JSON, whole or not at all; what is not known is null."""
     anchors = summary.regions.anchors().round(1).tolist()
     document = {
@@ -133,7 +133,10 @@ def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike):
 
 
 def write_csv(
-    result: SlideResult, summary: Summary, slide: str | os.PathLike, regions: str | os.PathLike
+    result: SlideResult,
+    summary: Summary,
+    slide: str | os.PathLike[str],
+    regions: str | os.PathLike[str],
 ):
     """Writes a row for the slide, and one for each region to a file of their own.
 

@@ -26,7 +26,7 @@ _GEOMETRY = 'geometry'
 _POINT = np.dtype([('order', 'u1'), ('kind', '<u4'), ('x', '<f8'), ('y', '<f8')])
 
 
-def write(result: SlideResult, csv: str | os.PathLike, parquet: str | os.PathLike):
+def write(result: SlideResult, csv: str | os.PathLike[str], parquet: str | os.PathLike[str]):
     """Writes the cells of a slide as two files; each appears whole or not at all.
 
     Columns: `x_px`, `y_px` in level-0 pixels of the whole slide with pixel centers at integers

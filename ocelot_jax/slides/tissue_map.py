@@ -22,7 +22,7 @@ from ocelot_jax.slides.result import UNPREDICTED, SlideResult
 _TILE = 512
 
 
-def write(result: SlideResult, path: str | os.PathLike):
+def write(result: SlideResult, path: str | os.PathLike[str]):
     """Writes the tissue map of a slide; the file appears whole or not at all.
 
     Tiles are read from `result.tissue` one by one, so that a memmap never has to fit in memory.
@@ -78,7 +78,7 @@ def first_pixel(place: int, mpp: float, tissue_mpp: float) -> int:
     return round(place * mpp / tissue_mpp)
 
 
-def read(path: str | os.PathLike, step: int) -> tuple[np.ndarray, int]:
+def read(path: str | os.PathLike[str], step: int) -> tuple[np.ndarray, int]:
     """Reads a map that `write` wrote, at a level that holds at least every `step`-th pixel.
 
     Returns:

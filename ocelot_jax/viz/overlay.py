@@ -162,7 +162,7 @@ def draw_legend(
     return _render(figure)
 
 
-def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike):
+def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike[str]):
     """Writes pictures [rows, columns, 3] uint8 of one width below each other as one PNG.
 
     It appears whole or not at all; its folder must exist.
