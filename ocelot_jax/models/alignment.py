@@ -14,7 +14,7 @@ def fov_ratio(batch: dict[str, Array]) -> Array:
     return cell_um / (batch['tissue_mpp'] * batch['tissue_image'].shape[2])
 
 
-def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
+def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int, ...]) -> Array:
     """Brings a map of the tissue patch into the cell patch's frame (Fig. 5a).
 
     Each pixel of the result is the map's value at the same physical place, interpolated
@@ -39,7 +39,7 @@ def crop_upsample(features: Array, center: Array, ratio: Array, shape: tuple[int
     return _resample(features, center, ratio, shape, place)
 
 
-def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[int, int]) -> Array:
+def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[int, ...]) -> Array:
     """Brings a map of the cell patch into the tissue patch's frame (Fig. 5b).
 
     The inverse of `crop_upsample`: values stay at their physical place, interpolated or averaged
@@ -54,14 +54,20 @@ def downsample_pad(features: Array, center: Array, ratio: Array, shape: tuple[in
 
 
 def _resample(
-    features: Array, center: Array, ratio: Array, shape: tuple[int, int], place: Callable
+    features: Array,
+    center: Array,
+    ratio: Array,
+    shape: tuple[int, ...],
+    place: Callable[[Array, Array, Array, Array], tuple[Array, Array]],
 ) -> Array:
     """Moves maps so that p, in pixels from the corner, goes to s * p + t; `place` gives s, t."""
     target, source = (jnp.asarray(x, jnp.float32) for x in (shape, features.shape[1:3]))
 
     def one(x: Array, center: Array, ratio: Array) -> Array:
-        moves = place(center, ratio, source, target)
+        scale, move = place(center, ratio, source, target)
         size = (*shape, x.shape[-1])
-        return jax.image.scale_and_translate(x, size, (0, 1), *moves, 'linear', antialias=True)
+        return jax.image.scale_and_translate(
+            x, size, (0, 1), scale, move, 'linear', antialias=True
+        )
 
     return jax.vmap(one)(features, center, ratio)

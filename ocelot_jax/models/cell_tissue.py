@@ -14,7 +14,7 @@ from ocelot_jax.models.unet import UNet
 Array = jax.Array
 Place = tuple[Array, Array]
 
-BRANCHES = {'deeplabv3plus': DeepLabV3Plus, 'unet': UNet}
+BRANCHES: dict[str, type[seams.Branch]] = {'deeplabv3plus': DeepLabV3Plus, 'unet': UNet}
 SEAMS = tuple(dict.fromkeys(seam for branch in BRANCHES.values() for seam in branch.SEAMS))
 """The seams of all architectures."""
 SHARING_SEAMS = tuple(seam for seam in SEAMS if seam != 'input')
@@ -144,7 +144,9 @@ class CellTissue(nn.Module):
 
     def _branch(self, name: str) -> seams.Branch:
         branch, common = BRANCHES[self.architecture], (self.axis_name, self.remat)
-        own = {'aspp_dropout': self.aspp_dropout} if branch is DeepLabV3Plus else {}
+        own: dict[str, Any] = {}
+        if branch is DeepLabV3Plus:
+            own['aspp_dropout'] = self.aspp_dropout
         classes, dropout = {
             'cell': (1 + self.cell_classes, self.cell_dropout),
             'tissue': (self.tissue_classes, self.tissue_dropout),

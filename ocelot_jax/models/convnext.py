@@ -26,7 +26,7 @@ class Sizes:
     depths: tuple[int, ...] = (3, 3, 9, 3)
     dims: tuple[int, ...] = (96, 192, 384, 768)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('depths', 'dims'):
             if len(getattr(self, name)) != 4:
                 raise ValueError(f'{name}: {getattr(self, name)}; want four, one for each stage')

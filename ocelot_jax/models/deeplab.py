@@ -63,7 +63,7 @@ class DeepLabV3Plus(seams.Branch):
     SEAMS = ('input', 'encoder', 'aspp', 'decoder')
     STRIDE = 16
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         aspp, decoder = ASPP, Decoder
         if self.remat:

@@ -126,7 +126,7 @@ def max_pool(x: Array) -> Array:
     return x
 
 
-def resize(x: Array, shape: tuple[int, int]) -> Array:
+def resize(x: Array, shape: tuple[int, ...]) -> Array:
     """Bilinear resizing of [B,h,w,C] with corners aligned, as two small matrix products."""
     rows, columns = (
         jnp.asarray(_interpolation_matrix(new, old), x.dtype)

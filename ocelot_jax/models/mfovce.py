@@ -22,6 +22,7 @@ from ocelot_jax.models.resnet import ResNetEncoder
 from ocelot_jax.models.unet import UNetDecoder
 
 Array = jax.Array
+Place = tuple[Array, Array]
 
 
 class MFoVCENet(nn.Module):
@@ -71,7 +72,7 @@ class FieldOfView(nn.Module):
     remat: bool
     axis_name: str | None
 
-    def setup(self):
+    def setup(self) -> None:
         self.encoder = ResNetEncoder(
             self.encoder_name, MFoVCENet.STRIDE, self.dropout, self.axis_name, self.remat
         )
@@ -89,13 +90,13 @@ class AggregationHead(nn.Module):
 
     @nn.compact
     def __call__(
-        self, cell: tuple[Array, ...], tissue: tuple[Array, ...], place: tuple, train: bool
+        self, cell: tuple[Array, ...], tissue: tuple[Array, ...], place: Place, train: bool
     ) -> Array:
         """Maps the encoders' maps, `place` = (center, ratio), to [B,H,W,num_classes]."""
-        stem, *deeper = cell
+        (stem, *deeper), (center, ratio) = cell, place
         aggregated = []
         for level, (own, wide) in enumerate(zip(deeper, tissue[1:], strict=True), start=1):
-            wide = alignment.crop_upsample(wide, *place, own.shape[1:3])
+            wide = alignment.crop_upsample(wide, center, ratio, own.shape[1:3])
             conv = layers.ConvBN(own.shape[-1], axis_name=self.axis_name, name=f'aggregate{level}')
             aggregated.append(conv(jnp.concatenate([own, wide], -1), train))
         *skips, high = aggregated

@@ -12,7 +12,7 @@ the features there, and goes on with the features that it is sent; it returns th
 """
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import flax.linen as nn
 import jax
@@ -39,9 +39,10 @@ def run(
     Returns:
         The logits of each branch.
     """
-    sent, logits = dict.fromkeys(branches), {}
+    sent: Mapping[str, Any] = dict.fromkeys(branches)  # a generator is begun with None
+    logits: dict[str, T] = {}
     while not logits:
-        arrived = {}
+        arrived: dict[str, T] = {}
         for name, branch in branches.items():
             try:
                 seam, arrived[name] = branch.send(sent[name])
@@ -80,10 +81,10 @@ class Branch(nn.Module):
     encoder_sizes: Mapping[str, Any] = nn.FrozenDict()
     frozen: bool = False
 
-    SEAMS = ()
-    STRIDE = 32
+    SEAMS: ClassVar[tuple[str, ...]] = ()
+    STRIDE: ClassVar[int] = 32
 
-    def setup(self):
+    def setup(self) -> None:
         if self.encoder_name in encoders.TIMM:
             self.encoder = encoders.create(self.encoder_name, self.encoder_sizes, self.remat)
             self.adapter = Adapter(self.dropout, self.axis_name)
@@ -102,14 +103,14 @@ class Branch(nn.Module):
         raise NotImplementedError
 
     @nn.nowrap
-    def encode(self, x: jax.Array, train: bool) -> tuple[jax.Array, ...]:
+    def encode(self, x: jax.Array, train: bool) -> tuple[Any, ...]:
         """Five maps, as `ResNetEncoder` and `Adapter` give them."""
         maps = self.encoder(x, train and not self.frozen)
         if self.frozen:
             maps = jax.lax.stop_gradient(maps)
         return self.adapter(maps, train) if self.encoder_name in encoders.TIMM else maps
 
-    def classify(self, features: jax.Array, size: tuple[int, int]) -> jax.Array:
+    def classify(self, features: jax.Array, size: tuple[int, ...]) -> jax.Array:
         """Logits [B,*size,num_classes] of the decoder's features.
 
         It is the method by which the branch gets its row in Flax's table (`card.describe`), which

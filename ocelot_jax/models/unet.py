@@ -41,7 +41,7 @@ class UNet(seams.Branch):
 
     SEAMS = ('input', 'encoder', 'decoder')
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         self.decoder = UNetDecoder(axis_name=self.axis_name)
 

@@ -52,7 +52,7 @@ class Sizes:
     reg_tokens: int = 0
     no_embed_class: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.mlp_layer not in MLP_LAYERS:
             wanted = ', '.join(MLP_LAYERS)
             raise ValueError(f'mlp_layer: {self.mlp_layer!r}; want one of {wanted}')
@@ -132,11 +132,11 @@ class VisionTransformer(nn.Module):
         tokens = patches + own.astype(patches.dtype)
         if not others:
             return tokens
-        others = jnp.concatenate(others, 1)
+        first = jnp.concatenate(others, 1)
         if placed:
-            others += positions[:, :placed]
-        others = jnp.broadcast_to(others, (len(tokens), *others.shape[1:]))
-        return jnp.concatenate([others.astype(tokens.dtype), tokens], 1)
+            first += positions[:, :placed]
+        first = jnp.broadcast_to(first, (len(tokens), *first.shape[1:]))
+        return jnp.concatenate([first.astype(tokens.dtype), tokens], 1)
 
 
 class PatchEmbed(nn.Module):

@@ -7,7 +7,7 @@ choice is made where the program is lowered, so one traced function serves all.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from ocelot_jax.models.ops import winograd
 
 Array = jax.Array
+T = TypeVar('T')
 
 # channels below which the transforms cost more than the multiplications that they save
 _MIN_CHANNELS = 32
@@ -29,12 +30,6 @@ def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
     Maps [B,H,W,C] to [B,ceil(H/stride),ceil(W/stride),K] by a kernel [k,k,C,K], k odd.
     """
     return _convolve(x, kernel, stride, dilation)
-
-
-conv.defvjp(
-    lambda x, kernel, *steps: (_convolve(x, kernel, *steps), (x, kernel)),
-    lambda stride, dilation, held, grad: _differentiate(*held, grad, stride, dilation),
-)
 
 
 # jitted, so that the many convolutions of equal shapes are traced and lowered once
@@ -52,9 +47,19 @@ def _differentiate(
     return _choose(_native_backward, _winograd_backward, (x, kernel, grad), stride, dilation)
 
 
+conv.defvjp(
+    lambda x, kernel, *steps: (_convolve(x, kernel, *steps), (x, kernel)),
+    lambda stride, dilation, held, grad: _differentiate(*held, grad, stride, dilation),
+)
+
+
 def _choose(
-    plain: Callable, fast: Callable, arrays: Sequence[Array], stride: int, dilation: int
-) -> Any:
+    plain: Callable[..., T],
+    fast: Callable[..., T],
+    arrays: Sequence[Array],
+    stride: int,
+    dilation: int,
+) -> T:
     """Calls `plain`; on CPUs Winograd's algorithm, `fast`, where that is the faster one."""
     x, kernel = arrays[:2]
     default = cpu = functools.partial(plain, stride=stride, dilation=dilation)

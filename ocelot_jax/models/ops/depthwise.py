@@ -62,7 +62,8 @@ def _shifts(x: Array, dilation: int) -> dict[tuple[int, int], Array]:
 
 
 def _shifted_forward(x: Array, kernel: Array, dilation: int) -> Array:
-    return sum(kernel[tap] * shifted for tap, shifted in _shifts(x, dilation).items())
+    taps = [kernel[tap] * shifted for tap, shifted in _shifts(x, dilation).items()]
+    return functools.reduce(jnp.add, taps)
 
 
 def _shifted_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ class _Transforms(NamedTuple):
     outputs: np.ndarray
 
     @classmethod
-    def of_tile(cls, **matrices: list) -> '_Transforms':
+    def of_tile(cls, **matrices: list[list[float]]) -> '_Transforms':
         """From those of one dimension: both axes of a tile are transformed alike."""
         return cls(**{k: np.kron(m, m).astype(np.float32) for k, m in matrices.items()})
 
@@ -93,7 +93,7 @@ def conv_vjp(x: Array, kernel: Array, grad: Array, tile: int) -> tuple[Array, Ar
 
 def _mix(matrix: np.ndarray, places: Array) -> Array:
     """[p,...] linear combinations of [q,...], given their coefficients [p,q]."""
-    mixed = matrix @ places.reshape(len(places), -1)
+    mixed = jnp.matmul(matrix, places.reshape(len(places), -1))
     return mixed.reshape(len(matrix), *places.shape[1:])
 
 
