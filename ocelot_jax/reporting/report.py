@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.reporting import (
     candidates,
     collect,
     lever_files,
     levers,
+    page,
     sections,
     table_files,
     tables,
@@ -22,14 +22,7 @@ def write_report(root: Path, output: Path | None = None) -> Path:
     Raises:
         MissingFileError: there is no evaluated run.
         InputError: a run's configuration or scores are not what they should be.
-        MissingPackageError: Jinja is not installed.
     """
-    try:
-        from ocelot_jax.reporting import page
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"{error.name} is not installed; the page needs pip install -e '.[slides]'"
-        ) from error
     found = collect.collect(root)
     pulled = levers.find_levers(found)
     filled = tables.make_tables(found)

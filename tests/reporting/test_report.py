@@ -1,12 +1,9 @@
 """Reports: which files are written, and where."""
 
-import sys
-
 import fake_reports
 import pytest
 from conftest import make_release
 
-from ocelot_jax import reporting
 from ocelot_jax.reporting import report
 
 
@@ -31,15 +28,6 @@ def test_it_writes_tables_and_a_page_below_the_directory(root):
     assert other == root / 'else/where/index.html'
     assert other.read_text() == before
     assert len(list(other.parent.iterdir())) == len(files) + 1
-
-
-def test_without_jinja2_the_extra_is_named(root, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'jinja2', None)
-    monkeypatch.delitem(sys.modules, 'ocelot_jax.reporting.page', raising=False)
-    monkeypatch.delattr(reporting, 'page', raising=False)
-    with pytest.raises(ImportError, match=r"jinja2 is not installed.*\.\[slides\]'$"):
-        report.write_report(root)
-    assert not (root / 'report').exists()
 
 
 def test_a_directory_without_runs(tmp_path):
