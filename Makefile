@@ -11,7 +11,7 @@ CONSTRAINTS := constraints/python$(VERSION).txt
 INSTALLED := .venv/python$(VERSION)
 BIN := .venv/bin
 
-.PHONY: demo test lint format docs linkcheck constraints clean
+.PHONY: demo test lint format docs linkcheck constraints wheel clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m ocelot_jax.main --config=configs/demo.py --workdir=runs/demo
@@ -39,6 +39,12 @@ docs: $(INSTALLED)-docs
 linkcheck: $(INSTALLED)-docs
 	$(SPHINX) -b linkcheck docs docs/_build/linkcheck
 
+# Both distributions, and the wheel tried in an empty environment, with the versions of CONSTRAINTS.
+wheel: $(INSTALLED)
+	rm -rf build dist
+	$(BIN)/uv build --quiet
+	$(BIN)/python tests/try_wheel.py dist
+
 # The newest releases that go together, for each Python; `make test PYTHON=...` then tries them.
 constraints: $(INSTALLED)
 	for version in $(VERSIONS); do \
@@ -49,7 +55,7 @@ constraints: $(INSTALLED)
 	done
 
 clean:
-	rm -rf .venv build docs/_build *.egg-info
+	rm -rf .venv build dist docs/_build *.egg-info
 
 # uv resolves and downloads in parallel, which pip does one by one
 $(INSTALLED): setup.cfg pyproject.toml $(wildcard $(CONSTRAINTS))
