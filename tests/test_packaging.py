@@ -100,9 +100,20 @@ def test_every_folder_of_code_is_installed_with_what_else_it_holds():
     }
 
 
-def test_the_makefile_takes_each_python_that_has_constraints():
-    [line] = re.findall(r'^VERSIONS := (.*)$', (ROOT / 'Makefile').read_text(), re.M)
-    assert sorted(f'python{version}' for version in line.split()) == [
+@pytest.mark.parametrize(
+    ('file', 'pattern'),
+    [
+        ('Makefile', r'^VERSIONS := (.*)$'),
+        ('.github/workflows/checks.yml', r'^ *python: \[(.*)\]$'),
+        ('setup.cfg', r'((?:^    Programming Language :: Python :: 3\.\d+\n)+)'),
+    ],
+)
+def test_each_python_that_has_constraints_is_named(file, pattern):
+    if not (ROOT / file).exists():
+        pytest.skip(f'{file} is of the repository, not of the sdist')
+    [text] = re.findall(pattern, (ROOT / file).read_text(), re.M)
+    versions = re.findall(r'3\.\d+', text)
+    assert sorted(f'python{version}' for version in versions) == [
         file.stem for file in CONSTRAINTS
     ]
 
