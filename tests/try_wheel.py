@@ -28,6 +28,14 @@ import pathlib
 from ocelot_jax.datasets.ocelot_synthetic import slides
 slides.write_slides(pathlib.Path('slides'), 3, 512)
 """
+PREDICTIONS = """
+import ocelot_jax
+pair = ocelot_jax.open_pairs('pairs', 'test')[0]
+predictor = ocelot_jax.load('runs/pairs')
+found = predictor.predict_pair(pair['cell_image'], pair['tissue_image'], pair['center'])
+slide = predictor.predict_slide('slides/slide-1.tif')
+print(len(found.cells), found.tissue.shape, len(slide.cells), slide.tissue.shape)
+"""
 CLASSES = '--cell_classes=Other=BC,Tumor=TC', '--tissue_classes=Stroma=BG,Tumor=CA'
 DEMO = '--config=configs/demo.py', '--config.num_epochs=1', '--config.model.encoder_name=resnet18'
 
@@ -40,7 +48,7 @@ PLACES = '--slides=slides', '--annotations=slides', '--output=pairs', '--patches
 # Arguments of Python by what they try: without any extra, and with `datasets`.
 PLAIN = {
     'the list of commands': ('-m', 'ocelot_jax'),
-    'the API': ('-c', API),
+    'all names of the API': ('-c', API),
     'slides drawn': ('-c', SLIDES),
     'pairs made of them': command('make_pairs', *PLACES, *CLASSES),
     'training': command('main', *DEMO, '--config.data.source=pairs', '--workdir=runs/pairs'),
@@ -48,6 +56,7 @@ PLAIN = {
     'report': command('report', 'runs'),
     'pairs predicted': command('predict', '--workdir=runs/pairs', '--input=pairs', '--output=a'),
     'slides predicted': command('predict', '--workdir=runs/pairs', '--input=slides', '--output=b'),
+    'predictions by the API': ('-c', PREDICTIONS),
 }
 DATASETS = {
     'the demo': command('main', *DEMO, '--workdir=runs/demo'),
