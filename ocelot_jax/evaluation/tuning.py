@@ -6,6 +6,7 @@ with the run and used from then on by whatever applies the run.
 """
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import disk
 from ocelot_jax.metrics import calibration, matching
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.runs import configuration, files, loading
 from ocelot_jax.runs.directory import RunDirectory
 
@@ -80,55 +82,48 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     disk.make_folder(written.path)
     engine = engines.of_runs(run)
     pairs = open_source(run.config.data, 'validation')
-    counts = count_matches(engine, pairs, run.config)
+    matched = match_cells(engine, pairs, run.config)
     classes = run.config.data.cell_classes
-    scores = {at: matching.f1_scores(matching.Counts(*n), classes) for at, n in counts.items()}
+    scores = {
+        setting: matching.f1_scores(matching.Counts(*held.counts), classes)
+        for setting, held in matched.items()
+    }
     chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
     rows = [setting._asdict() | row for setting, row in scores.items()]
-    temperature = find_temperature(engine, pairs, run.config, chosen)
+    temperature = calibration.fit_temperature(matched[chosen].scores, matched[chosen].taken)
     files.write_tuning(written.tuning, rows)
     kept = chosen._asdict() | {'temperature': temperature}
     configuration.write_detection(written.detection, kept)
     return Tuned(written.detection, chosen, temperature, scores[chosen]['mF1'])
 
 
-def find_temperature(
-    engine: Engine, pairs: Source, config: ml_collections.ConfigDict, setting: Setting
-) -> float:
-    """The temperature of the confidences of the cells that a setting finds.
+class Matched(NamedTuple):
+    """What a setting finds in a split, n cells.
 
-    Args:
-        engine: the run's.
-        pairs: the validation split.
-        config: as `configs/default.py`.
-        setting: what was chosen.
+    Attributes:
+        counts: [3,K] int64, of each class true positives, false positives and true cells.
+        scores: [n] float32, confidences at temperature 1.
+        taken: [n] bool, whether a cell is a true one.
     """
-    config = config.copy_and_resolve_references()
-    config.detection.update(setting._asdict() | {'temperature': 1.0})
-    results = list(scoring.find_pairs(engine, pairs, config))
-    return calibration.fit_temperature(
-        np.concatenate([result.found.scores for result in results]),
-        np.concatenate([result.match.pred_to_true >= 0 for result in results]),
-    )
+
+    counts: np.ndarray
+    scores: np.ndarray
+    taken: np.ndarray
 
 
-def count_matches(
+def match_cells(
     engine: Engine, pairs: Source, config: ml_collections.ConfigDict
-) -> dict[Setting, np.ndarray]:
-    """Counts of the official score at every point of the grid around `config.detection`.
-
-    Returns:
-        [3,K] int64 by setting: of each class true positives, false positives and true cells.
-    """
+) -> dict[Setting, Matched]:
+    """Finds and matches cells at every point of the grid around `config.detection`."""
     sigmas = [factor * config.detection.sigma_um for factor in SIGMAS]
     distances = [factor * config.detection.min_distance_um for factor in DISTANCES]
     lengths = list(itertools.product(sigmas, distances))
     settings = [Setting(*pair, threshold) for pair in lengths for threshold in THRESHOLDS]
     num_classes = len(config.data.cell_classes)
-    counts = {setting: np.zeros((3, num_classes), int) for setting in settings}
+    parts: dict[Setting, list[Matched]] = {setting: [] for setting in settings}
     data = config.data
     batches = eval_batches(pairs, batch_size=data.batch_size, max_cells=data.max_cells)
-    least = config.detection.to_dict() | {'threshold': min(THRESHOLDS)}
+    least = config.detection.to_dict() | {'threshold': min(THRESHOLDS), 'temperature': 1.0}
     names = Setting._fields[:2]
     detectors = [
         Detector(ml_collections.ConfigDict(least | dict(zip(names, pair, strict=True))))
@@ -146,9 +141,19 @@ def count_matches(
                 for threshold in THRESHOLDS:
                     # what is lower than another peak never suppresses it, so these are the peaks
                     # of a higher threshold, too
-                    higher = cells.heights[row][: len(patch)] > threshold
-                    held = matching.match_cells(
-                        patch[higher], true, distance=distance, num_classes=num_classes
-                    ).counts
-                    counts[Setting(*length, threshold)] += np.stack([held.tp, held.fp, held.gt])
-    return counts
+                    higher = patch[cells.heights[row][: len(patch)] > threshold]
+                    parts[Setting(*length, threshold)].append(
+                        _match(higher, true, distance, num_classes)
+                    )
+    return {setting: _join(held) for setting, held in parts.items()}
+
+
+def _match(found: Cells, true: Cells, distance: float, num_classes: int) -> Matched:
+    match = matching.match_cells(found, true, distance=distance, num_classes=num_classes)
+    counts = np.stack([match.counts.tp, match.counts.fp, match.counts.gt])
+    return Matched(counts, found.scores, match.pred_to_true >= 0)
+
+
+def _join(parts: Sequence[Matched]) -> Matched:
+    counts, scores, taken = zip(*parts, strict=True)
+    return Matched(np.sum(counts, axis=0), np.concatenate(scores), np.concatenate(taken))

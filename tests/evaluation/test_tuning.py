@@ -17,7 +17,7 @@ from ocelot_jax.data.sources import open_source
 from ocelot_jax.evaluation import scoring, tuning
 from ocelot_jax.inference import engines
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.metrics import matching
+from ocelot_jax.metrics import calibration, matching
 from ocelot_jax.models import factory
 from ocelot_jax.runs import configuration, loading
 from ocelot_jax.runs.directory import RunDirectory
@@ -44,13 +44,13 @@ def one_by_one(config, setting):
 def test_every_point_of_the_grid_scores_as_an_evaluation_does(run):
     config = loading.load_runs([run]).config
     pairs = open_source(config.data, 'validation')
-    counts = tuning.count_matches(darkness, pairs, config)
-    assert len(counts) == 4 * 4 * 9
-    chosen = list(counts)[::17]
+    matched = tuning.match_cells(darkness, pairs, config)
+    assert len(matched) == 4 * 4 * 9
+    chosen = list(matched)[::17]
     scores = [one_by_one(config, setting) for setting in chosen]
     assert len({score['mF1'] for score in scores}) > 3
     for setting, wanted in zip(chosen, scores, strict=True):
-        found = matching.f1_scores(matching.Counts(*counts[setting]), ('BC', 'TC'))
+        found = matching.f1_scores(matching.Counts(*matched[setting].counts), ('BC', 'TC'))
         assert found == {name: pytest.approx(wanted[name]) for name in found}
 
 
@@ -66,16 +66,16 @@ def test_every_pair_is_found_by_its_own_lengths(backend, run, tmp_path):
     wanted = [3 / mpp for mpp in (0.5, 0.2, 0.37, 0.2, 0.21)]
     assert [result.distance for result in results] == pytest.approx(wanted)
     together = scoring.count(results, 5, config)
-    tuned = tuning.count_matches(darkness, pairs, config)
+    tuned = tuning.match_cells(darkness, pairs, config)
     alone = [
         scoring.count(scoring.find_pairs(darkness, Only(pairs, row), config), 1, config).counts[0]
         for row in range(5)
     ]
     np.testing.assert_array_equal(together.counts, alone)
-    each = [tuning.count_matches(darkness, Only(pairs, row), config) for row in range(5)]
+    each = [tuning.match_cells(darkness, Only(pairs, row), config) for row in range(5)]
     assert tuned.keys() == each[0].keys()
-    for setting, counts in tuned.items():
-        np.testing.assert_array_equal(counts, sum(one[setting] for one in each))
+    for setting, held in tuned.items():
+        np.testing.assert_array_equal(held.counts, sum(one[setting].counts for one in each))
 
 
 class Only:
@@ -101,6 +101,15 @@ def test_the_best_is_kept_and_used(run):
     assert tuple(float(best[name]) for name in chosen._fields) == chosen
     kept = json.loads(RunDirectory(run).detection.read_text())
     assert kept == chosen._asdict() | {'temperature': tuned.temperature}
+    # of the cells that an evaluation finds with the choice
+    before.config.detection.update(chosen._asdict())
+    pairs = open_source(before.config.data, 'validation')
+    results = list(scoring.find_pairs(darkness, pairs, before.config))
+    wanted = calibration.fit_temperature(
+        np.concatenate([result.found.scores for result in results]),
+        np.concatenate([result.match.pred_to_true >= 0 for result in results]),
+    )
+    assert tuned.temperature == pytest.approx(wanted, rel=1e-5)
     after = loading.load_runs([run])
     assert after.config.detection.threshold == chosen.threshold
     assert after.settings != before.settings
@@ -113,12 +122,13 @@ def test_an_earlier_choice_stays_until_there_is_a_new_one(run, monkeypatch):
     chosen = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
     configuration.write_detection(RunDirectory(run).detection, chosen)
     before = RunDirectory(run).detection.read_bytes()
-    counts = {tuning.Setting(0.5, 1.5, 0.1): np.ones((3, 2), int)}
-    monkeypatch.setattr(tuning, 'count_matches', lambda *_: counts)
+    held = tuning.Matched(np.ones((3, 2), int), np.full(2, np.float32(0.5)), np.ones(2, bool))
+    matched = {tuning.Setting(0.5, 1.5, 0.1): held}
+    monkeypatch.setattr(tuning, 'match_cells', lambda *_: matched)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     for module, name, error in (
         (tuning, 'open_source', InputError('the data are gone')),
-        (tuning, 'count_matches', KeyboardInterrupt()),
+        (tuning, 'match_cells', KeyboardInterrupt()),
         (tuning.files, 'write_tuning', full),
         (Path, 'write_text', full),
     ):
