@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-from generate import pages  # noqa: E402 (found by the line above)
+from generate import marks, pages  # noqa: E402 (found by the line above)
 
 project = 'ocelot_jax'
 author = 'The ocelot_jax authors'
@@ -65,3 +65,4 @@ linkcheck_anchors = False
 def setup(app: Sphinx) -> None:
     """Writes the pages that are made of other files, before Sphinx looks for pages."""
     pages.write_all(DOCS.parent, DOCS)
+    marks.connect(app)

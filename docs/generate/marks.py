@@ -1,0 +1,33 @@
+"""Says of each block of commands in a page whether no test runs them."""
+
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+from generate import shown
+
+
+def connect(app: Sphinx) -> None:
+    """Makes `app` mark the blocks of each page that it reads."""
+    tested = {shown.read_shape(command) for command, _ in shown.read_tested(Path(app.srcdir))}
+    app.connect('doctree-read', lambda _, doctree: mark(doctree, tested))
+
+
+def mark(doctree: nodes.document, tested: set[shown.Shape]) -> None:
+    """Adds a line below each block with a command of a shape that is not among the tested ones."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        shapes = map(shown.read_shape, shown.find_in_block(block.astext()))
+        if any(shape not in tested for shape in shapes):
+            link = addnodes.pending_xref(
+                '',
+                nodes.inline('', 'not run by a test'),
+                refdomain='std',
+                reftype='doc',
+                reftarget='/reference/tests_of_commands',
+                refexplicit=True,
+                refwarn=True,
+            )
+            line = nodes.paragraph('', '', link, classes=['not-run'])
+            block.parent.insert(block.parent.index(block) + 1, line)
