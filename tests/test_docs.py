@@ -17,6 +17,8 @@ from generate import commands as command_page
 from generate import configuration, copies, shown
 
 DOCS = ROOT / 'docs'
+# ml_collections reads files of configurations by it
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 TESTED = list(shown.read_tested(DOCS))
 # where a page has a word in capitals, but a command wants a number or a file that is there
 STAND_INS = {r'=N\b': '=2', r':MODEL\b': ':cell_only', r'configs/NAME\.py': 'configs/demo.py'}

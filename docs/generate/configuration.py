@@ -95,7 +95,7 @@ def _render(group: Group) -> str:
 
 def _render_field(group: str, field: Field) -> str:
     path = f'{group}.{field.name}'.removeprefix('.')
-    return f'[`{path}`]{{#{path}}} {field.type}, `{field.default}`\n: {field.words}\n'
+    return f'(config.{path})=\n\n`{path}` {field.type}, `{field.default}`\n: {field.words}\n'
 
 
 def _table(folder: str, root: Path) -> str:
