@@ -25,8 +25,10 @@ RED, OCHRE, INK, BLUE, CREAM = '#d62728', '#b8860b', '#333333', '#dfe9f5', '#f5e
 
 def main():
     """Draws all."""
-    # the same bytes each time, and letters that need no font
-    mpl.rcParams.update({'svg.hashsalt': 'ocelot', 'svg.fonttype': 'path', 'font.size': 9})
+    # the same bytes each time, and letters that need no font and can be read on a phone
+    mpl.rcParams.update(
+        {'svg.hashsalt': 'ocelot', 'svg.fonttype': 'path', 'axes.titlesize': 'medium'}
+    )
     for name, draw in (('fields_of_view', draw_fields_of_view), ('windows', draw_windows)):
         figure = draw()
         figure.savefig(IMAGES / f'{name}.svg', metadata={'Date': None}, facecolor='white')
@@ -41,29 +43,30 @@ def draw_fields_of_view() -> plt.Figure:
     cropped = np.asarray(alignment.crop_upsample(tissue[None, ..., None], *place, (64, 64)))
     padded = np.asarray(alignment.downsample_pad(cropped, *place, (64, 64)))
 
-    figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.6), layout='constrained')
+    figure, axes = plt.subplot_mosaic('AB\nCB', figsize=(6.2, 6.6), layout='constrained')
+    figure.get_layout_engine().set(h_pad=0.12)
+    axes = [axes[name] for name in 'ABC']
     titles = (
-        'tissue patch: what its branch predicts',
-        'crop_upsample: in the cell patch’s frame',
-        'downsample_pad: and back',
+        'tissue patch, as predicted',
+        'crop_upsample: cell patch',
+        'downsample_pad: back',
     )
     sides = (
         f'1024 px of 0.8 µm = {1024 * 0.8:.0f} µm',
         f'1024 px of 0.2 µm = {1024 * 0.2:.0f} µm',
-        f'{1024 * 0.8:.0f} µm; zero outside of the cell patch',
+        'zero around the cell patch',
     )
     maps = (tissue, cropped[0, ..., 0], padded[0, ..., 0])
     for ax, title, side, values in zip(axes, titles, sides, maps, strict=True):
         colors = mpl.colors.LinearSegmentedColormap.from_list('', ['#f4ece4', '#00802a'])
         ax.imshow(values, cmap=colors, vmin=0, vmax=1, extent=(0, 1, 1, 0))
         ax.set(title=title, xlabel=side, xticks=[], yticks=[])
-        ax.title.set_fontsize(9)
     corner = np.array(CENTER) - ratio / 2
     for ax in (axes[0], axes[2]):
         ax.add_patch(Rectangle(corner, ratio, ratio, fill=False, edgecolor=RED, linewidth=1.8))
     axes[0].plot(*CENTER, '+', color=RED)
     axes[0].annotate(
-        f'256 px wide, its center\nat ({CENTER[0]}, {CENTER[1]}) of the sides',
+        f'256 px wide,\ncenter at\n{CENTER}',
         CENTER,
         (0.54, 0.62),
         va='center',
@@ -71,9 +74,9 @@ def draw_fields_of_view() -> plt.Figure:
         arrowprops={'arrowstyle': '-', 'color': RED, 'linewidth': 0.8},
     )
     plt.setp(axes[1].spines.values(), edgecolor=RED, linewidth=1.8)
-    for y in (0, 1):
+    for ax, y in ((axes[0], 0), (axes[2], 1)):
         start = (corner[0] + ratio, corner[1] + y * ratio)
-        line = ConnectionPatch(start, (0, y), 'data', 'data', axesA=axes[0], axesB=axes[1])
+        line = ConnectionPatch(start, (0, y), 'data', 'data', axesA=ax, axesB=axes[1])
         line.set(color=RED, linewidth=0.8, linestyle=':')
         figure.add_artist(line)
     return figure
@@ -91,11 +94,11 @@ def draw_windows() -> plt.Figure:
     """The windows of a small slide, what each owns, and a cell at a seam."""
     width, height, margin = 3400, 1900, 64
     layout = windows.lay_out(width, height, OCELOT.cell_mpp, OCELOT, margin)
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.4, 4.2), width_ratios=(2.1, 1), layout='constrained'
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(6.2, 7), height_ratios=(1.3, 1), layout='constrained'
     )
-    _draw_layout(left, layout)
-    _draw_seam(right, layout)
+    _draw_layout(above, layout)
+    _draw_seam(below, layout)
     return figure
 
 
@@ -125,7 +128,7 @@ def _draw_layout(ax: plt.Axes, layout: windows.Layout):
     )
     ax.set(xlim=(-60, xs.seams[-1] + 60), ylim=(ys.seams[-1] + 60, -60), xticks=[], yticks=[])
     ax.set_aspect('equal')
-    ax.set_title(f'a slide of {xs.seams[-1]} x {ys.seams[-1]} px and its windows', fontsize=9)
+    ax.set_title(f'a slide of {xs.seams[-1]} x {ys.seams[-1]} px and its windows')
     ax.set_frame_on(False)
 
 
@@ -153,13 +156,11 @@ def _draw_seam(ax: plt.Axes, layout: windows.Layout):
     ax.scatter(x, y, 70, np.where(stays, colors, 'white'), edgecolors=colors)
     for row, score in enumerate(scores):
         side = 1 if x[row] > x[row ^ 1] else -1
-        ax.text(x[row] + 1.2 * side, y[row], score, color=colors[row], va='center', ha='center')
+        ax.text(x[row] + 0.8 * side, y[row], score, color=colors[row], va='center', ha='center')
     for number, text in enumerate(_SEEN):
         ax.text(0, y[2 * number] - 2, text, ha='center', backgroundcolor='white')
-    ax.set(xlim=(-8, 8), ylim=(23, 0), xticks=[], yticks=[], xlabel='a seam, magnified')
-    ax.set_title(
-        'seen by the left and by the right\nwindow, with scores; filled: stays', fontsize=9
-    )
+    ax.set(xlim=(-9, 9), ylim=(23, 0), xticks=[], yticks=[], xlabel='a seam, magnified')
+    ax.set_title('seen by the left and by the right window, with scores; filled: stays')
 
 
 if __name__ == '__main__':
