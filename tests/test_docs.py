@@ -6,6 +6,7 @@ import contextlib
 import re
 import runpy
 import sys
+from pathlib import Path
 
 import absl.app
 import numpy as np
@@ -16,7 +17,18 @@ from drawn_slides import draw_slide, spread_cells, write_pyramid
 from generate import commands as command_page
 from generate import configuration, copies, shown
 
+from ocelot_jax.runs.directory import (
+    CELLS_COLUMNS,
+    METRICS_COLUMNS,
+    PAIRS_COLUMNS,
+    STEP_SECONDS,
+    TUNING_COLUMNS,
+    EvaluationDirectory,
+    RunDirectory,
+)
+
 DOCS = ROOT / 'docs'
+MADE = ('api', 'commands', 'configuration')  # of the source code
 # ml_collections reads files of configurations by it
 pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 TESTED = list(shown.read_tested(DOCS))
@@ -105,6 +117,30 @@ def test_links_of_a_copy_lead_to_where_its_targets_are():
     assert copies.relink(text, 'benchmarks/README.md', pages) == (
         '[a](c.md#tests) [b](../../benchmarks/device.py) [c](https://x.y) [d](#here)'
     )
+
+
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md'])
+def test_links_that_sphinx_does_not_see_lead_somewhere(page):
+    links = re.findall(r'\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)', (ROOT / page).read_text())
+    made = {*copies.make(ROOT), *(f'reference/{name}.md' for name in MADE)}
+    for file, heading in links:
+        target = ROOT / (file or page)
+        assert target.exists() or file.removeprefix('docs/') in made, file
+        if heading:
+            headings = re.findall(r'^#+ (.*)', target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r'[^\w -]', '', text.lower()).replace(' ', '-') for text in headings]
+            assert heading in slugs, f'{file}#{heading}'
+
+
+@pytest.mark.parametrize('kind', [RunDirectory, EvaluationDirectory])
+def test_files_and_columns_of_a_run_are_on_their_page(kind):
+    told = set(re.findall(r'`([^`]+)`', (DOCS / 'reference/runs.md').read_text()))
+    named = [value for value in vars(kind).values() if isinstance(value, property)]
+    paths = [value.fget(kind(Path('a/b/c'))) for value in named]
+    files = {path.name for path in paths if isinstance(path, Path) and path.parent.name == 'c'}
+    assert files - {'evaluation'} <= {name.rstrip('/') for name in told}
+    columns = {*METRICS_COLUMNS, STEP_SECONDS, *TUNING_COLUMNS, *PAIRS_COLUMNS, *CELLS_COLUMNS}
+    assert columns <= told
 
 
 def test_commands_are_found_in_blocks_alone():

@@ -3,12 +3,15 @@
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import os
+import re
 import resource
 import signal
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from ocelot_jax.io.errors import OutputError
@@ -32,6 +35,14 @@ def light(base):
     )
 
 
+@pytest.fixture(scope='module')
+def written(light, tmp_path_factory):
+    """Where it is written."""
+    folder = tmp_path_factory.mktemp('written')
+    outputs.write(light, folder)
+    return folder
+
+
 @contextlib.contextmanager
 def files_end_at(size):
     """As on a full disk: for the work within alone, because a log of pytest may be a file too."""
@@ -45,11 +56,10 @@ def files_end_at(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_everything_is_there_with_circles_around_the_cells(light, tmp_path):
-    outputs.write(light, tmp_path)
-    assert set(os.listdir(tmp_path)) == FILES
+def test_everything_is_there_with_circles_around_the_cells(light, written):
+    assert set(os.listdir(written)) == FILES
     for letter, sample in zip('AB', light.samples, strict=True):
-        drawn = np.asarray(Image.open(tmp_path / f'overlay_{letter}.png')).astype(int)
+        drawn = np.asarray(Image.open(written / f'overlay_{letter}.png')).astype(int)
         zoom = drawn.shape[0] // 300
         assert drawn.shape == (300 * zoom, 400 * zoom, 3)
         cells = page.cells_of(light, sample)
@@ -59,6 +69,17 @@ def test_everything_is_there_with_circles_around_the_cells(light, tmp_path):
             near = drawn[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4].reshape(-1, 3)
             if near.size:
                 assert (near[:, 2] - near[:, 0]).max() > 150
+
+
+def test_the_reference_tells_of_all_files_and_columns(light, written):
+    told = set(re.findall('`([^`]+)`', (ROOT / 'docs/reference/predictions.md').read_text()))
+    assert FILES - {'overlay_B.png'} <= told
+    of_a_class = re.compile(f'_({"|".join([*light.cell_classes, *light.tissue_classes])})$')
+    for file in written.glob('*.csv'):
+        columns = file.read_text().splitlines()[0].replace('"', '').split(',')
+        assert {of_a_class.sub('_CLASS', column) for column in columns} <= told
+    by_class = {'cells', 'cell_share', 'cells_per_mm2', 'tissue_mm2', 'regions'}
+    assert json.loads((written / 'summary.json').read_text()).keys() - by_class <= told
 
 
 def test_without_a_tissue_branch_and_anndata_there_is_nothing_of_theirs(
