@@ -3,6 +3,7 @@
 import ast
 import configparser
 import contextlib
+import pkgutil
 import re
 import runpy
 import sys
@@ -16,6 +17,7 @@ from conftest import ROOT, make_release
 from drawn_slides import draw_slide, spread_cells, write_pyramid
 from generate import commands as command_page
 from generate import configuration, copies, shown
+from markdown_it import MarkdownIt
 
 from ocelot_jax.runs.directory import (
     CELLS_COLUMNS,
@@ -152,6 +154,19 @@ def test_commands_are_found_in_blocks_alone():
     found = shown.find_in_page(page)
     assert found == ['make demo', 'A=1 python -m b --c=d', 'pip install f']
     assert shown.read_shape(found[1]) == ('python -m b', {'--c'})
+
+
+def test_python_of_the_pages_takes_what_there_is():
+    taken = set()
+    for text in read_pages().values():
+        tokens = MarkdownIt('commonmark').parse(text)
+        code = ''.join(token.content for token in tokens if token.type in ('fence', 'code_block'))
+        taken |= set(re.findall(r'\bocelot_jax\.\w+', code))
+        for module, names in re.findall(r'from (ocelot_jax[\w.]*) import ([\w, ]+)', code):
+            taken |= {f'{module}.{name}' for name in names.split(', ')}
+    assert {'ocelot_jax.load', 'ocelot_jax.PairFolder'} <= taken
+    for name in taken:
+        pkgutil.resolve_name(name)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def _render(name: str) -> str:
     module = importlib.import_module(f'ocelot_jax.{name}')
     words = module.__doc__.strip()
     rows = ''.join(map(_render_flag, define(module)))
-    return f'## {name}\n\n{words}\n\n| flag | default | |\n|---|---|---|\n{rows}'
+    return f'## {name}\n\n{words}\n\n| flag | default | what it is |\n|---|---|---|\n{rows}'
 
 
 def define(module: object) -> Iterator[flags.Flag]:

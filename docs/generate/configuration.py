@@ -42,7 +42,7 @@ def make(root: Path) -> str:
     """The page's Markdown, of the project's folder."""
     groups = read_groups((root / 'configs/default.py').read_text())
     files = _table('configs', root) + '\n' + _table('configs/sweeps', root)
-    return _INTRO + '\n'.join(map(_render, groups)) + f'\n## Files of configs/\n\n{files}'
+    return _INTRO + '\n'.join(map(_render, groups)) + f'\n## Files of configs\n\n{files}'
 
 
 def read_groups(source: str) -> list[Group]:
@@ -100,7 +100,7 @@ def _render_field(group: str, field: Field) -> str:
 
 def _table(folder: str, root: Path) -> str:
     """What each configuration of a folder is for, by its docstring's first line."""
-    rows = [f'| {folder}/ | |\n|---|---|\n']
+    rows = [f'| file of {folder}/ | what it trains |\n|---|---|\n']
     for path in sorted((root / folder).glob('[!_]*.py')):
         summary = ast.get_docstring(ast.parse(path.read_text())).partition('\n')[0]
         rows.append(f'| `{path.name}` | {summary} |\n')

@@ -27,7 +27,7 @@ def make(root: Path) -> dict[str, str]:
 def _read(root: Path, source: str, pages: dict[str, str]) -> str:
     text = (root / source).read_text()
     if not source.endswith('.ipynb') and not text.startswith('# '):
-        text = f'# {posixpath.dirname(source).rpartition("/")[2]}\n\n{text}'
+        text = f'# Data set {posixpath.dirname(source).rpartition("/")[2]}\n\n{text}'
     return relink(text, source, pages)
 
 
