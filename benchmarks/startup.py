@@ -49,7 +49,7 @@ def first_step(options: argparse.Namespace, workdir: Path) -> float:
     try:
         # not by lines: the bar's carriage return comes before what it tells
         while told := process.stderr.read1():
-            if b'loss=' in told:
+            if b'loss ' in told:
                 return time.perf_counter() - start
         raise RuntimeError(f'{" ".join(command)} ended without a step')
     finally:

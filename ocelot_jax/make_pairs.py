@@ -47,8 +47,6 @@ def define_flags() -> None:
 
 def main() -> None:
     """Makes the pairs that the flags name."""
-    import tqdm
-
     from ocelot_jax.annotation import classes, making
     from ocelot_jax.annotation.choices import Choices
 
@@ -63,8 +61,7 @@ def main() -> None:
         shares=parsing.parse_numbers('shares', values.shares, 'train,validation,test'),
     )
     paths = [Path(values[name].value) for name in ('slides', 'annotations', 'output')]
-    track = lambda pairs, total: tqdm.tqdm(pairs, 'pairs', total, leave=False, disable=None)
-    making.make(*paths, choices, print, track)
+    making.make(*paths, choices, print)
 
 
 if __name__ == '__main__':

@@ -31,8 +31,6 @@ def define_flags() -> None:
 
 def main() -> None:
     """Describes the data set that the flags name."""
-    import tqdm
-
     from ocelot_jax.dataset_statistics import describing
 
     values = flags.FLAGS
@@ -40,7 +38,6 @@ def main() -> None:
         values.dataset,
         values.cell_classes,
         values.tissue_classes,
-        lambda counts, split, total: tqdm.tqdm(counts, split, total, leave=False, disable=None),
     )
     print(found.render())
     folder = Path(values.output or f'statistics/{found.name}')

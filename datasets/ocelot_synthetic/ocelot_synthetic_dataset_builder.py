@@ -12,6 +12,8 @@ from ocelot_jax.datasets.builder import PairBuilder
 from ocelot_jax.datasets.ocelot_synthetic import draw, tissue
 from PIL import Image
 
+from ocelot_jax.io import progress
+
 _PAPER = tissue.Geometry(size=1024, cell_mpp=0.2)
 _SMALL = tissue.Geometry(size=128, cell_mpp=0.5)
 
@@ -80,7 +82,7 @@ class Builder(PairBuilder):
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[str, dict]]:
         """Yields the key and the record of each pair of a split."""
         config = self.builder_config
-        for index in range(count):
+        for index in progress.track(range(count), f'drawing {split}', count, 'pairs'):
             record = draw.draw_pair(
                 config.geometry, config.seed, split, index, config.ambiguous_share
             )

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from ocelot_jax.datasets import builder, features
 from ocelot_jax.datasets.tiger import plan, records, release, splits
 
-from ocelot_jax.io import digests
+from ocelot_jax.io import digests, progress
 from ocelot_jax.io.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Builder(builder.PairBuilder):
             import apache_beam as beam
 
             return beam.Create(regions) | beam.Reshuffle() | beam.FlatMap(examples)
-        return itertools.chain.from_iterable(map(examples, regions))
+        shown = progress.track(regions, 'preparing', len(regions), 'regions')
+        return itertools.chain.from_iterable(map(examples, shown))
 
 
 def find_data(dl_manager: tfds.download.DownloadManager) -> pathlib.Path:

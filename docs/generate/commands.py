@@ -11,8 +11,9 @@ _INTRO = """\
 # Commands
 
 `python -m ocelot_jax` lists them; each explains its flags with `--help`. Lists are written with
-commas, a flag that is true or false as `--recursive` or `--norecursive`. `--verbosity=0` shows
-what the libraries note, `--verbosity=1` the traceback of an error in the input, too.
+commas, a flag that is true or false as `--recursive` or `--norecursive`. Each
+takes `--quiet`, which leaves out progress and warnings, and `--verbose`, which shows what the
+libraries note and the traceback of an error in the input.
 
 """
 

@@ -4,7 +4,7 @@ import collections
 import importlib.metadata
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,12 @@ from absl import logging
 
 from ocelot_jax.annotation import belonging, cutting, doubts, picture, splitting, writing
 from ocelot_jax.annotation.choices import Choices
-from ocelot_jax.annotation.cutting import Cut, Job
+from ocelot_jax.annotation.cutting import Job
 from ocelot_jax.annotation.summary import Counts, Summary
 from ocelot_jax.annotation.surveying import Survey, survey
 from ocelot_jax.data import patients, release
-from ocelot_jax.io import atomic, disk
+from ocelot_jax.io import atomic, disk, progress
 from ocelot_jax.prediction import given_mpp
-
-# wraps what is cut, given the number of pairs
-Track = Callable[[Iterable[Cut], int], Iterable[Cut]]
 
 _PICTURED = 6
 _NO_ROOM = 'nothing is kept; want room there, or --output elsewhere'
@@ -32,7 +29,6 @@ def make(
     output: Path,
     choices: Choices,
     report: Callable[[str], None] = lambda text: None,
-    track: Track = lambda pairs, total: pairs,
 ) -> Summary:
     """Makes pairs of slides and their annotations, and writes them.
 
@@ -42,7 +38,6 @@ def make(
         output: a new folder, or a zip by its suffix.
         choices: how pairs are made.
         report: called with what was made, in words, once it is written.
-        track: wraps the pairs, given their number, to show how far the cutting is.
 
     Returns:
         What was made.
@@ -64,7 +59,7 @@ def make(
     jobs, splits = _plan_jobs(surveys, choices)
     disk.make_folder(output.absolute().parent)
     with disk.full_as_error(output, _NO_ROOM), writing.opened(output) as write:
-        counts, ambiguous, drawn = _write_pairs(write, jobs, choices, track)
+        counts, ambiguous, drawn = _write_pairs(write, jobs, choices)
         summary = Summary(
             counts=counts,
             left_out=_left_out(surveys, ambiguous),
@@ -101,13 +96,14 @@ def _group(one: Survey, index: int, split_by: str) -> str:
 
 
 def _write_pairs(
-    write: writing.Write, jobs: Sequence[Job], choices: Choices, track: Track
+    write: writing.Write, jobs: Sequence[Job], choices: Choices
 ) -> tuple[dict[str, Counts], int, bytes]:
     """Cuts and writes all pairs; gives counts by split, ambiguous pixels, and a picture."""
     counts = {split: Counts.none(choices) for split in splitting.SPLITS}
     pictured = _pictured(jobs)
     rows, total, shown = [], 0, []
-    for job, pair, ambiguous in track(cutting.cut_all(jobs, choices), len(jobs)):
+    cut = cutting.cut_all(jobs, choices)
+    for job, pair, ambiguous in progress.track(cut, 'cutting', len(jobs), 'pairs'):
         writing.write_pair(write, pair)
         rows += cutting.origins(job, pair)
         counts[job.split] = counts[job.split].plus(job.survey.name, pair)

@@ -1,30 +1,37 @@
-"""How every command runs: its flags, and errors as one line."""
+"""How every command runs: its flags, how much it tells, and errors as one line."""
 
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 
 from absl import app, flags, logging
+from tqdm.contrib import DummyTqdmFile
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 
 _HELP = ('-h', '-help', '--help', '-helpshort', '--helpshort')
+
+# flags that are defined here are the command's own, which its help lists
+flags.disclaim_key_flags()
 
 
 def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
     """Parses flags and calls `main`.
 
     Wrong input (`InputError`) ends with one line and status 1, Ctrl-C and SIGTERM with one and
-    status 130 and 143, any other error with its traceback. `--verbosity=0` shows what the
-    libraries note, `--verbosity=1` the traceback of wrong input as well. `--help` ends with
-    status 0.
+    status 130 and 143, any other error with its traceback. `--quiet` leaves out progress and
+    warnings, `--verbose` shows what the libraries note and the traceback of wrong input as well;
+    absl's `--verbosity` is finer. `--help` ends with status 0.
 
     Args:
         main: called with the positional arguments as strings.
         positionals: their names, such as 'DIR'; as many must be given.
     """
+    flags.DEFINE_bool('quiet', False, 'Print results and errors alone.')
+    flags.DEFINE_bool('verbose', False, 'Print what the libraries note, and where errors arose.')
     app.run(
         lambda argv: _guarded(lambda: main(*argv[1:])),
         flags_parser=lambda argv: _parse(argv, positionals),
@@ -39,6 +46,8 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
     try:
         left = flags.FLAGS(_located(argv))
     except flags.Error as error:
+        if 'Traceback' in str(error) and '--verbose' in argv:
+            print(error, file=sys.stderr)
         _die(error if 'Traceback' not in str(error) else f'--config: {_raised(error)}')
     # ml_collections reads the configuration and its overrides where the flag is parsed
     except (AttributeError, KeyError) as error:
@@ -50,7 +59,11 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
     except MissingFileError as error:
         _die(error)
     except (ImportError, TypeError, ValueError, OSError) as error:
+        if '--verbose' in argv:
+            traceback.print_exc()
         _die(f'--config: {_raised(error)}')
+    if flags.FLAGS.quiet and flags.FLAGS.verbose:
+        _die('--quiet, --verbose: contradict each other; want one of them')
     given = left[1:]
     if len(given) < len(positionals):
         _die(f'{positionals[len(given)]} is missing; want {" ".join(positionals)} and flags')
@@ -87,7 +100,9 @@ def _raised(error: Exception) -> str:
 
 def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS['verbosity'].present:
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(_verbosity())
+    # what is logged stands above a bar, not at its end
+    logging.get_absl_handler().python_handler.setStream(DummyTqdmFile(sys.stderr))
     # of a scheduler: workers end with the command, and half-written files go, as at Ctrl-C
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -99,6 +114,12 @@ def _guarded(main: Callable[[], None]) -> None:
         number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
         print(f'error: interrupted by {number.name}', file=sys.stderr)
         sys.exit(128 + number)
+
+
+def _verbosity() -> int:
+    if flags.FLAGS.quiet:
+        return logging.ERROR
+    return logging.DEBUG if flags.FLAGS.verbose else logging.WARNING
 
 
 class _Terminated(KeyboardInterrupt):

@@ -18,6 +18,9 @@ from absl import flags
 
 from ocelot_jax.io.errors import InputError
 
+# the command's own, which its help lists
+flags.disclaim_key_flags()
+
 HEARTBEAT_TIMEOUT = 30
 """Seconds after which a host that is silent counts as gone; one that ended is noticed sooner."""
 

@@ -5,6 +5,9 @@ from absl import flags
 from ocelot_jax.cli import parsing
 from ocelot_jax.cluster.pool import Workers
 
+# the command's own, which its help lists
+flags.disclaim_key_flags()
+
 
 def define_flags(what: str) -> None:
     """Defines `--workers`, `--scheduler` and `--shard`; `what` is what they share out."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ocelot_jax.data import images, metadata, release, validation
 from ocelot_jax.data.outline import Outline
-from ocelot_jax.io import digests
+from ocelot_jax.io import digests, progress
 from ocelot_jax.io.errors import InputError
 
 _IMAGES = ('cell_image', 'tissue_image')
@@ -100,7 +100,8 @@ class PairFolder:
         TensorFlow cannot decode, becomes PNG. The mask is an array: its values differ from the
         file's.
         """
-        for pair in self.as_data_source(split).pairs:
+        pairs = self.as_data_source(split).pairs
+        for pair in progress.track(pairs, f'preparing {split}', len(pairs), 'pairs'):
             names = [self.name(kind, pair.split, pair.pair_id) for kind in _IMAGES]
             encoded = [self._encoded(name) for name in names]
             files = dict(zip(_IMAGES, map(io.BytesIO, encoded), strict=True))

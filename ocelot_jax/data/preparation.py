@@ -146,7 +146,11 @@ def _complete(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> N
         config = tfds.download.DownloadConfig(
             manual_dir=None if manual_dir is None else pathlib.Path(manual_dir).expanduser()
         )
-        builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
+        # the builders show how far they are; TFDS's bars, and words that speak of a download,
+        # would fill a log with control characters
+        tfds.display_progress_bar(False)
+        with contextlib.redirect_stdout(None):
+            builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
     for file_format in FORMATS:
         if not _has(builder, file_format):
             _add_format(builder, file_format)

@@ -10,7 +10,7 @@ import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -21,10 +21,10 @@ from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
 from ocelot_jax.dataset_statistics import checks, figure, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
+from ocelot_jax.io import progress
 from ocelot_jax.io.errors import InputError
 
 # wraps the counts of a split's pairs, given its name and their number
-Track = Callable[[Iterable[PairCounts], str, int], Iterable[PairCounts]]
 
 _CELL_CLASSES = ('BC', 'TC')
 _CSV = [('x', np.float32), ('y', np.float32), ('label', np.int64)]
@@ -102,7 +102,6 @@ def count_pairs(
     sources: dict[str, Source],
     cell_classes: int,
     tissue_classes: int,
-    track: Track = lambda items, split, total: items,
 ) -> list[PairCounts]:
     """Counts every pair, with only as many in memory at once as there are cores.
 
@@ -110,7 +109,6 @@ def count_pairs(
         sources: the records of each split.
         cell_classes: the number of cell classes.
         tissue_classes: the number of tissue classes.
-        track: wraps the counts of a split, to show how far the counting is.
 
     Returns:
         The counts in the order of the splits, and of the ids within a split. (TFDS shuffles.)
@@ -125,7 +123,8 @@ def count_pairs(
             count = lambda index, split=split, source=source: count_pair(
                 source[index], split, cell_classes, tissue_classes
             )
-            counted = track(pool.map(count, range(len(source))), split, len(source))
+            mapped = pool.map(count, range(len(source)))
+            counted = progress.track(mapped, f'counting {split}', len(source), 'pairs')
             counts += sorted(counted, key=lambda pair: pair.pair_id)
     return counts
 
@@ -171,7 +170,6 @@ def describe(
     dataset: str,
     cell_classes: Sequence[str] | None = None,
     tissue_classes: Sequence[str] | None = None,
-    track: Track = lambda items, split, total: items,
 ) -> Description:
     """Counts a data set and checks it.
 
@@ -179,7 +177,6 @@ def describe(
         dataset: as `open_splits` takes it.
         cell_classes: names of the labels 1, 2, ...; see `class_names`.
         tissue_classes: names of the tissue classes 0, 1, ...; see `class_names`.
-        track: wraps the counts of a split, to show how far the counting is.
 
     Raises:
         InputError: as `open_splits`, `class_names` and `count_pairs` do.
@@ -193,7 +190,7 @@ def describe(
     classes = class_names(next(iter(sources.values())), paper, cell_classes, tissue_classes)
     try:
         cell_classes, tissue_classes = classes
-        pairs = count_pairs(sources, len(cell_classes), len(tissue_classes), track)
+        pairs = count_pairs(sources, len(cell_classes), len(tissue_classes))
     except InputError as error:
         if dataset in str(error):
             raise

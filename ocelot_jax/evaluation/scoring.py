@@ -1,6 +1,7 @@
 """From pairs to counts and scores: what was found in each pair, and how it is matched."""
 
 import dataclasses
+import math
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ocelot_jax.data.sources import Source
 from ocelot_jax.inference import loop
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Batch, Engine
-from ocelot_jax.io import hosts
+from ocelot_jax.io import hosts, progress
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.models import factory
@@ -91,24 +92,27 @@ def find_pairs(
         process_count=jax.process_count(),
     )
     detect, maps_tissue = Detector(config.detection), factory.maps_tissue(config)
-    for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
-        for row in np.flatnonzero(batch['valid']):
-            index = int(batch['index'][row])
-            found, true = cells[row], true_cells(batch, row)
-            distance = match_distance(batch, row, config)
-            yield PairResult(
-                index,
-                *(str(batch[name][row]) for name in ('pair_id', 'slide_name', 'organ')),
-                found=found,
-                true=true,
-                distance=distance,
-                match=matching.match_cells(
-                    found, true, distance=distance, num_classes=len(config.data.cell_classes)
-                ),
-                tissue=None if tissue is None else tissue[row],
-                true_tissue=batch['tissue_mask'][row],
-                pictures={n: batch[n][row] for n in _PICTURES} if index in pictured else None,
-            )
+    own = math.ceil(len(source) / jax.process_count())
+    with progress.show('scoring', own, 'pairs', shown=hosts.is_first()) as shown:
+        for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
+            for row in np.flatnonzero(batch['valid']):
+                index = int(batch['index'][row])
+                found, true = cells[row], true_cells(batch, row)
+                distance = match_distance(batch, row, config)
+                yield PairResult(
+                    index,
+                    *(str(batch[name][row]) for name in ('pair_id', 'slide_name', 'organ')),
+                    found=found,
+                    true=true,
+                    distance=distance,
+                    match=matching.match_cells(
+                        found, true, distance=distance, num_classes=len(config.data.cell_classes)
+                    ),
+                    tissue=None if tissue is None else tissue[row],
+                    true_tissue=batch['tissue_mask'][row],
+                    pictures={n: batch[n][row] for n in _PICTURES} if index in pictured else None,
+                )
+                shown.advance()
 
 
 def true_cells(batch: Batch, row: int) -> Cells:

@@ -6,6 +6,7 @@ with the run and used from then on by whatever applies the run.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from ocelot_jax.inference import engines, loop
 from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
-from ocelot_jax.io import disk
+from ocelot_jax.io import disk, progress
 from ocelot_jax.metrics import calibration, matching
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.runs import configuration, files, loading
@@ -133,7 +134,9 @@ def match_cells(
     def find_all(probs: Any, cell_mpp: np.ndarray) -> list[PaddedCells]:
         return [detect(probs, cell_mpp) for detect in detectors]
 
-    for batch, found, _ in loop.run(engine, find_all, batches, maps_tissue=False):
+    found_all = loop.run(engine, find_all, batches, maps_tissue=False)
+    count = math.ceil(len(pairs) / data.batch_size)
+    for batch, found, _ in progress.track(found_all, 'trying settings', count, 'batches'):
         for length, cells in zip(lengths, found, strict=True):
             for row in np.flatnonzero(batch['valid']):
                 patch, true = cells.of_patch(row), scoring.true_cells(batch, row)

@@ -9,6 +9,7 @@ import numpy as np
 from ocelot_jax.inference import loop, prefetch
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io import progress
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.prediction.inputs import Pairs
@@ -81,7 +82,10 @@ def predict_pairs(
         return arrays | {'valid': np.ones(1, bool)}
 
     numbers = range(len(pairs.names))
-    with contextlib.closing(prefetch.read_ahead(numbers, read, batch_size)) as batches:
+    with (
+        contextlib.closing(prefetch.read_ahead(numbers, read, batch_size)) as batches,
+        progress.show('predicting', len(numbers), 'pairs') as shown,
+    ):
         for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
             for row, index in enumerate(batch['items']):
                 yield FoundPair(
@@ -91,3 +95,4 @@ def predict_pairs(
                     tissue=None if tissue is None else tissue[row],
                     image=batch['cell_image'][row] if index < _OVERLAYS else None,
                 )
+                shown.advance()

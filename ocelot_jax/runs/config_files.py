@@ -106,4 +106,4 @@ def call(name: str, function: str) -> Any:
 
 def _raised(name: str, error: Exception) -> InputError:
     line = ' '.join(f'{type(error).__name__}: {error}'.split())
-    return InputError(f'{name}: raises {line}; --verbosity=1 tells where')
+    return InputError(f'{name}: raises {line}; --verbose tells where')

@@ -4,14 +4,12 @@ import contextlib
 import dataclasses
 import functools
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tqdm
 from absl import logging
 
 from ocelot_jax.data.appearance import Appearance
@@ -19,6 +17,7 @@ from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference import loop, prefetch
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
+from ocelot_jax.io import progress
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import fit, foreground, seams, windows
 from ocelot_jax.slides.result import Sample, SlideResult
@@ -144,20 +143,12 @@ def predict_slide(
     store = Store(folder, identity)
     groups = plan.groups[store.done :]
     done = sum(len(group.windows) for group in plan.groups[: store.done])
-    with tqdm.tqdm(
-        desc=slide.name,
-        total=plan.num_windows,
-        initial=done,
-        unit='window',
-        # a log file gets a line twice a minute
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-        dynamic_ncols=True,
-    ) as bar:
+    with progress.show(slide.name, plan.num_windows, 'windows', done) as shown:
         unsaved, count, saved = [], 0, time.monotonic()
         for found in find(slide, method, layout, groups):
             unsaved.append(_part(found, layout))
             count += len(found.groups)
-            bar.update(sum(len(group.windows) for group in found.groups))
+            shown.advance(sum(len(group.windows) for group in found.groups))
             if time.monotonic() - saved > _SAVE_SECONDS:
                 store.add(Part.concatenate(unsaved), count)
                 unsaved, count, saved = [], 0, time.monotonic()

@@ -1,18 +1,17 @@
-"""How a run reports its progress: a CSV of epochs, TensorBoard curves, a bar."""
+"""How a run reports its progress: a CSV of epochs, TensorBoard curves, a bar or lines."""
 
+import contextlib
 import itertools
 import math
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import tensorboardX
-import tqdm
 
-from ocelot_jax.io import hosts
+from ocelot_jax.io import hosts, progress
 from ocelot_jax.runs import files
 from ocelot_jax.runs.directory import STEP_SECONDS, RunDirectory
 
@@ -54,7 +53,7 @@ def describe(metrics: Mapping[str, float]) -> str:
 
 
 class Reporter:
-    """Tells how a run is going: a bar, and a `MetricsLog`; of several hosts the first alone.
+    """Tells how a run is going: progress, and a `MetricsLog`; of several hosts the first alone.
 
     Args:
         workdir: the run's directory.
@@ -64,32 +63,22 @@ class Reporter:
     """
 
     def __init__(self, workdir: Path, step: int, total_steps: int, batch_size: int):
-        quiet = not hosts.is_first()
+        first = hosts.is_first()
         self._total_steps = total_steps
         self._batch_size = batch_size
-        self._first = step + 1
         # when each of the epoch's steps was told
         self._times: list[float] = []
-        self._log = None if quiet else MetricsLog(workdir, step)
-        self._bar = tqdm.tqdm(
-            total=total_steps * batch_size,
-            initial=step * batch_size,
-            unit='pair',
-            # a log file needs no line twice a second
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-            dynamic_ncols=True,
-            # where it is not given, TQDM_DISABLE decides, which workers of a cluster set
-            **({'disable': True} if quiet else {}),
+        self._log = MetricsLog(workdir, step) if first else None
+        self._open = contextlib.ExitStack()
+        pairs = total_steps * batch_size
+        self._progress = self._open.enter_context(
+            progress.show('training', pairs, 'pairs', step * batch_size, shown=first)
         )
 
     def step(self, step: int, losses: dict[str, float]) -> None:
         """Tells of one more step, with its losses."""
         self._times.append(time.monotonic())
-        self._bar.set_postfix(loss=f'{losses["loss"]:.3f}', refresh=False)
-        self._bar.update(self._batch_size)
-        if step == self._first:
-            # the compilation is over, which a log file would not tell for a while
-            self._bar.refresh()
+        self._progress.advance(self._batch_size, f'loss {losses["loss"]:.3f}')
         if self._log:
             self._log.write_step(step, losses)
 
@@ -101,21 +90,21 @@ class Reporter:
         between = [after - before for before, after in itertools.pairwise(self._times)]
         seconds = statistics.median(between) if between else math.nan
         self._times = []
+        left = self._progress.left()
+        self._progress.note(f'epoch {epoch}: {describe(metrics)}{left and f"  ({left})"}')
         if self._log:
-            self._bar.write(f'epoch {epoch}: {describe(metrics)}')
             self._log.write_epoch(epoch, step, {**metrics, STEP_SECONDS: seconds})
 
     def stopped(self, step: int) -> None:
         """Tells that the run was asked to stop at a step."""
-        if self._log:
-            self._bar.write(
-                f'stopped at step {step} of {self._total_steps}; the same command goes on there'
-            )
+        self._progress.note(
+            f'stopped at step {step} of {self._total_steps}; the same command goes on there'
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+    def __exit__(self, *exception: Any) -> None:
+        self._open.__exit__(*exception)
         if self._log:
             self._log.close()

@@ -87,9 +87,36 @@ def test_what_the_user_can_mend_is_one_line(commands, error):
     body = f'raise {error}("x.csv: 3 columns; want 4")'
     done = commands.run(source(body=body))
     assert (done.returncode, done.stderr) == (1, 'error: x.csv: 3 columns; want 4\n')
-    done = commands.run(source(body=body), '--verbosity=1')
+    done = commands.run(source(body=body), '--verbose')
     assert 'Traceback' in done.stderr
     assert done.stderr.endswith('error: x.csv: 3 columns; want 4\n')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'told'),
+    [
+        ([], ['watch out', '3 of 3 pairs, 100%', '3 of 3 pairs in']),
+        (['--quiet'], []),
+        (['--verbose'], ['watch out', 'noted', 'also', '3 of 3 pairs, 100%', '3 of 3 pairs in']),
+        (['--quiet', '--verbosity=-1'], ['watch out', '3 of 3 pairs, 100%', '3 of 3 pairs in']),
+        (['--quiet', '--verbose'], ['error: --quiet, --verbose: contradict each other; want one']),
+    ],
+)
+def test_how_much_is_told(commands, arguments, told):
+    """And no control character is in it, for it goes to a file."""
+    lines = [
+        'from ocelot_jax.io import progress',
+        'progress.FIRST_SECONDS = 0',
+        'logging.warning("watch out")',
+        'logging.info("noted")',
+        'logging.debug("also")',
+        'with progress.show("b", 3, "pairs") as shown: shown.advance(3)',
+        'print("result")',
+    ]
+    done = commands.run(source(body='\n    '.join(lines)), *arguments)
+    assert done.stdout == ('' if done.returncode else 'result\n')
+    assert all(each in line for each, line in zip(told, done.stderr.splitlines(), strict=True))
+    assert not any(c < ' ' and c != '\n' for c in done.stderr)
 
 
 @pytest.mark.parametrize('error', ['ValueError', 'OSError', 'RuntimeError', 'ImportError'])

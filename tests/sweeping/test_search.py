@@ -75,7 +75,7 @@ def test_some_levers_are_chosen_by_name(monkeypatch):
             'def get_config(): pass',
             'defines no function get_sweep but get_config, so it is a conf',
         ),
-        ('def get_sweep(: pass', 'raises SyntaxError: .*; --verbosity=1 tells where'),
+        ('def get_sweep(: pass', 'raises SyntaxError: .*; --verbose tells where'),
         ('import nowhere_at_all', 'raises ModuleNotFoundError: '),
         ('def get_sweep(): return 1 / 0', 'raises ZeroDivisionError: division by zero; --verb'),
         ('def get_sweep(): pass', 'get_sweep gives a NoneType; want a dict of configs, axes, rep'),

@@ -104,19 +104,25 @@ def reporter(workdir):
 
 
 def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys, monkeypatch):
-    times = iter([0.0, 9.0, 10.0, 12.0])
+    now = 0.0
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now)
     with reporter(tmp_path) as told:
         told.step(26, {'loss': 0.5})
         told.epoch(2, 26, {'loss': 0.5, 'mF1': 0.25})
         # the first of these comes long after the epoch before, for it was validated
-        monkeypatch.setattr(progress.time, 'monotonic', lambda: next(times, 99.0))
-        for step in (27, 28, 29, 30):
+        for step, seconds in enumerate((91.0, 100.0, 101.0, 103.0), 27):
+            now = seconds
             told.step(step, {'loss': 0.5})
         told.epoch(3, 30, {'loss': 0.5, 'mF1': 0.25})
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[0] == 'epoch 2: loss 0.500  mF1 0.250'
-    assert 'loss=0.500' in printed.err
-    assert '240/800' in printed.err
+    assert printed.out.splitlines() == [
+        'epoch 2: loss 0.500  mF1 0.250',
+        'epoch 3: loss 0.500  mF1 0.250  (0.311 pairs/s, 30:02 left)',
+    ]
+    assert printed.err.splitlines() == [
+        'training: 216 of 800 pairs, 27%, 0.0879 pairs/s, 1:50:42 left, loss 0.500',
+        'training: 240 of 800 pairs in 01:43',
+    ]
     assert rows(tmp_path) == [
         ['epoch', 'step', 'loss', 'mF1', 'step_seconds'],
         ['2', '26', '0.5', '0.25', 'nan'],
