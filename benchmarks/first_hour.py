@@ -22,8 +22,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 _REPEATS, _SECONDS = 3, 120
 _TRAIN = ('main', '--config=configs/pred_inter2.py')
 _APPLY = ('--workdir=run', '--output=out')
-# stands before a command: no file gets more than a kilobyte, as on a full disk
-_FULL = ('bash', '-c', 'ulimit -f 1; exec "$@"', 'bash')
+# stands before a command: no file gets a byte, as on a full disk, byte code included
+_FULL = ('bash', '-c', 'ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 "$@"', 'bash')
 # hides a package, as if it were not installed
 _HIDE = """
 from importlib.machinery import PathFinder

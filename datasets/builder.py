@@ -76,16 +76,29 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
         None where the data set is made from none, or they are not there (any more).
         """
+        try:
+            return self._digest(self._manager(manual_dir))
+        except MissingFileError:
+            return None
+
+    def check_source(self, manual_dir: str | os.PathLike | None) -> None:
+        """Checks that the files which the data set is made from are there, and reads none.
+
+        Raises:
+            MissingFileError: with one line that says where to get them and where to put them.
+        """
+        self._find_source(self._manager(manual_dir))
+
+    def _manager(self, manual_dir: str | os.PathLike | None) -> tfds.download.DownloadManager:
         folder = pathlib.Path(manual_dir or self.data_dir_root / 'downloads/manual').expanduser()
-        dl_manager = tfds.download.DownloadManager(
+        return tfds.download.DownloadManager(
             download_dir=self.data_dir_root / 'downloads',
             manual_dir=folder,
             manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
         )
-        try:
-            return self._digest(dl_manager)
-        except MissingFileError:
-            return None
+
+    def _find_source(self, dl_manager: tfds.download.DownloadManager) -> None:
+        """Raises a MissingFileError where files that the data set is made from are not there."""
 
     def _digest(self, dl_manager: tfds.download.DownloadManager) -> str | None:
         """The digest of the files that the records are made from; None where there are none."""
@@ -121,6 +134,9 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
         self, folder: pair_folder.PairFolder, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         return folder.encoded_examples(split)
+
+    def _find_source(self, dl_manager: tfds.download.DownloadManager) -> None:
+        self.find_release(dl_manager)
 
     def _digest(self, dl_manager: tfds.download.DownloadManager) -> str:
         folder = pair_folder.PairFolder(self.find_release(dl_manager), self.CELL_CLASSES)

@@ -6,11 +6,9 @@ together, `--workdir=A1,A2,A3`: their counts are averaged pair by pair, which is
 their cells pooled; so do the runs of all folds of a cross-validation (`--split=test`).
 """
 
-from pathlib import Path
-
 from absl import flags
 
-from ocelot_jax.cli import app
+from ocelot_jax.cli import app, parsing
 
 
 def define_flags() -> None:
@@ -24,11 +22,13 @@ def define_flags() -> None:
 
 def main() -> None:
     """Compares the runs that the flags name."""
+    values = flags.FLAGS
+    sides = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other)
+    split = parsing.parse_split(values.split)
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.reporting import comparing
 
-    values = flags.FLAGS
-    sides = [[Path(path) for path in side] for side in (values.workdir, values.other)]
-    comparison = comparing.compare_runs(*sides, values.split, values.seed, values.resamples)
+    comparison = comparing.compare_runs(*sides, split, values.seed, values.resamples)
     print(comparison.render())
 
 

@@ -11,11 +11,9 @@ those of an `--engine` other than XLA to `<split>-<engine>`, those of `--detecti
 takes the place of `<workdir>/evaluation`, where that cannot be written.
 """
 
-from pathlib import Path
-
 from absl import flags
 
-from ocelot_jax.cli import app, parsing
+from ocelot_jax.cli import app, parsing, process
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -33,12 +31,15 @@ def define_flags() -> None:
 
 def main() -> None:
     """Scores the run that the flags name."""
+    values = flags.FLAGS
+    workdirs, split = parsing.parse_runs(values.workdir), parsing.parse_split(values.split)
+    process.check_devices()
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator
 
-    values = flags.FLAGS
     report = evaluator.evaluate_run(
-        [Path(workdir) for workdir in values.workdir],
-        values.split,
+        workdirs,
+        split,
         values.source,
         values.untrained,
         values.test_time_augmentation,

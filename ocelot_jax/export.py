@@ -22,7 +22,7 @@ def define_flags() -> None:
 
 def main(file: str) -> None:
     """Exports the run that the flags name."""
-    workdir, path = Path(flags.FLAGS.workdir), Path(file)
+    [workdir], path = parsing.parse_runs([flags.FLAGS.workdir]), Path(file)
     if path.suffix == '.onnx':
         from ocelot_jax.inference import exporting
 

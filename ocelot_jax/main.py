@@ -11,6 +11,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from ocelot_jax.cli import app, hosts, process
+from ocelot_jax.data import sources
+from ocelot_jax.io import disk
+from ocelot_jax.runs import configuration
 
 
 def define_flags() -> None:
@@ -25,21 +28,25 @@ def define_flags() -> None:
 def main() -> None:
     """Trains, then scores the best epoch."""
     hosts.supervise()
-    # here, so that what is mistyped is answered before seconds of loading
-    from ocelot_jax.evaluation import evaluator
-    from ocelot_jax.io.hosts import is_first
-    from ocelot_jax.models import card
-    from ocelot_jax.runs import configuration
-    from ocelot_jax.training import loop
-
     values = flags.FLAGS
     if values.describe:
+        from ocelot_jax.models import card
+
         print(card.describe(values.config))
         return
     name = configuration.config_name(config_flags.get_config_filename(values['config']))
     workdir = Path(values.workdir or f'runs/{name}')
+    configuration.check_values(values.config)
+    sources.check_source(values.config.data.source)
+    disk.check_writable(workdir)
     process.keep_compilations(workdir.parent)
     with hosts.joined():
+        process.check_devices()
+        # here, so that what is mistyped is answered before seconds of loading
+        from ocelot_jax.evaluation import evaluator
+        from ocelot_jax.io.hosts import is_first
+        from ocelot_jax.training import loop
+
         loop.train_and_evaluate(values.config, workdir)
         report = evaluator.evaluate_run([workdir])
         if is_first():

@@ -18,6 +18,7 @@ from absl import flags
 
 from ocelot_jax.cli import app, parsing
 
+_INPUTS = ('slides', 'annotations')
 _SPLIT_BY = ('patient', 'slide', 'roi')
 
 
@@ -47,10 +48,12 @@ def define_flags() -> None:
 
 def main() -> None:
     """Makes the pairs that the flags name."""
+    values = flags.FLAGS
+    inputs = [parsing.parse_existing(f'--{name}', values[name].value) for name in _INPUTS]
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.annotation import classes, making
     from ocelot_jax.annotation.choices import Choices
 
-    values = flags.FLAGS
     names = ('roi_class', 'override_mpp', 'split_by', 'seed', 'organ', 'recursive')
     choices = Choices(
         **{name: values[name].value for name in names},
@@ -60,8 +63,7 @@ def main() -> None:
         mpp=parsing.parse_mpp(values.mpp),
         shares=parsing.parse_numbers('shares', values.shares, 'train,validation,test'),
     )
-    paths = [Path(values[name].value) for name in ('slides', 'annotations', 'output')]
-    making.make(*paths, choices, print)
+    making.make(*inputs, Path(values.output), choices, print)
 
 
 if __name__ == '__main__':

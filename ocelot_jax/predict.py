@@ -20,7 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app, parsing, sharing
+from ocelot_jax.cli import app, parsing, predicting, process, sharing
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -50,21 +50,20 @@ def define_flags() -> None:
 
 def main() -> None:
     """Predicts what the flags name."""
+    values = flags.FLAGS
+    workdirs = parsing.parse_runs(values.workdir)
+    source = parsing.parse_existing('--input', values.input)
+    parsed = predicting.read_flags()
+    if parsed['workers'].here:
+        process.check_devices()
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.prediction import to_files
     from ocelot_jax.prediction.options import Options
 
-    values = flags.FLAGS
-    fields = dataclasses.fields(Options)
-    options = {field.name: values[field.name].value for field in fields}
-    options['tissue'] = parsing.parse_path(values.tissue)
-    options['detection'] = parsing.parse_path(values.detection)
-    options['mpp'] = parsing.parse_mpp(values.mpp)
-    options['center'] = parsing.parse_numbers('center', values.center, 'x,y')
-    options['workers'], options['shard'] = sharing.read_workers(), sharing.read_shard()
-    options['patches'] = parsing.parse_patches(values.patches)
+    options = {f.name: values[f.name].value for f in dataclasses.fields(Options)} | parsed
     to_files.predict_input(
-        [Path(workdir) for workdir in values.workdir],
-        Path(values.input),
+        workdirs,
+        source,
         Path(values.output),
         Options(**options),
         lambda told: print(told.text, file=(sys.stdout, sys.stderr)[told.failed], flush=True),

@@ -6,11 +6,9 @@ sweep has variants what each gives (`levers.md`, `.csv`), and `index.html`: all 
 curves, paired differences, what kinds of mistakes are made and on which patches.
 """
 
-from pathlib import Path
-
 from absl import flags
 
-from ocelot_jax.cli import app
+from ocelot_jax.cli import app, parsing
 
 
 def define_flags() -> None:
@@ -20,10 +18,11 @@ def define_flags() -> None:
 
 def main(root: str) -> None:
     """Reports on the runs below the directory that the command names."""
+    folder = parsing.parse_existing('DIR', root)
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.reporting import report
 
-    output = flags.FLAGS.output
-    path = report.write_report(Path(root), None if output is None else Path(output))
+    path = report.write_report(folder, parsing.parse_path(flags.FLAGS.output))
     for written in [*path.parent.glob('levers.md'), *sorted(path.parent.glob('table_*.md'))]:
         print(written)
     print(path)

@@ -7,11 +7,9 @@ of the whole grid. With `--output=DIR` both lie there, and `--detection=DIR/dete
 `evaluate` and `predict` uses the choice.
 """
 
-from pathlib import Path
-
 from absl import flags
 
-from ocelot_jax.cli import app, parsing
+from ocelot_jax.cli import app, parsing, process
 
 
 def define_flags() -> None:
@@ -22,10 +20,13 @@ def define_flags() -> None:
 
 def main() -> None:
     """Tunes the run that the flags name."""
+    values = flags.FLAGS
+    [workdir] = parsing.parse_runs([values.workdir])
+    process.check_devices()
+    # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import tuning
 
-    values = flags.FLAGS
-    print(tuning.tune_run(Path(values.workdir), parsing.parse_path(values.output)).render())
+    print(tuning.tune_run(workdir, parsing.parse_path(values.output)).render())
 
 
 if __name__ == '__main__':

@@ -71,6 +71,9 @@ class Builder(builder.PairBuilder):
             for split, own in splits.assign_splits(regions).items()
         }
 
+    def _find_source(self, dl_manager: tfds.download.DownloadManager) -> None:
+        find_data(dl_manager)
+
     def _digest(self, dl_manager: tfds.download.DownloadManager) -> str:
         root = find_data(dl_manager)
         names = [release.COCO]

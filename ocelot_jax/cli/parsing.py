@@ -1,12 +1,15 @@
 """Values of flags that are more than one number or word."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.io.errors import InputError
+from ocelot_jax.data.release import split_name
+from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.prediction import given_mpp
+from ocelot_jax.runs import configuration
 
 _TABLES = ('.csv', '.tsv', '.txt')
 
@@ -14,6 +17,31 @@ _TABLES = ('.csv', '.tsv', '.txt')
 def parse_path(text: str | None) -> Path | None:
     """Parses the flag of a file or folder that need not be given."""
     return Path(text) if text else None
+
+
+def parse_existing(flag: str, text: str) -> Path:
+    """Reads the path that a flag or argument has; a MissingFileError where nothing is there."""
+    if not Path(text).exists():
+        raise MissingFileError(f'{flag}: {text}: no such file or directory')
+    return Path(text)
+
+
+def parse_runs(paths: Iterable[str]) -> list[Path]:
+    """Reads directories of runs, whose configurations are read to see that they are there.
+
+    Raises:
+        MissingFileError: a directory holds no run.
+        InputError: its configuration is damaged.
+    """
+    runs = [Path(path) for path in paths]
+    for run in runs:
+        configuration.load_config(run)
+    return runs
+
+
+def parse_split(text: str | None) -> str | None:
+    """Reads the name of a split; an InputError where it is none, None where it is not set."""
+    return text and split_name(text)
 
 
 def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:

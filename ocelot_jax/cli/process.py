@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from ocelot_jax.io.errors import InputError
+
 
 def use_huge_pages() -> None:
     """Starts the program anew with working memory in huge pages, where the C library is glibc.
@@ -29,3 +31,23 @@ def keep_compilations(folder: Path) -> None:
         jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+def check_devices() -> None:
+    """Checks that there is a device, which `JAX_PLATFORMS` may want of a kind that is not here.
+
+    Raises:
+        InputError: there is none.
+    """
+    import jax  # slow to load, and the flags are read before
+
+    wanted = jax.config.jax_platforms
+    try:
+        jax.devices()
+    # of a kind that no plugin offers, JAX says so by an assertion that fails
+    except (RuntimeError, AssertionError) as error:
+        said = f' ({error})' if str(error) else ''
+        raise InputError(
+            f'JAX_PLATFORMS: {wanted!r}: JAX finds no such device{said}; want cpu or nothing, or '
+            "for NVIDIA GPUs JAX with its plugin: pip install 'ocelot_jax[cuda12]'"
+        ) from error

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 
 # The middle of a patch, pixels: more costs time and tells little.
 SIDE = 256
@@ -290,6 +289,8 @@ def _shrink(image: np.ndarray) -> np.ndarray:
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    import scipy.ndimage  # takes part of a second, and every run's configuration is read here
+
     values = image.astype(np.float32)
     return _to_bytes(scipy.ndimage.gaussian_filter(values, (sigma, sigma, 0), mode='nearest'))
 

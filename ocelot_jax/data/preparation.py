@@ -14,6 +14,7 @@ The latter two, which training reads, need no TensorFlow. Without a `data_dir`, 
 import contextlib
 import importlib
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -73,6 +74,22 @@ def prepare(
                 _complete(builder, manual_dir)
     _check_made_from(builder, manual_dir)
     return pathlib.Path(builder.data_dir)
+
+
+def check_source(name: str) -> None:
+    """Checks that a data set is prepared or can be, and loads nothing that prepares it.
+
+    Args:
+        name: as of `prepare`.
+
+    Raises:
+        MissingFileError: if the data must be downloaded by hand first.
+        InputError: if there is no such data set.
+        MissingPackageError: if something must be written and TensorFlow is not installed.
+    """
+    builder = _builder(name, None)
+    if not _is_complete(builder):
+        _check_writable(builder, None)
 
 
 def made_from(directory: pathlib.Path) -> str | None:
@@ -139,7 +156,8 @@ def _check_made_from(builder: _Builder, manual_dir: str | os.PathLike[str] | Non
 
 def _complete(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> None:
     """Writes what is missing of a data set."""
-    _require_tensorflow()
+    _check_writable(builder, manual_dir)
+    _load_tensorflow()
     import tensorflow_datasets as tfds
 
     if not (pathlib.Path(builder.data_dir) / _INFO).exists():
@@ -149,19 +167,24 @@ def _complete(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> N
         # the builders show how far they are; TFDS's bars, and words that speak of a download,
         # would fill a log with control characters
         tfds.display_progress_bar(False)
-        with contextlib.redirect_stdout(None):
+        with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config, file_format=FORMATS[0])
     for file_format in FORMATS:
         if not _has(builder, file_format):
             _add_format(builder, file_format)
 
 
-def _require_tensorflow() -> None:
+def _check_writable(builder: _Builder, manual_dir: str | os.PathLike[str] | None) -> None:
     if importlib.util.find_spec('tensorflow') is None:
         raise MissingPackageError(
             'TensorFlow is not installed, which preparing a data set needs (reading one does '
             "not): pip install 'ocelot_jax[datasets]'"
         )
+    if not (pathlib.Path(builder.data_dir) / _INFO).exists():
+        builder.check_source(manual_dir)
+
+
+def _load_tensorflow() -> None:
     # TensorFlow's log of how it starts tells nothing about the data.
     for variable, value in (('TF_CPP_MIN_LOG_LEVEL', '2'), ('TF_ENABLE_ONEDNN_OPTS', '0')):
         os.environ.setdefault(variable, value)

@@ -9,18 +9,20 @@ import os
 import pathlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ml_collections
 import numpy as np
-import tensorflow_datasets as tfds
 
-from ocelot_jax.data import folds, pair_folder, preparation
+from ocelot_jax.data import folds, pair_folder, preparation, release
 from ocelot_jax.data.outline import Outline
 from ocelot_jax.data.release import split_name
 from ocelot_jax.data.small_field_of_view import SmallFieldOfView
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
+
+if TYPE_CHECKING:  # loading it takes a second, and folders need none of it
+    import tensorflow_datasets as tfds
 
 Record = Mapping[str, Any]
 
@@ -65,7 +67,7 @@ class TfdsSource:
         split: the split's name.
     """
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+    def __init__(self, builder: 'tfds.core.DatasetBuilder', split: str):
         source = builder.as_data_source(split)
         self._builder, self._split, self._source = builder, split, source
         self.cell_classes = tuple(source.dataset_info.features['cells']['label'].names[1:])
@@ -81,6 +83,8 @@ class TfdsSource:
     @functools.cached_property
     def outline(self) -> Outline:
         """Reads all records, but decodes no image."""
+        import tensorflow_datasets as tfds
+
         skip = {name: tfds.decode.SkipDecoding() for name in _IMAGES}
         source = self._builder.as_data_source(self._split, decoders=skip)
         records = (as_record(source[index]) for index in range(len(source)))
@@ -131,6 +135,24 @@ def _held(config: ml_collections.ConfigDict) -> Collection[str]:
     if _is_path(config.source):
         return pair_folder.PairFolder(config.source).splits
     return _open_builder(config.source).info.splits
+
+
+def check_source(source: str) -> None:
+    """Checks, within a second, that there are data of a name, or files to prepare them from.
+
+    Args:
+        source: as `config.data.source`, see `open_source`.
+
+    Raises:
+        MissingFileError: there is nothing, or it must be downloaded by hand first.
+        InputError: it is unknown, or no directory or zip of pairs.
+        MissingPackageError: what prepares it is not installed.
+    """
+    if _is_path(source):
+        release.Files(source)
+    elif _prepared_builder(source) is None:
+        _check_known(source)
+        preparation.check_source(source)
 
 
 def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
@@ -247,8 +269,8 @@ def _identify_split(config: ml_collections.ConfigDict, split: str) -> Identity:
 
 
 def _split_of(
-    builder: tfds.core.DatasetBuilder, source: str, split: str
-) -> tfds.core.splits.SplitInfo:
+    builder: 'tfds.core.DatasetBuilder', source: str, split: str
+) -> 'tfds.core.splits.SplitInfo':
     if split not in builder.info.splits:
         raise InputError(
             f'config.data.source: {source!r} has no split {split!r}; it has '
@@ -262,11 +284,17 @@ def _is_path(source: str) -> bool:
     return looks_like_path or pathlib.Path(source).exists()
 
 
-def _open_builder(name: str) -> tfds.core.DatasetBuilder:
+def _open_builder(name: str) -> 'tfds.core.DatasetBuilder':
     """Finds a data set by name, and prepares it first where it is not prepared."""
     builder = _prepared_builder(name)
     if builder is not None:
         return builder
+    _check_known(name)
+    preparation.prepare(name)
+    return _prepared_builder(name)
+
+
+def _check_known(name: str) -> None:
     known = preparation.builder_names()
     if name.partition('/')[0] not in known:
         raise InputError(
@@ -274,15 +302,15 @@ def _open_builder(name: str) -> tfds.core.DatasetBuilder:
             f'want a path to a directory or zip in the layout of OCELOT, or one of '
             f'{", ".join(known)}'
         )
-    preparation.prepare(name)
-    return _prepared_builder(name)
 
 
-def _prepared_builder(name: str) -> tfds.core.DatasetBuilder | None:
+def _prepared_builder(name: str) -> 'tfds.core.DatasetBuilder | None':
     """Finds a data set that is on disk in the format that random access needs."""
     # TFDS answers what is no name, such as a mistyped path, with ten lines.
     if not re.fullmatch(r'\w+(/[\w.-]+)?(:[\d.]+)?', name):
         return None
+    import tensorflow_datasets as tfds
+
     try:
         builder = tfds.builder(name)
     except tfds.core.DatasetNotFoundError:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ocelot_jax.data import pair_folder, release
 from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
-from ocelot_jax.dataset_statistics import checks, figure, tables
+from ocelot_jax.dataset_statistics import checks, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
 from ocelot_jax.io import progress
@@ -159,6 +159,9 @@ class Description:
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes `tables.csv`, `checks.csv` and `statistics.png`; makes the folder."""
+        # here, so that what is mistyped is told before half a second of loading
+        from ocelot_jax.dataset_statistics import figure
+
         folder.mkdir(parents=True, exist_ok=True)
         classes = self.cell_classes, self.tissue_classes
         tables.write_csv(self.rows, folder / 'tables.csv')

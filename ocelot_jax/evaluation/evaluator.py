@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from ocelot_jax.data.sources import Identity, identify, open_source, splits
-from ocelot_jax.evaluation import challenge, outcomes, pictures, scoring
+from ocelot_jax.evaluation import challenge, outcomes, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
 from ocelot_jax.io import atomic, digests, disk, hosts, text_table
@@ -154,6 +154,9 @@ def write(
     config: ml_collections.ConfigDict,
 ) -> None:
     """Writes what was found and its scores to an empty folder."""
+    # here, so that what is mistyped is told before half a second of loading
+    from ocelot_jax.evaluation import pictures
+
     cells, classes = [result.found for result in results], config.data.cell_classes
     challenge.write(written.predictions, cells, num_classes=len(classes))
     outcomes.write(results, written, config)

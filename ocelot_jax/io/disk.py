@@ -29,8 +29,19 @@ def make_folder(folder: Path) -> None:
         raise
     except OSError as error:
         raise OutputError(
-            f'{folder}: cannot be written ({error.strerror}); give --output, a folder that can'
+            f'{folder}: cannot be written ({error.strerror}); give --output, or --workdir of a '
+            'training, a folder that can'
         ) from None
+
+
+def check_writable(folder: Path) -> None:
+    """Checks that a folder can be made and written, and makes none.
+
+    Raises:
+        OutputError: as `make_folder`.
+    """
+    whole = folder.absolute()
+    make_folder(next(place for place in (whole, *whole.parents) if place.is_dir()))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from absl import logging
 from ocelot_jax.data import pair_folder, release
 from ocelot_jax.io import disk, names
 from ocelot_jax.io.errors import InputError, MissingFileError
-from ocelot_jax.prediction import inputs, pair_files, slides
+from ocelot_jax.prediction import inputs, slides
 from ocelot_jax.prediction.options import DEFAULTS, Options, load_predictor
 from ocelot_jax.prediction.predictor import Predictor
 from ocelot_jax.slides.collection import Outcome
@@ -126,6 +126,8 @@ def _find_pairs(
 def _predict_pairs(
     workdirs: Sequence[Path], source: Path, output: Path, options: Options
 ) -> Iterator[Outcome]:
+    from ocelot_jax.prediction import pair_files  # loads what draws; errors come before
+
     predictor = load_predictor(workdirs, options)
     for name, some in dict(_find_pairs(source, predictor, options)).items():
         for doubt in predictor.doubts(some):

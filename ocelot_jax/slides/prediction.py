@@ -14,9 +14,12 @@ from typing import Any
 
 from ocelot_jax.io import digests, disk
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import outputs, pipeline, proposing, readers
+from ocelot_jax.slides import pipeline, readers
 from ocelot_jax.slides.result import SlideResult
 from ocelot_jax.slides.slide import OpenReader, Slide
+
+# What writes the results is loaded where it is used, a second later than the rest: what is wrong
+# with the input is told before.
 
 RECORD = 'prediction.json'
 
@@ -96,6 +99,8 @@ def predict(
         numbers, record = read_results(target)
         _check(target, record['depends_on'], identity)
         if propose:
+            from ocelot_jax.slides import proposing
+
             proposing.write(slide, method, plan, numbers['tumor_class'], target, propose)
     shutil.rmtree(work, ignore_errors=True)
     return Predicted(numbers, record, windows)
@@ -103,6 +108,8 @@ def predict(
 
 def _write(result: SlideResult, record: dict[str, Any], work: Path, target: Path) -> None:
     """Writes everything to a folder of this process's own, which then becomes `target`."""
+    from ocelot_jax.slides import outputs
+
     written = Path(tempfile.mkdtemp(prefix='written-', dir=work))
     try:
         written.chmod(work.stat().st_mode)  # temporary folders are their owner's alone
@@ -122,6 +129,8 @@ def read_results(target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         InputError: the folder holds no results, or they were changed.
     """
+    from ocelot_jax.slides import outputs
+
     path = target / RECORD
     try:
         record = json.loads(path.read_text('utf-8'))

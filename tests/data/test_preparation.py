@@ -155,14 +155,14 @@ def test_without_tensorflow_one_line_tells_how_to_prepare(tmp_path):
 
 def test_again_writes_nothing_and_needs_no_tensorflow(prepared, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob('*')}
-    monkeypatch.setattr(preparation, '_require_tensorflow', None)
+    monkeypatch.setattr(preparation, '_load_tensorflow', None)
     preparation.prepare('ocelot', prepared, prepared / 'no manual directory')
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob('*')} == before
 
 
 def test_while_another_process_prepares_it_is_waited_for(prepared, tmp_path, monkeypatch):
     """The other one is a lock here, and a folder that appears in the end."""
-    monkeypatch.setattr(preparation, '_require_tensorflow', lambda: pytest.fail('prepared twice'))
+    monkeypatch.setattr(preparation, '_load_tensorflow', lambda: pytest.fail('prepared twice'))
     waits = threading.Event()
     monkeypatch.setattr(preparation.logging, 'warning', lambda *told: waits.set())
     with (
@@ -279,9 +279,7 @@ def test_other_files_are_not_done_already(tmp_path):
 
 def made_of(config, split, folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sources.tfds, 'builder', functools.partial(tfds.builder, data_dir=folder / 'data')
-        )
+        patch.setattr(tfds, 'builder', functools.partial(tfds.builder, data_dir=folder / 'data'))
         return sources.identify(config, split)
 
 

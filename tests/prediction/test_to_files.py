@@ -277,7 +277,7 @@ def test_a_disk_that_is_full_of_pairs(run, release_folder, tmp_path, monkeypatch
     def fail(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(to_files.pair_files, 'write', fail)
+    monkeypatch.setattr('ocelot_jax.prediction.pair_files.write', fail)
     with pytest.raises(OutputError, match=r'out: the disk is full \(No space left on device\)'):
         predict([run], release_folder, tmp_path / 'out')
 
