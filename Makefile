@@ -13,9 +13,26 @@ BIN := .venv/bin
 
 .PHONY: demo test lint format docs linkcheck constraints wheel clean
 
+define DEMO_NEXT
+
+Next, each with --help:
+  another model      $(BIN)/python -m ocelot_jax.main --config=configs/demo.py:cell_only --workdir=runs/cell_only
+  cells in an image  $(BIN)/python -m ocelot_jax.predict --workdir=runs/demo --input=IMAGE --mpp=0.25 --output=cells
+  your own pairs     $(BIN)/python -m ocelot_jax.main --config=configs/demo.py --config.data.source=FOLDER_OR_ZIP
+endef
+export DEMO_NEXT
+
+# Times are those of two cores.
 demo: $(INSTALLED)
+	@echo '1 of 3: draws 448 pairs of patches (a minute, once), trains three epochs (three minutes)'
 	$(BIN)/python -m ocelot_jax.main --config=configs/demo.py --workdir=runs/demo
+	@echo '2 of 3: scores the best epoch and the untrained network on the test split (a minute)'
 	$(BIN)/python -m ocelot_jax.evaluate --workdir=runs/demo --split=test --untrained
+	@echo '3 of 3: makes a page of it (ten seconds)'
+	$(BIN)/python -m ocelot_jax.report runs/demo > /dev/null
+	@echo; echo 'Look at, in a browser:'; $(BIN)/python -c 'import pathlib; \
+	    print(" ", pathlib.Path("runs/demo/report/index.html").resolve().as_uri())'
+	@echo "$$DEMO_NEXT"
 
 test: $(INSTALLED) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -62,6 +79,7 @@ $(INSTALLED): setup.cfg pyproject.toml $(wildcard $(CONSTRAINTS))
 	$(if $(filter $(VERSION),$(VERSIONS)),,$(error \
 	    want Python $(VERSIONS) with its venv module (Debian: python3-venv), found "$(PYTHON)" $(VERSION); \
 	    name one: make PYTHON=/path/to/python))
+	@echo 'Installs what is needed into .venv, once (a minute or two)'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -e '.[dev]'

@@ -102,7 +102,10 @@ def evaluate_run(
         model = factory.create_model(config)
         initial = factory.init_variables(model, config.seed, pairs[0])
         before = engines.create(engine, model, [initial], config.test_time_augmentation)
-        table['untrained'] = {'pairs': len(pairs), **scoring.score_pairs(before, pairs, config)}
+        table[files.UNTRAINED] = {
+            'pairs': len(pairs),
+            **scoring.score_pairs(before, pairs, config),
+        }
 
     if hosts.is_first():
         with atomic.replacing_folder(written.path) as folder:

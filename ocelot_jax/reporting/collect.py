@@ -324,6 +324,7 @@ def _read(path: Path, left_out: dict[Path, str]) -> Run:
         of = provenance.evaluated_data(evaluation)
         evaluated[split] = None if of is None else of.digest
         scores[split] = files.read_scores(evaluation.scores)
+        scores[split].pop(files.UNTRAINED, None)  # the other rows are organs
     own = scores and 'validation' not in scores and not config.data.folds
     if own and directory.metrics.exists():
         scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}

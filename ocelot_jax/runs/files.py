@@ -26,6 +26,7 @@ from ocelot_jax.runs.directory import (
 Table = dict[str, dict[str, float]]
 
 POPULATION = 'population'
+UNTRAINED = 'untrained'
 
 _NO_CELL = ''
 
