@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.calibration import Reliability
@@ -130,6 +131,8 @@ def draw_curves(
         marked: by experiment the x of a dot on the mean; repeats then are not drawn.
     """
     figure, axes = _new_chart(_LINES, labels, legend=len(lines))
+    if labels[0] == 'epoch':
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for experiment, repeats in lines.items():
         if len(repeats) > 1 and not marked:
             for x, y in repeats:
