@@ -3,6 +3,7 @@
 import ast
 import configparser
 import contextlib
+import importlib
 import pkgutil
 import re
 import runpy
@@ -167,6 +168,20 @@ def test_python_of_the_pages_takes_what_there_is():
     assert {'ocelot_jax.load', 'ocelot_jax.PairFolder'} <= taken
     for name in taken:
         pkgutil.resolve_name(name)
+
+
+def test_flags_and_fields_that_are_told_of_are_there():
+    fields = read_fields()
+    groups = {name.rpartition('.')[0] for name in fields}
+    of_all = re.findall(r"DEFINE_\w+\('(\w+)'", (ROOT / 'ocelot_jax/cli/app.py').read_text())
+    known = {'help', *of_all, *flags.FLAGS, *(f'config.{name}' for name in groups | fields.keys())}
+    for name in command_page.find(ROOT):
+        for flag in command_page.define(importlib.import_module(f'ocelot_jax.{name}')):
+            known |= {flag.name, f'no{flag.name}'} if flag.boolean else {flag.name}
+    for page, text in read_pages().items():
+        for code in re.findall(r'`((?:python -m ocelot_jax\.\w+ .*)?--[^`]+)`', text):
+            told = re.findall(r'(?:^| )--([\w.]*\w)', code)
+            assert page.endswith('benchmarks.md') or set(told) <= known, f'{page}: {code}'
 
 
 @pytest.fixture
