@@ -251,8 +251,8 @@ def test_other_tests_run_what_they_are_said_to_run(command, test):
 
 def test_commands_run(tmp_path, commands):
     make_release(tmp_path / 'pairs', {'train': 8, 'val': 2, 'test': 1})
-    points, labels = spread_cells(80, 80, 12.0, np.random.default_rng(0))
-    write_pyramid(tmp_path / 'slide.tif', draw_slide(160, 160, 0.5, points, labels), 0.5)
+    points, labels = spread_cells(65, 65, 12.0, np.random.default_rng(0))
+    write_pyramid(tmp_path / 'slide.tif', draw_slide(130, 130, 0.5, points, labels), 0.5)
     for command in (command for command, test in TESTED if not test):
         _, _, module, *arguments = shown.read_words(command)
         done = commands.run(TINY.format(module), *arguments, cwd=tmp_path)
