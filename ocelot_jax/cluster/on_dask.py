@@ -94,7 +94,7 @@ def _silence() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _start(count: int) -> LocalCluster:
+def _start(count: int | None) -> LocalCluster:
     return LocalCluster(
         n_workers=count,
         threads_per_worker=1,
@@ -229,10 +229,10 @@ class _Pool:
                 )
 
     def _submit(self, tasks: Iterator[tuple[str, Any]]) -> list[Future]:
-        tasks = list(tasks)
-        if not tasks:
+        held = list(tasks)
+        if not held:
             return []
-        names, payloads = zip(*tasks, strict=True)
+        names, payloads = zip(*held, strict=True)
         keys = [(self._group, name) for name in names]
         return self._client.map(_perform, names, payloads, key=keys, group=self._group, pure=False)
 

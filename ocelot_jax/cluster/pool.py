@@ -32,7 +32,7 @@ class Workers:
     count: int | None = None
     scheduler: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.count is not None and self.scheduler is not None:
             raise InputError(
                 '--workers starts a cluster, --scheduler uses one that is there; want one of them'
@@ -73,7 +73,8 @@ class Pool(Protocol):
         about: who runs them, in a line for people; None where it is this process.
     """
 
-    about: str | None
+    @property
+    def about(self) -> str | None: ...
 
     def run(
         self, tasks: Mapping[str, Any], begin: Callable[[str], None] = lambda name: None

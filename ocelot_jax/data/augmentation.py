@@ -10,7 +10,7 @@ and noise belong to the scan of each patch and are drawn apart.
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chex
@@ -40,7 +40,7 @@ def normalize(images: jax.Array) -> jax.Array:
     return (images - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
 
-def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:
+def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a model reads, images as it wants them: float32, standardised.
 
     `tissue_mask` is passed on where there is one, as only context `label` and who is told the true
@@ -144,7 +144,7 @@ def augment(
 
 
 def turn(
-    pair: dict[str, jax.Array], flip: jax.Array, quarter_turns: jax.Array
+    pair: dict[str, jax.Array], flip: jax.Array | bool, quarter_turns: jax.Array | int
 ) -> dict[str, jax.Array]:
     """Flips one pair horizontally (or not), then turns it counter-clockwise.
 

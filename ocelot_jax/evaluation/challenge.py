@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _TYPE = 'Multiple points'
 _NAME = re.compile(r'image_([0-9]{1,9})')
 
 
-def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[Cells]:
+def read(path: str | os.PathLike[str], *, num_images: int, num_classes: int) -> list[Cells]:
     """Reads and checks predictions, JSON, for so many patches, from image_0, and labels from 1.
 
     Returns:
@@ -40,7 +41,7 @@ def read(path: str | os.PathLike, *, num_images: int, num_classes: int) -> list[
     return _parse(document, str(path), num_images, num_classes)
 
 
-def write(path: str | os.PathLike, images: Iterable[Cells], *, num_classes: int) -> None:
+def write(path: str | os.PathLike[str], images: Iterable[Cells], *, num_classes: int) -> None:
     """Writes predictions; coordinates are rounded to whole pixels, as the challenge wants them.
 
     The file appears whole or not at all; its folder must exist. The patches are sorted by pair
@@ -65,39 +66,40 @@ def write(path: str | os.PathLike, images: Iterable[Cells], *, num_classes: int)
     atomic.write_text(path, json.dumps(document))
 
 
-def _parse(document, where: str, num_images: int, num_classes: int) -> list[Cells]:
+def _parse(document: Any, where: str, num_images: int, num_classes: int) -> list[Cells]:
     if not isinstance(document, Mapping):
         raise InputError(f'{where}: holds {_show(document)}; want an object with "points"')
     _check(document.get('type') == _TYPE, document, 'type', where, f'"{_TYPE}"')
-    version, entries = document.get('version'), document.get('points')
+    version = document.get('version')
     first = isinstance(version, Mapping) and version.get('major') == 1
     _check(first, document, 'version', where, '{"major": 1, "minor": 0}')
-    _check(isinstance(entries, list), document, 'points', where, 'a list')
+    _check(isinstance(document.get('points'), list), document, 'points', where, 'a list')
     rows = [
         _parse_point(entry, f'{where}: points[{number}]', num_images, num_classes)
-        for number, entry in enumerate(entries)
+        for number, entry in enumerate(document['points'])
     ]
-    image, x, y, labels, scores = zip(*rows, strict=True) if rows else ((),) * 5
-    image = np.array(image, np.int64)
+    images, x, y, labels, scores = zip(*rows, strict=True) if rows else ((),) * 5
     cells = Cells(
         np.array([x, y], np.float64).T.reshape(-1, 2),
         np.array(labels, np.int64),
         np.array(scores, np.float64),
     )
-    return [cells[image == index] for index in range(num_images)]
+    held = np.array(images, np.int64)
+    return [cells[held == index] for index in range(num_images)]
 
 
 def _parse_point(
-    entry, where: str, num_images: int, num_classes: int
+    entry: Any, where: str, num_images: int, num_classes: int
 ) -> tuple[int, float, float, int, float]:
     if not isinstance(entry, Mapping):
         raise InputError(
             f'{where} is {_show(entry)}; want an object with "name", "point" and "probability"'
         )
-    name, point, score = (entry.get(field) for field in ('name', 'point', 'probability'))
+    fields: dict[str, Any] = {name: entry.get(name) for name in ('name', 'point', 'probability')}
+    name, point, score = fields.values()
     found = _NAME.fullmatch(name) if isinstance(name, str) else None
-    held = found and int(found[1]) < num_images
-    _check(held, entry, 'name', where, f'image_0 to image_{num_images - 1}')
+    image = int(found[1]) if found else num_images
+    _check(image < num_images, entry, 'name', where, f'image_0 to image_{num_images - 1}')
     good = isinstance(point, list) and len(point) == 3 and all(map(_is_number, point))
     _check(good, entry, 'point', where, '[x, y, label], finite numbers')
     x, y, label = point
@@ -105,16 +107,16 @@ def _parse_point(
         raise InputError(f'{where}: label in "point" is {_show(label)}; want 1 to {num_classes}')
     share = _is_number(score) and 0 <= score <= 1
     _check(share, entry, 'probability', where, 'a number in 0 to 1')
-    return int(found[1]), float(x), float(y), int(label), float(score)
+    return image, float(x), float(y), int(label), float(score)
 
 
-def _check(good: object, entry: Mapping, name: str, where: str, wanted: str) -> None:
+def _check(good: bool, entry: Mapping[str, Any], name: str, where: str, wanted: str) -> None:
     if not good:
         found = _show(entry[name]) if name in entry else 'missing'
         raise InputError(f'{where}: "{name}" is {found}; want {wanted}')
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
     """Whether a JSON value is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
@@ -124,7 +126,7 @@ def _is_number(value) -> bool:
         return False
 
 
-def _show(value) -> str:
+def _show(value: Any) -> str:
     """Shows a JSON value in an error, cut short."""
     text = json.dumps(value) if not isinstance(value, list | Mapping) else str(value)
     return text if len(text) <= 60 else text[:57] + '...'

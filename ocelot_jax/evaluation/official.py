@@ -14,7 +14,7 @@ from ocelot_jax.metrics.cells import Cells
 
 
 def score_file(
-    predictions: str | os.PathLike,
+    predictions: str | os.PathLike[str],
     folder: PairFolder,
     split: str,
     match_distance_um: float = 3.0,

@@ -28,8 +28,9 @@ def write(
     classes = config.data.cell_classes
     files.write_pairs(written.pairs, tabulate_pairs(results), classes)
     files.write_cells(written.cells, tabulate_cells(results), classes)
-    if results[0].tissue is not None:
-        files.write_tissue(written.tissue, np.stack([result.tissue for result in results]))
+    tissue = [result.tissue for result in results if result.tissue is not None]
+    if tissue:
+        files.write_tissue(written.tissue, np.stack(tissue))
 
 
 def tabulate_pairs(results: Sequence[PairResult]) -> PairRecords:

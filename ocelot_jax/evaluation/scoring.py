@@ -95,13 +95,15 @@ def find_pairs(
     own = math.ceil(len(source) / jax.process_count())
     with progress.show('scoring', own, 'pairs', shown=hosts.is_first()) as shown:
         for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
-            for row in np.flatnonzero(batch['valid']):
+            for row in np.flatnonzero(batch['valid']).tolist():
                 index = int(batch['index'][row])
                 found, true = cells[row], true_cells(batch, row)
                 distance = match_distance(batch, row, config)
                 yield PairResult(
                     index,
-                    *(str(batch[name][row]) for name in ('pair_id', 'slide_name', 'organ')),
+                    pair_id=str(batch['pair_id'][row]),
+                    slide=str(batch['slide_name'][row]),
+                    organ=str(batch['organ'][row]),
                     found=found,
                     true=true,
                     distance=distance,

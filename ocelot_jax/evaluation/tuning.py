@@ -138,13 +138,14 @@ def match_cells(
     count = math.ceil(len(pairs) / data.batch_size)
     for batch, found, _ in progress.track(found_all, 'trying settings', count, 'batches'):
         for length, cells in zip(lengths, found, strict=True):
-            for row in np.flatnonzero(batch['valid']):
+            for row in np.flatnonzero(batch['valid']).tolist():
                 patch, true = cells.of_patch(row), scoring.true_cells(batch, row)
                 distance = scoring.match_distance(batch, row, config)
+                heights = np.asarray(cells.heights[row])
                 for threshold in THRESHOLDS:
                     # what is lower than another peak never suppresses it, so these are the peaks
                     # of a higher threshold, too
-                    higher = patch[cells.heights[row][: len(patch)] > threshold]
+                    higher = patch[heights[: len(patch)] > threshold]
                     parts[Setting(*length, threshold)].append(
                         _match(higher, true, distance, num_classes)
                     )

@@ -16,11 +16,12 @@ from jax import lax
 
 from ocelot_jax.metrics.cells import Cells
 
+Array = jax.Array | np.ndarray
+
 _TRUNCATE = 4.0  # Radius of the Gaussian in sigmas, as SciPy and scikit-image have it.
 
 
-@flax.struct.dataclass
-class PaddedCells:
+class PaddedCells(flax.struct.PyTreeNode):
     """The cells of a batch of patches, padded to N per patch, by falling peak height.
 
     Attributes:
@@ -32,12 +33,12 @@ class PaddedCells:
         num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
     """
 
-    points: jax.Array
-    labels: jax.Array
-    scores: jax.Array
-    heights: jax.Array
-    count: jax.Array
-    num_peaks: jax.Array
+    points: Array
+    labels: Array
+    scores: Array
+    heights: Array
+    count: Array
+    num_peaks: Array
 
     def of_patch(self, row: int) -> Cells:
         """The cells of one patch, without padding, as NumPy arrays."""
@@ -190,11 +191,11 @@ def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
     order = -jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
     last = jnp.iinfo(jnp.int32).min
 
-    def firsts(undecided):
+    def firsts(undecided: jax.Array) -> jax.Array:
         rank = jnp.where(undecided, order, last)
         return undecided & (rank == _max_filter(rank, radius, last))
 
-    def one_round(state):
+    def one_round(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         kept, undecided = state
         undecided &= ~_max_filter(kept, radius, False)
         new = firsts(undecided)
@@ -205,7 +206,7 @@ def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
     return kept
 
 
-def _max_filter(x: jax.Array, radius: int, lowest) -> jax.Array:
+def _max_filter(x: jax.Array, radius: int, lowest: float) -> jax.Array:
     """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W].
 
     Slides along one axis, then the other; each step joins two windows, so a window of n takes
@@ -239,11 +240,11 @@ def _smooth(x: jax.Array, axis: int, weights: jax.Array) -> jax.Array:
     padding[axis] = (radius, radius)
     x = jnp.pad(x, padding, mode='edge')
 
-    def shifted(offset):
+    def shifted(offset: int) -> jax.Array:
         start = radius + offset
         return lax.slice_in_dim(x, start, start + size, axis=axis)
 
-    def weight(offset):
+    def weight(offset: int) -> jax.Array:
         return weights[:, offset, None, None]
 
     out = weight(0) * shifted(0)
@@ -287,7 +288,7 @@ def detect_skimage(
     return PaddedCells(points, labels, scores, top, np.minimum(num_peaks, max_cells), num_peaks)
 
 
-def _check(sigma: float | np.ndarray, min_distance: int):
+def _check(sigma: float | np.ndarray, min_distance: int) -> None:
     if min_distance < 1:
         raise ValueError(f'min_distance is {min_distance}, wanted at least 1 pixel')
     if np.any(np.asarray(sigma) < 0):

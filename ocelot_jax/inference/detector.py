@@ -1,5 +1,6 @@
 """Detection as a run's configuration wants it, at the um/px of each patch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +13,10 @@ from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import calibration
 
-_BACKENDS = {'jax': detection.detect, 'skimage': detection.detect_skimage}
+_BACKENDS: dict[str, Callable[..., PaddedCells]] = {
+    'jax': detection.detect,
+    'skimage': detection.detect_skimage,
+}
 
 
 class Detector:
@@ -54,23 +58,28 @@ class Detector:
             probs: [B,H,W,1+K], class probabilities.
             cell_mpp: micrometres per pixel, of all patches or [B] of each.
         """
-        mpps = np.broadcast_to(cell_mpp, len(probs))
         # as few digits as tell a float32: lengths of 1.5 um at 0.2 um/px are 7.5 px, not 7.4999
-        mpps = [float(str(mpp)) for mpp in mpps]
+        mpps = [float(str(mpp)) for mpp in np.broadcast_to(cell_mpp, len(probs))]
         sigmas = np.array([self._sigma(mpp) for mpp in mpps])
         # programs are compiled for whole pixels, which few um/px tell apart
         kinds = [(self.min_distance(mpp), self.reach(mpp)) for mpp in mpps]
-        found = None
-        for kind in dict.fromkeys(kinds):
-            rows = np.array([each == kind for each in kinds])
-            cells = self._detect(
+
+        def find(rows: np.ndarray) -> PaddedCells:
+            first = rows.argmax()
+            return self._detect(
                 probs,
-                sigma=np.where(rows, sigmas, sigmas[rows][0]),
-                min_distance=kind[0],
+                sigma=np.where(rows, sigmas, sigmas[first]),
+                min_distance=kinds[first][0],
                 threshold=self._threshold,
                 max_cells=self.max_cells,
             )
-            found = cells if found is None else _choose(rows, cells, found)
+
+        first, *others = (
+            np.array([each == kind for each in kinds]) for kind in dict.fromkeys(kinds)
+        )
+        found = find(first)
+        for rows in others:
+            found = _choose(rows, find(rows), found)
         return found if self._temperature == 1 else _temper(found, self._temperature)
 
     def _sigma(self, cell_mpp: float) -> float:

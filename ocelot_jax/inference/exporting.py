@@ -46,7 +46,7 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     [variables] = run.variables
     patches = patches or run.load_patches()
     model = factory.create_model(run.config)
-    sizes = [(side, side) for side in (patches.cell_size, patches.tissue_size)]
+    cell, tissue = ((side, side) for side in (patches.cell_size, patches.tissue_size))
     values = {
         'cell_classes': ['no cell', *run.config.data.cell_classes],
         'tissue_classes': list(run.config.data.tissue_classes),
@@ -56,7 +56,7 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
         'config': run.config.to_dict(),
     }
     metadata = {name: json.dumps(value) for name, value in values.items()}
-    graph = onnx_graph.to_onnx(model, jax.device_get(variables), *sizes, metadata)
+    graph = onnx_graph.to_onnx(model, jax.device_get(variables), cell, tissue, metadata)
     onnx.checker.check_model(graph)
     with atomic.replacing(file) as temporary:
         onnx.save(graph, temporary)

@@ -67,7 +67,7 @@ def find(
     """
     overflowed = 0
     for batch, padded, tissue in run(engine, detect, batches, maps_tissue=maps_tissue):
-        overflowed += np.count_nonzero((padded.num_peaks > padded.count) & batch['valid'])
+        overflowed += int(np.sum((padded.num_peaks > padded.count) & batch['valid']))
         yield batch, [padded.of_patch(row) for row in range(len(padded.count))], tissue
     if overflowed:
         logging.warning(

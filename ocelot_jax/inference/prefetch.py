@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ Item = TypeVar('Item')
 
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item], dict[str, np.ndarray]], batch_size: int
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Reads items in threads, a few ahead, and joins them to batches.
 
     Args:
@@ -34,7 +34,8 @@ def read_ahead(
         waiting = collections.deque(map(start, itertools.islice(todo, batch_size + workers)))
         try:
             while waiting:
-                batch, examples = [], []
+                batch: list[Item] = []
+                examples = []
                 while waiting and len(batch) < batch_size:
                     item, future = waiting.popleft()
                     batch.append(item)

@@ -147,7 +147,8 @@ def export(workdir: Path, file: Path) -> None:
                 'segmentation_models.pytorch has names for ResNets alone'
             )
     _, variables = checkpoints.restore_best(workdir, factory.empty_variables(model))
-    tensors, metadata = {}, {'format': 'pt', 'encoder_name': encoders['cell']}
+    tensors: StateDict = {}
+    metadata = {'format': 'pt', 'encoder_name': encoders['cell']}
     if config.model.tissue_encoder_name:
         metadata['tissue_encoder_name'] = encoders['tissue']
     for branch in (name for name in _BRANCHES if name in variables['params']):
@@ -188,7 +189,7 @@ def _fit(state_dict: Mapping[str, np.ndarray], initial: Flat) -> Flat:
     """Pretrained weights of a branch or its encoder, in the shapes that the branch wants."""
     if 'conv1.weight' in state_dict:
         state_dict = {f'encoder.{k}': v for k, v in state_dict.items() if k not in _CLASSIFIER}
-        parts = ('encoder',)
+        parts: tuple[str, ...] = ('encoder',)
     elif 'encoder.conv1.weight' in state_dict:
         parts = ('encoder', 'aspp', 'decoder', 'head')
     else:

@@ -11,6 +11,7 @@ from ocelot_jax.models.deeplab import ASPP
 from ocelot_jax.models.resnet import VARIANTS, Variant
 
 Path = tuple[str, ...]
+_Convert = Callable[[np.ndarray], np.ndarray]
 
 _COUNTER = 'num_batches_tracked'
 
@@ -27,8 +28,8 @@ class Tensor(NamedTuple):
 
     path: Path
     name: str
-    to_ours: Callable[[np.ndarray], np.ndarray]
-    to_theirs: Callable[[np.ndarray], np.ndarray]
+    to_ours: _Convert
+    to_theirs: _Convert
 
 
 def to_smp(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -145,10 +146,12 @@ def to_depthwise_weight(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(2, 0, 1)[:, None]
 
 
-_BIAS = ('params', 'bias', 'bias', _as_is, _as_is)
-_KERNEL = ('params', 'kernel', 'weight', _to_kernel, to_weight)
-# of layers that are no plain convolution: our collection and leaf, smp's name, there and back
-_LEAVES = {
+# our collection and leaf, smp's name, there and back
+_Leaf = tuple[str, str, str, _Convert, _Convert]
+_BIAS: _Leaf = ('params', 'bias', 'bias', _as_is, _as_is)
+_KERNEL: _Leaf = ('params', 'kernel', 'weight', _to_kernel, to_weight)
+# of layers that are no plain convolution
+_LEAVES: dict[str, list[_Leaf]] = {
     'head': [_KERNEL, _BIAS],
     'depthwise': [('params', 'kernel', 'weight', _to_depthwise_kernel, to_depthwise_weight)],
     'bn': [

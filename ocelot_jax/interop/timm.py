@@ -74,7 +74,8 @@ def convert(
         if array.shape != wanted[key]:
             raise InputError(f'tensor {key!r} is {list(array.shape)}; want {list(wanted[key])}')
     tensors = {key: np.asarray(array, np.float32) for key, array in given.items()}
-    tensors |= _standardised(tensors, _FIRST[kind_of(tensors)], mean, std)
+    [first] = [layer for layer in _FIRST.values() if f'{layer}.weight' in tensors]
+    tensors |= _standardised(tensors, first, mean, std)
     return {path: _ours(tensors[_name(path)]) for path in flat}
 
 
@@ -146,7 +147,8 @@ def _standardised(
     shift = np.subtract(IMAGENET_MEAN, mean) / std
     moved = bias + np.einsum('oikl,i->o', weight, shift)
     scaled = weight * scale[:, None, None]
-    return {f'{first}.weight': scaled.astype(np.float32), f'{first}.bias': np.float32(moved)}
+    changed = {f'{first}.weight': scaled, f'{first}.bias': moved}
+    return {name: array.astype(np.float32) for name, array in changed.items()}
 
 
 def _theirs(shape: tuple[int, ...]) -> tuple[int, ...]:

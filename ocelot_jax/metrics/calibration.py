@@ -1,20 +1,17 @@
 """What the cells of a split tell beyond one score: precision by recall, calibration, confusion."""
 
 import dataclasses
-from typing import TYPE_CHECKING, TypeVar
 
+import jax
 import numpy as np
 import scipy.optimize
-
-if TYPE_CHECKING:
-    import jax
 
 # no confidence is surer than this, so that one cell cannot decide
 _SUREST = 1e-6
 # their powers stay within float32
 _COLDEST, _HOTTEST = 0.2, 50.0
 
-Array = TypeVar('Array', np.ndarray, 'jax.Array')
+Array = np.ndarray | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +99,7 @@ def fit_temperature(scores: np.ndarray, matched: np.ndarray) -> float:
 
     def log_loss(exponent: float) -> float:
         probs = np.clip(temper(scores, np.exp(exponent)), _SUREST, 1 - _SUREST)
-        return -np.mean(np.log(np.where(matched, probs, 1 - probs)))
+        return -float(np.mean(np.log(np.where(matched, probs, 1 - probs))))
 
     bounds = np.log([_COLDEST, _HOTTEST])
     return float(np.exp(scipy.optimize.minimize_scalar(log_loss, bounds=bounds).x))

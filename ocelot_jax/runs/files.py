@@ -103,11 +103,9 @@ def write_epoch(path: Path, epoch: int, step: int, metrics: Mapping[str, float])
     checkpoint replaces what it had written after it.
     """
     earlier = csv_files.read_rows(path) if path.exists() else []
+    rows: list[Mapping[str, Any]] = [row for row in earlier if int(row['step']) < step]
     values = {name: f'{value:.6g}' for name, value in metrics.items()}
-    rows = [
-        *(row for row in earlier if int(row['step']) < step),
-        {'epoch': epoch, 'step': step, **values},
-    ]
+    rows.append({'epoch': epoch, 'step': step, **values})
     csv_files.write_rows(path, [*METRICS_COLUMNS, *metrics], rows)
 
 

@@ -168,8 +168,9 @@ def start(
     averaged = config.optimizer.average_decay > 0
     create = functools.partial(train_state.create, tx=tx, averaged=averaged)
     step = manager.latest_step()
+    history: list[Metrics] = []
     if step is None:
-        step, history, state = 0, [], create(first_variables(config, model, example))
+        step, state = 0, create(first_variables(config, model, example))
     else:
         like = create(factory.empty_variables(model))
         history, state = restore(manager, step, like, stream)
@@ -340,4 +341,4 @@ def read_losses(
 
 def mean_losses(history: list[Metrics]) -> Metrics:
     """Means over steps."""
-    return {name: np.mean([losses[name] for losses in history]) for name in history[0]}
+    return {name: float(np.mean([losses[name] for losses in history])) for name in history[0]}

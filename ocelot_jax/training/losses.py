@@ -7,6 +7,7 @@ device, which is finite where nothing is known.
 """
 
 import functools
+import operator
 from collections.abc import Callable
 
 import chex
@@ -88,4 +89,6 @@ def create(name: str, axis_name: str | None = None) -> Callable[[Array, Array], 
                 'as dice+cross_entropy'
             )
     parts = [functools.partial(LOSSES[part], axis_name=axis_name) for part in name.split('+')]
-    return lambda logits, truth: sum(part(logits, truth) for part in parts)
+    return lambda logits, truth: functools.reduce(
+        operator.add, (part(logits, truth) for part in parts)
+    )

@@ -89,12 +89,14 @@ def by_branch(
         )
 
     def label(params: optax.Params) -> dict[str, str | dict[str, str]]:
-        labels = {name: 'cell' if name.startswith('cell') else 'other' for name in params}
-        for branch in factors.keys() & params.keys():
-            own = labels[branch]
-            labels[branch] = {
-                part: f'{branch} encoder' if part == 'encoder' else own for part in params[branch]
-            }
+        labels: dict[str, str | dict[str, str]] = {}
+        for branch, parts in params.items():
+            own = 'cell' if branch.startswith('cell') else 'other'
+            labels[branch] = own
+            if branch in factors:
+                labels[branch] = {
+                    part: f'{branch} encoder' if part == 'encoder' else own for part in parts
+                }
         return labels
 
     return optax.partition(transforms, label)

@@ -14,8 +14,7 @@ AXIS = 'batch'
 """The mapped axis: gradients, batch statistics and losses are taken over all its devices."""
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything that a step changes.
 
     Attributes:

@@ -20,11 +20,13 @@ from ocelot_jax.training import losses, tying
 from ocelot_jax.training.state import AXIS, TrainState
 
 Batch = dict[str, Any]
+# of a batch the loss, then its named parts and the new batch statistics
+Losses = tuple[jax.Array, tuple[dict[str, jax.Array], Any]]
 
 
 def create_loss(
     config: ml_collections.ConfigDict, model: factory.Model, finest_mpp: float
-) -> Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]:
+) -> Callable[..., Losses]:
     """Makes the loss of the cells plus, of a model with a tissue branch, of the tissue.
 
     Args:
@@ -46,7 +48,12 @@ def create_loss(
         raise InputError(f'config.target.profile: {profile!r}; want one of {wanted}')
     bound = max_radius(radius_um, finest_mpp)
 
-    def compute(params, batch_stats, batch, dropout_key):
+    def compute(
+        params: dict[str, Any],
+        batch_stats: dict[str, Any],
+        batch: Batch,
+        dropout_key: jax.Array,
+    ) -> Losses:
         cell_truth = targets.cell_probabilities(
             batch['cell_points'],
             batch['cell_labels'],

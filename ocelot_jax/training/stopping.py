@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import jax
 from jax.experimental import multihost_utils
@@ -24,10 +24,10 @@ class StopSignal:
     no signals, none is caught.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._received = False
         self._asked = 0
-        self._previous: dict[int, signal.Handlers | Callable | None] = {}
+        self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def requested(self) -> bool:
         """Whether to stop now; true ever after.

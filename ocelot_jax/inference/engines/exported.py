@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ocelot_jax.inference.engine import Batch, Maps
+from ocelot_jax.inference.engine import Batch, Engine, Maps
 from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.models import factory
 
@@ -22,7 +22,8 @@ def require(package: str, what: str) -> ModuleType:
         MissingPackageError: it is not installed; `what` needs it.
     """
     # OpenVINO's import would report to its makers, from a fork that JAX's threads may not survive
-    sys.modules.setdefault('openvino_telemetry', None)
+    modules: dict[str, Any] = sys.modules  # None forbids an import
+    modules.setdefault('openvino_telemetry', None)
     try:
         return importlib.import_module(package)
     except ImportError:
@@ -33,7 +34,7 @@ def require(package: str, what: str) -> ModuleType:
 
 def prepare(
     model: factory.Model, program: str, flag: str, open_graph: Callable[[bytes], 'Session']
-) -> Callable:
+) -> Callable[[Any], Engine]:
     """Makes the function that binds variables to a network run by a program; see `engines.create`.
 
     Raises:
@@ -42,6 +43,9 @@ def prepare(
     for package in ('onnx', program):
         require(package, flag)
     return lambda variables: Exported(model, jax.device_get(variables), open_graph)
+
+
+Size = tuple[int, int]  # (H, W)
 
 
 class Session(NamedTuple):
@@ -68,24 +72,24 @@ class Exported:
     ):
         from ocelot_jax.interop import onnx_graph  # needs an extra
 
-        def write(*sizes: tuple[int, int]) -> Session:
-            return open_graph(onnx_graph.to_onnx(model, variables, *sizes).SerializeToString())
+        def write(cell: Size, tissue: Size) -> Session:
+            graph = onnx_graph.to_onnx(model, variables, cell, tissue)
+            return open_graph(graph.SerializeToString())
 
         self._shares_tissue = factory.shares_tissue(model)
         self._open = functools.cache(write)
 
     def __call__(self, batch: Batch) -> Maps:
-        images = batch['cell_image'], batch['tissue_image']
-        session = self._open(*(image.shape[1:3] for image in images))
-        count = len(images[1])
+        cells, tissues = batch['cell_image'], batch['tissue_image']
+        session = self._open(cells.shape[1:3], tissues.shape[1:3])
+        count = len(tissues)
         if not self._shares_tissue:
-            shared = len(images[0]) // count
-            batch = {**batch, 'tissue_image': np.repeat(images[1], shared, axis=0)}
+            batch = {**batch, 'tissue_image': np.repeat(tissues, len(cells) // count, axis=0)}
         arrays = {name: np.ascontiguousarray(batch[name]) for name in session.inputs}
-        cell, *tissue = session.run(arrays)
-        if not tissue:
+        cell, *others = session.run(arrays)
+        if not others:
             return Maps(cell, None)
-        [tissue] = tissue
+        [tissue] = others
         if len(tissue) > count:
             tissue = tissue.reshape(count, -1, *tissue.shape[1:]).mean(1)
         return Maps(cell, tissue)

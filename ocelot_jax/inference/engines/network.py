@@ -64,7 +64,7 @@ def probabilities(model: factory.Model, variables: Any, batch: Batch) -> Maps:
     if not factory.shares_tissue(model):
         shared = len(inputs['cell_image']) // count
         inputs['tissue_image'] = jnp.repeat(inputs['tissue_image'], shared, axis=0)
-    outputs = model.apply(variables, inputs, train=False)
+    outputs: Any = model.apply(variables, inputs, train=False)
     cell, tissue = jax.tree.map(jax.nn.softmax, (outputs['cell_logits'], outputs['tissue_logits']))
     if tissue is not None and len(tissue) > count:
         tissue = tissue.reshape(count, -1, *tissue.shape[1:]).mean(1)

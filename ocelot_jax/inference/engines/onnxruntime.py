@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
+from ocelot_jax.inference.engine import Engine
 from ocelot_jax.inference.engines import exported
 from ocelot_jax.models import factory
 
 
-def prepare(model: factory.Model) -> Callable:
+def prepare(model: factory.Model) -> Callable[[Any], Engine]:
     """As `exported.prepare`."""
     return exported.prepare(model, 'onnxruntime', '--engine=onnxruntime', open_graph)
 

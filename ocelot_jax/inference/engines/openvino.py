@@ -2,19 +2,21 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ocelot_jax.inference.engine import Engine
 from ocelot_jax.inference.engines import exported
 from ocelot_jax.models import factory
 
 
-def prepare(model: factory.Model) -> Callable:
+def prepare(model: factory.Model) -> Callable[[Any], Engine]:
     """As `exported.prepare`."""
     return exported.prepare(model, 'openvino', '--engine=openvino', open_graph)
 
 
-def prepare_bf16(model: factory.Model) -> Callable:
+def prepare_bf16(model: factory.Model) -> Callable[[Any], Engine]:
     """As `prepare`, in bfloat16 where the processor has it."""
     open_bf16 = functools.partial(open_graph, precision='bf16')
     return exported.prepare(model, 'openvino', '--engine=openvino-bf16', open_bf16)

@@ -1,6 +1,6 @@
 """`models.alignment` on [B,C,H,W] maps, as products with two matrices of weights."""
 
-import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -50,11 +50,16 @@ def downsample_pad(features: Value, place: Place, size: tuple[int, int]) -> Valu
     return _resample(features, place, size, weights)
 
 
-def _resample(features: Value, place: Place, size: tuple[int, int], weights) -> Value:
+def _resample(
+    features: Value,
+    place: Place,
+    size: tuple[int, int],
+    weights: Callable[[Value, int, int], Value],
+) -> Value:
     rows = weights(place.y, features.size[0], size[0])
     columns = weights(place.x, features.size[1], size[1])
     columns = columns.graph.add('Transpose', columns, perm=[0, 1, 3, 2])
-    return dataclasses.replace(rows @ (features @ columns), size=size)
+    return (rows @ (features @ columns)).of_size(size)
 
 
 def _weights(step: Value, start: Value, old: int, new: int) -> Value:

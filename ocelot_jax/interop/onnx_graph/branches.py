@@ -35,13 +35,12 @@ def encode(scope: Scope, x: Value, variant: str, output_stride: int) -> list[Val
 
 def _block(scope: Scope, x: Value, bottleneck: bool, stride: int, dilation: int) -> Value:
     """A `resnet.BottleneckBlock` or `resnet.BasicBlock`."""
-    spatial = {'stride': stride, 'dilation': dilation}
     if bottleneck:
         y = layers.conv_bn(scope / 'conv1', x)
-        y = layers.conv_bn(scope / 'conv2', y, **spatial)
+        y = layers.conv_bn(scope / 'conv2', y, stride=stride, dilation=dilation)
         y = layers.conv_bn(scope / 'conv3', y, relu=False)
     else:
-        y = layers.conv_bn(scope / 'conv1', x, **spatial)
+        y = layers.conv_bn(scope / 'conv1', x, stride=stride, dilation=dilation)
         y = layers.conv_bn(scope / 'conv2', y, dilation=dilation, relu=False)
     if 'shortcut' in scope:
         x = layers.conv_bn(scope / 'shortcut', x, stride=stride, relu=False)

@@ -26,11 +26,11 @@ def _operator(op: str, reflected: bool = False) -> Callable[['Value', Operand], 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """The result of a node, by name; size is (height, width), None if it is no map."""
+    """The result of a node, by name, and its (height, width) if it is a map."""
 
     graph: 'Graph'
     name: str
-    size: tuple[int, int] | None = None
+    size_of_map: tuple[int, int] | None = None
 
     # so that NumPy arrays leave their operators to this class
     __array_ufunc__ = None
@@ -40,11 +40,22 @@ class Value:
     __truediv__, __rtruediv__ = _operator('Div'), _operator('Div', reflected=True)
     __matmul__, __rmatmul__ = _operator('MatMul'), _operator('MatMul', reflected=True)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a map."""
+        if self.size_of_map is None:
+            raise ValueError(f'{self.name} is no map')
+        return self.size_of_map
+
+    def of_size(self, size: tuple[int, int]) -> 'Value':
+        """The same, as a map of this size."""
+        return dataclasses.replace(self, size_of_map=size)
+
 
 class Graph:
     """Collects nodes in the order of computation."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -86,7 +97,8 @@ class Graph:
         name = self._unique(name or op.lower())
         inputs = [value.name for value in values]
         self._nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
-        return Value(self, name, size or next((v.size for v in values if v.size), None))
+        sizes = (value.size_of_map for value in values)
+        return Value(self, name, size or next(filter(None, sizes), None))
 
     def concat(self, *values: Value) -> Value:
         """Joins maps by their channels."""
