@@ -107,15 +107,23 @@ def _cover(area: Area, x: np.ndarray, y: np.ndarray) -> _Cover:
 
 def _overlap(one: _Cover, other: _Cover) -> tuple[tuple[slice, slice], np.ndarray]:
     """The window that two have in common, and where both cover it."""
-    window, parts = [], ([], [])
-    for axis in range(2):
-        a, b = one.window[axis], other.window[axis]
+
+    def common(a: slice, b: slice) -> slice:
         start = max(a.start, b.start)
-        stop = max(start, min(a.stop, b.stop))
-        window.append(slice(start, stop))
-        for part, whole in zip(parts, (a, b), strict=True):
-            part.append(slice(start - whole.start, stop - whole.start))
-    return tuple(window), one.inside[tuple(parts[0])] & other.inside[tuple(parts[1])]
+        return slice(start, max(start, min(a.stop, b.stop)))
+
+    rows, columns = map(common, one.window, other.window)
+    return (rows, columns), _part(one, rows, columns) & _part(other, rows, columns)
+
+
+def _part(cover: _Cover, rows: slice, columns: slice) -> np.ndarray:
+    """Where an area covers some rows and columns of its window, told in those of the mask."""
+    return cover.inside[
+        tuple(
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip((rows, columns), cover.window, strict=True)
+        )
+    ]
 
 
 def _is_nested(inner: shapely.Geometry, outer: shapely.Geometry, slack: float) -> bool:

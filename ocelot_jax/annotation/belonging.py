@@ -54,7 +54,8 @@ def find(slides: Path, annotations: Path, recursive: bool) -> Found:
     if annotations.is_file() and not slides.is_dir():
         return Found(found, {slides.stem: (annotations,)}, ())
     folder = annotations if annotations.is_dir() else annotations.parent
-    owned, strangers = {}, []
+    owned: dict[str, list[Path]] = {}
+    strangers = []
     for path in _list(annotations, recursive):
         owner = _owner(path, path.relative_to(folder), found)
         if owner is None:

@@ -43,7 +43,7 @@ class Choices:
     organ: str = 'unknown'
     recursive: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         splitting.check_shares(self.shares)
         if self.override_mpp and self.mpp is None:
             raise InputError('--override_mpp: wants --mpp, the um/px to take; want both or none')

@@ -71,14 +71,15 @@ def cut_all(jobs: Sequence[Job], choices: Choices) -> Iterator[Cut]:
 
 def _cut(slide: Slide, job: Job, choices: Choices) -> tuple[Pair, int]:
     patches, survey = choices.patches, job.survey
+    x, y = (start * patches.tissue_mpp for start in job.place.tissue)
     mask, ambiguous = areas.draw(
         survey.tissue,
         survey.values,
-        tuple(start * patches.tissue_mpp for start in job.place.tissue),
+        (x, y),
         patches.tissue_mpp,
         patches.tissue_size,
     )
-    read = lambda corner, size, mpp: slide.read(*corner, size, size, mpp)
+    read = lambda corner, size, mpp: slide.read(corner[0], corner[1], size, size, mpp)
     pair = Pair(
         pair_id=job.pair_id,
         split=job.split,

@@ -106,12 +106,12 @@ def _missing_classes(
         if absent:
             yield f'--{kind}_classes: nothing is of {", ".join(absent)}; there are {_words(held)}'
     train = counts['train']
-    for kind, classes, held in (
+    for kind, classes, count_of in (
         ('cell', choices.cell_classes, train.cells),
         ('tissue', choices.tissue_classes, train.pixels[:-1]),
     ):
-        none = [name for name, count in zip(classes.names, held, strict=True) if not count]
-        if none and held.any():
+        none = [name for name, count in zip(classes.names, count_of, strict=True) if not count]
+        if none and count_of.any():
             yield f'train has no {kind} of {", ".join(none)}, so that nothing can learn it'
     if not train.pixels[:-1].any():
         yield 'no tissue of train is annotated: only models without a tissue branch can learn'

@@ -66,7 +66,8 @@ def plan(
     parts = [part for part in parts if part.area > 0]
     # from the top, whatever order the geometry library gives them in
     parts.sort(key=lambda part: (part.bounds[1], part.bounds[0], part.bounds))
-    places, too_small = [], 0
+    places: list[Place] = []
+    too_small = 0
     for part in parts:
         corners = _fill(part, patches.cell_size)
         region = places[-1].region + 1 if places else 0
@@ -139,8 +140,8 @@ def _fill(part: shapely.Polygon, size: int) -> list[tuple[int, int]]:
             if len(held) > len(best):
                 best = held
             if len(best) == most:
-                return list(map(tuple, best.tolist()))
-    return list(map(tuple, best.tolist()))
+                return [(x, y) for x, y in best.tolist()]
+    return [(x, y) for x, y in best.tolist()]
 
 
 def _first(low: float) -> int:

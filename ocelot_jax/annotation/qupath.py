@@ -49,14 +49,14 @@ _LINES = ('LineString', 'MultiLineString')
 class _Gathered:
     """What was found so far, in the file's coordinates."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.points: list[np.ndarray] = [np.empty((0, 2))]
         self.names: list[str] = []
         self.ids: list[str] = []
         self.areas: list[Area] = []
         self.left_out: collections.Counter[str] = collections.Counter()
 
-    def add_cells(self, points: np.ndarray, name: str, identifier: str):
+    def add_cells(self, points: np.ndarray, name: str, identifier: str) -> None:
         count = len(points)
         numbered = count > 1 and identifier
         self.points.append(points)
@@ -127,7 +127,7 @@ def _features(features: list[Any], prefix: str) -> Iterator[tuple[str, dict[str,
             yield from _features(children, f'{label}.')
 
 
-def _add(found: _Gathered, feature: dict[str, Any], where: str):
+def _add(found: _Gathered, feature: dict[str, Any], where: str) -> None:
     kind = _kind(feature)
     geometry = feature.get('geometry')
     if kind == 'root':
@@ -176,7 +176,7 @@ def _id(feature: dict[str, Any]) -> str:
 def _class(feature: dict[str, Any], where: str) -> str:
     """The name of its class, of a derived class all names, as QuPath shows it."""
     classification = (feature.get('properties') or {}).get('classification')
-    names = []
+    names: list[Any] = []
     while isinstance(classification, dict):
         several = classification.get('names')
         names[:0] = several if isinstance(several, list) else [classification.get('name')]
@@ -189,7 +189,7 @@ def _class(feature: dict[str, Any], where: str) -> str:
     return ': '.join(names)
 
 
-def _check_plane(feature: dict[str, Any], where: str):
+def _check_plane(feature: dict[str, Any], where: str) -> None:
     for holder in (feature['geometry'], feature.get('properties') or {}):
         plane = holder.get('plane')
         plane = plane if isinstance(plane, dict) else {}

@@ -163,7 +163,7 @@ def _within(points: np.ndarray, rois: planning.Polygons) -> np.ndarray:
 
 
 def _tissue(
-    areas: Sequence[Area], choices: Choices, left_out: collections.Counter
+    areas: Sequence[Area], choices: Choices, left_out: collections.Counter[str]
 ) -> tuple[tuple[Area, ...], dict[str, int]]:
     """Areas of tissue, and what to draw of each class.
 

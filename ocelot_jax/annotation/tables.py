@@ -48,7 +48,7 @@ class _Row(NamedTuple):
     kind: str
     called: str
     shape: str
-    count: str
+    num_points: str
 
 
 # By which columns the fields of a row go, after its line and place.
@@ -81,12 +81,13 @@ def parse(data: bytes, path: Path, slide: Slide) -> Annotations:
     try:
         header = [_plain(name) for name in next(reader, [])]
         axes = _axes(header, path)
-        rows = list(_rows(reader, header, axes, path))
+        lines = ((reader.line_num, fields) for fields in reader)
+        rows = list(_rows(lines, header, axes, path))
     except csv.Error as error:
         raise InputError(f'{path}: is no whole table ({error}); want {_WANTED}') from None
     if not rows:
         raise InputError(f'{path}: has no rows, an empty export; want one with cells')
-    left_out = collections.Counter()
+    left_out: collections.Counter[str] = collections.Counter()
     if any(row.image for row in rows):
         mine = _of_slide(rows, path, slide)
         left_out['rows of other images'] = len(rows) - len(mine)
@@ -94,8 +95,8 @@ def parse(data: bytes, path: Path, slide: Slide) -> Annotations:
     reasons = [_why_not(row) for row in rows]
     left_out.update(reason for reason in reasons if reason)
     cells = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
-    places = [_place(row, delimiter, path) for row in cells]
-    places = np.array(places, np.float64).reshape(-1, 2)
+    listed = [_place(row, delimiter, path) for row in cells]
+    places = np.array(listed, np.float64).reshape(-1, 2)
     frame = _FRAMES[axes](slide)
     check_inside(path, frame, np.tile(places, 2), slide)
     names, ids = ([getattr(row, key) for row in cells] for key in ('name', 'id'))
@@ -131,15 +132,14 @@ def _axes(header: list[str], path: Path) -> tuple[str, str]:
 
 
 def _rows(
-    reader: Iterator[list[str]], header: list[str], axes: tuple[str, str], path: Path
+    lines: Iterator[tuple[int, list[str]]], header: list[str], axes: tuple[str, str], path: Path
 ) -> Iterator[_Row]:
     places = [header.index(axis) for axis in axes]
     found = [next((name for name in names if name in header), None) for names in _COLUMNS]
     picked = [None if name is None else header.index(name) for name in found]
-    for fields in reader:
+    for line, fields in lines:
         if not any(fields):
             continue
-        line = reader.line_num
         if len(fields) < len(header) or any(fields[len(header) :]):
             raise InputError(
                 f'{path}: line {line} has {len(fields)} fields; want {len(header)}, as the header'
@@ -174,17 +174,20 @@ def _why_not(row: _Row) -> str | None:
         return f'rows of type {row.kind or row.called}'
     if row.shape != 'Points':
         return 'annotations of which a table has but the center'
-    return None if row.count in ('', '1') else 'sets of points of which a table has but the center'
+    if row.num_points in ('', '1'):
+        return None
+    return 'sets of points of which a table has but the center'
 
 
 def _place(row: _Row, delimiter: str, path: Path) -> tuple[float, float]:
-    place = []
-    for axis, text in (('x', row.x), ('y', row.y)):
+
+    def parse(axis: str, text: str) -> float:
         try:
             number = float(text if delimiter == ',' else text.replace(',', '.'))
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
             raise InputError(f'{path}: line {row.line} has "{text}" as {axis}; want a number')
-        place.append(number)
-    return tuple(place)
+        return number
+
+    return parse('x', row.x), parse('y', row.y)

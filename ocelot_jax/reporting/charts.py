@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -34,7 +35,7 @@ _SERIES = ('#2789c4', '#d95f0e', '#009067', '#b8508a')
 _MISSED = '#d5dae1'
 
 # A chart fills a phone, where a point of its text is a little more than a pixel.
-_RC = {
+_RC: dict[Any, Any] = {
     'font.size': 9,
     'axes.grid': True,
     'axes.axisbelow': True,
@@ -104,7 +105,7 @@ def draw_gains(gains: Mapping[str, Mapping[str, Difference]]) -> str:
     for number, data in enumerate(data_sets):
         color = _SERIES[number % len(_SERIES)]
         shift = (number - (len(data_sets) - 1) / 2) * 0.6 / len(data_sets)
-        label = data
+        label: str | None = data
         for place, of in enumerate(gains.values()):
             if data not in of:
                 continue
@@ -224,7 +225,7 @@ def _embed(figure: Figure, legend_columns: int = 2) -> str:
     return 'data:image/svg+xml;base64,' + base64.b64encode(stream.getvalue()).decode()
 
 
-def _style(experiment: str, **more: object) -> dict:
+def _style(experiment: str, **more: object) -> dict[str, Any]:
     """How an experiment's line is drawn."""
     return {
         'label': experiment,

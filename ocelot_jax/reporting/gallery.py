@@ -157,7 +157,7 @@ def _embed(picture: np.ndarray, title: str, alt: str) -> Picture:
     height, width = picture.shape[:2]
     small = Image.fromarray(picture)
     if width > _WIDTH:
-        small = small.resize((_WIDTH, round(height * _WIDTH / width)), Image.LANCZOS)
+        small = small.resize((_WIDTH, round(height * _WIDTH / width)), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     small.save(stream, 'JPEG', quality=_QUALITY)
     source = 'data:image/jpeg;base64,' + base64.b64encode(stream.getvalue()).decode()

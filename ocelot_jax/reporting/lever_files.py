@@ -69,7 +69,7 @@ def to_markdown(held: Sequence[Levers]) -> str:
         *('mF1', 'Calibration error', 'Seconds a step', 'Runs', 'Verdict'),
     )
     rule = ('---', '---', *('---:',) * 3, '---', *('---:',) * 4, '---')
-    rows = [head, rule]
+    rows: list[Sequence[str]] = [head, rule]
     rows += [_line(WITHOUT, levers, levers.base, ['-', '-', '-', '-'], '') for levers in held]
     for name, of in levers_lib.by_name(held).items():
         for levers, lever in of:

@@ -11,7 +11,7 @@ from ocelot_jax.metrics import calibration
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import candidates, paired
 from ocelot_jax.reporting.collect import Collection, Settings
-from ocelot_jax.reporting.paired import Compared, Model
+from ocelot_jax.reporting.paired import Compared, Counted, Model
 from ocelot_jax.runs import files
 from ocelot_jax.runs.directory import STEP_SECONDS
 
@@ -134,8 +134,9 @@ def _compare(title: str, base: Settings, variants: Sequence[Settings]) -> Levers
     notes = [f'Without: {gap}.' for gap in base.gaps]
     models = _read(base, variants, split, notes)
     places = {id(settings): number for number, (settings, _) in enumerate(models)}
-    pairs = [(number, 0) for number in range(len(models))] if id(base) in places else []
-    compared = dict(zip(pairs, paired.compare([model for _, model in models], pairs), strict=True))
+    rows = range(len(models) if id(base) in places else 0)
+    held = paired.compare([model for _, model in models], [(row, 0) for row in rows])
+    compared = dict(zip(rows, held, strict=True))
     named = {settings.variant or 'Without': model for settings, model in models}
     notes += paired.caveats(named)
     base_lever, *levers = (
@@ -147,7 +148,7 @@ def _compare(title: str, base: Settings, variants: Sequence[Settings]) -> Levers
             _seconds(settings),
             len(settings.runs),
             len(settings.seeds),
-            compared.get((places.get(id(settings)), 0)),
+            compared.get(places.get(id(settings), -1)),
         )
         for settings in (base, *variants)
     )
@@ -160,7 +161,8 @@ def _read(
     base: Settings, variants: Sequence[Settings], split: str, notes: list[str]
 ) -> list[tuple[Settings, Model]]:
     """Reads the counts of all settings in one order of pairs; those without become a note."""
-    models, reference = [], {}
+    models: list[tuple[Settings, Model]] = []
+    reference: dict[int, Counted] = {}
     for settings in (base, *variants):
         name = settings.variant or 'Without'
         try:
@@ -195,8 +197,10 @@ def _calibration(settings: Settings, split: str) -> float | None:
         held = [run.cells(split) for run in settings.runs if split in run.evaluated]
     except (FileNotFoundError, InputError):
         return None  # the section of the data set says which
-    scores = np.concatenate([cells.scores[cells.found > 0] for cells in held] or [[]])
-    matched = np.concatenate([cells.matched[cells.found > 0] for cells in held] or [[]])
+    if not held:
+        return None
+    scores = np.concatenate([cells.scores[cells.found > 0] for cells in held])
+    matched = np.concatenate([cells.matched[cells.found > 0] for cells in held])
     return calibration.reliability(scores, matched).error if len(scores) else None
 
 

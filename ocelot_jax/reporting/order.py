@@ -9,6 +9,7 @@ from ocelot_jax.metrics.bootstrap import Difference
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments, paired, paper_scores
 from ocelot_jax.reporting.collect import Collection
+from ocelot_jax.reporting.paired import Counted, Model
 
 
 class ExperimentDifference(NamedTuple):
@@ -82,10 +83,10 @@ def find_order(found: Collection, data: str) -> Order | None:
         if paper_scores.overall(name, paper_data, 'test')
     }
     split = 'test' if any(s.estimate('test') for s in held.values()) else 'validation'
-    ours = {name: e for name, s in held.items() if (e := s.estimate(split))}
+    paper = {name: e for name in held if (e := paper_scores.overall(name, paper_data, split))}
+    ours = {name: e for name in paper if (e := held[name].estimate(split))}
     if len(ours) < 2:
         return None
-    paper = {name: paper_scores.overall(name, paper_data, split) for name in ours}
     ranking = sorted(ours, key=lambda name: -ours[name].mean)
     paper_ranking = sorted(ours, key=lambda name: -paper[name].mean)
     places = [
@@ -121,7 +122,9 @@ def _differences(
     wanted: Sequence[tuple[str, str]],
 ) -> tuple[dict[tuple[str, str], Difference], list[str]]:
     """Compares pairs of experiments on the same draws; tells what keeps any out."""
-    notes, models, reference = [], {}, {}
+    notes: list[str] = []
+    models: dict[str, Model] = {}
+    reference: dict[int, Counted] = {}
     for name in names:
         try:
             held = found.chosen[data, name].counted(split)

@@ -26,7 +26,7 @@ def write(
     sections: Sequence[Section],
     candidates: Sequence[Candidates],
     path: str | os.PathLike[str],
-):
+) -> None:
     """Writes the page as HTML to a folder that exists; it appears whole or not at all."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -103,7 +103,7 @@ def _scores(
         name, numbers = line.split('  ', 1)
         for column, number in zip(columns, numbers.split(), strict=True):
             mean, half_width = map(float, number.split('±'))
-            key = Key(table, name, *column, metric=metric)
+            key = Key(table, name, *column)._replace(metric=metric)
             found[key] = Estimate(mean / 100, half_width / 100)
     return found
 

@@ -72,7 +72,10 @@ def describe_thresholds(held: Held) -> Part:
     picture = charts.draw_curves(
         {name: [line for line, _ in repeats] for name, repeats in tuned.items()},
         ('threshold of confidence', 'mF1, %'),
-        {name: np.mean([chosen for _, chosen in repeats]) for name, repeats in tuned.items()},
+        {
+            name: float(np.mean([chosen for _, chosen in repeats]))
+            for name, repeats in tuned.items()
+        },
     )
     caption = 'On validation, at the smoothing and least distance chosen. Dots: what was chosen.'
     chart = Chart('mF1 by the threshold of confidence', caption, picture)

@@ -11,6 +11,9 @@ from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
 from ocelot_jax.reporting.paper_scores import POPULATION, Key
 
 YES, NO = '✓', '-'
+# names of a row to the experiments that it shows, one for each `_Column.experiment`
+Rows = dict[tuple[str, ...], tuple[str, ...]]
+
 _SPLIT_TITLES = {'validation': 'Val', 'test': 'Test'}
 # Where the paper's head is another word than the data's.
 _ORGAN_TITLES = {'head-and-neck': 'head-neck'}
@@ -92,7 +95,7 @@ def _table_5(found: Collection) -> Table:
     columns = _by_split(_with_others(found, paper_scores.DATA_SETS, None))
     in_tables = {key.experiment for key in paper_scores.SCORES}
     others = sorted({name for _, name in found.chosen} - in_tables)
-    rows = {(name,): (name,) for name in (*experiments.TABLE_5, *others)}
+    rows: Rows = {(name,): (name,) for name in (*experiments.TABLE_5, *others)}
     return _fill(found, '5', 'Cell detection mean F1 scores per model', ('Method',), columns, rows)
 
 
@@ -117,7 +120,7 @@ def _table_6(found: Collection) -> Table:
     notes.append(
         f'Pairs of the paper: {POPULATION} {sum(paper_scores.ORGANS.values())}, {counts}.'
     )
-    rows = {(name,): (name,) for name in experiments.TABLE_5}
+    rows: Rows = {(name,): (name,) for name in experiments.TABLE_5}
     title = 'Per-organ cell detection mean F1 scores'
     return _fill(found, '6', title, ('Method',), columns, rows, notes)
 
@@ -136,7 +139,7 @@ def _table_7(found: Collection) -> Table:
 
 
 def _table_c1(found: Collection) -> Table:
-    rows = {
+    rows: Rows = {
         ('Cell-only', 'DeepLabV3+'): (experiments.CELL_ONLY,),
         ('Cell-only', 'U-Net'): (experiments.UNET,),
         ('Cell-only†', 'MFoVCE-Net'): (experiments.MFOVCE,),
@@ -164,7 +167,7 @@ def _by_split(data_sets: Sequence[str]) -> list[_Column]:
     return [_Column((d, _SPLIT_TITLES[split]), d, split) for d in data_sets for split in SPLITS]
 
 
-def _ablation(names: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+def _ablation(names: Sequence[str]) -> Rows:
     """Of each row of the ablation study, by its two marks, the experiment of each model."""
     return {
         (NO, NO): (experiments.CELL_ONLY,) * len(names),
@@ -174,7 +177,7 @@ def _ablation(names: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
     }
 
 
-def _names(rows: dict[tuple[str, ...], tuple[str, ...]]) -> set[str]:
+def _names(rows: Rows) -> set[str]:
     return {name for names in rows.values() for name in names}
 
 
@@ -205,7 +208,7 @@ def _fill(
     title: str,
     label_heads: tuple[str, ...],
     columns: Sequence[_Column],
-    rows: dict[tuple[str, ...], tuple[str, ...]],
+    rows: Rows,
     notes: Sequence[str] = (),
 ) -> Table:
     """Looks up every number, and ranks those of each column."""
@@ -255,9 +258,10 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
 
 def _repeats(rows: Sequence[Row]) -> str:
     """Tells over how many repeats the means are, by data set."""
-    counts: dict[str, dict[str, int]] = {}
-    for cell in (cell for row in rows for cell in row.cells if cell.ours):
-        counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count
+    counts: dict[str, dict[str, int | None]] = {}
+    for cell in (cell for row in rows for cell in row.cells):
+        if cell.ours:
+            counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count
     if not counts:
         return 'No runs; the numbers are those of the paper.'
     parts = []

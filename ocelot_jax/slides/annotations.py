@@ -22,7 +22,7 @@ _MPP = 4.0
 _MAX_PIXELS = 1 << 24
 
 
-def write(result: SlideResult, path: str | os.PathLike[str]):
+def write(result: SlideResult, path: str | os.PathLike[str]) -> None:
     """Writes the tissue of a slide; the file appears whole or not at all.
 
     Args:

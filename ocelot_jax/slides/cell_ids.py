@@ -21,7 +21,7 @@ def prefix(result: SlideResult) -> str:
     """What the ids of all cells of a slide begin with, 24 characters; the row follows."""
     digest = hashlib.sha256(result.name.encode())
     for array in (result.cells.points, result.cells.labels, result.cells.scores):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     text = digest.hexdigest()
     return f'{text[:8]}-{text[8:12]}-8{text[12:15]}-8{text[15:18]}-'
 

@@ -59,7 +59,7 @@ def predict_slides(
                 table.done(ended.name, ended.value.numbers, ended.value.record, _seconds(ended))
             else:
                 failures.append(ended.name)
-                table.failed(ended.name, _why(ended, shown[ended.name]))
+                table.failed(ended.name, _why(ended.error, shown[ended.name]))
             if time.monotonic() - written > _TABLE_SECONDS:
                 table.write()
                 written = time.monotonic()
@@ -77,16 +77,16 @@ def tell(ended: Ended, path: Path, output: Path) -> Outcome:
     """Tells what became of a slide."""
     target = output / ended.name
     if ended.error is not None:
-        return Outcome(f'error: {path}: {_why(ended, path)}', failed=True)
+        return Outcome(f'error: {path}: {_why(ended.error, path)}', failed=True)
     if ended.value.windows is None:
         return Outcome(f'{target}: done already')
     count = sum(ended.value.numbers['cells'].values())
     return Outcome(f'{target}: {count} cells in {ended.value.windows} windows')
 
 
-def _why(ended: Ended, path: Path) -> str:
+def _why(error: str, path: Path) -> str:
     """The error of a slide without its path, which most begin with."""
-    return ended.error.removeprefix(f'{path}: ')
+    return error.removeprefix(f'{path}: ')
 
 
 def _count(failures: Sequence[str], slides: Mapping[str, Path]) -> str:

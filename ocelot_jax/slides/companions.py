@@ -3,11 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-try:
-    from pydicom import filereader
-except ImportError:  # of the `[slides]` extra
-    filereader = None
-
 from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.slides.readers import openslide
 
@@ -69,11 +64,13 @@ def _series(path: Path) -> str | None:
     """
     if not (openslide.is_dicom(path) and path.is_file()):
         return None
-    if filereader is None:
+    try:
+        from pydicom import filereader  # needs an extra
+    except ImportError:
         raise MissingPackageError(
             f'{path}: pydicom is not installed, which tells what series a DICOM file is of: pip '
             'install ocelot_jax[slides]'
-        )
+        ) from None
     try:
         with path.open('rb') as file:
             header = filereader.read_partial(file, lambda tag, *_: tag > _SERIES_UID)

@@ -35,7 +35,11 @@ def find_slides(folder: Path, recursive: bool = False) -> dict[str, Path]:
     Raises:
         InputError: there are none.
     """
-    slides, nested, broken, foreign, locked = [], [], [], [], []
+    slides: list[Path] = []
+    nested: list[Path] = []
+    broken: list[Path] = []
+    foreign: list[Path] = []
+    locked: list[Path] = []
     for place, files in _walk(folder, locked):
         paths = [place / name for name in files if readers.is_slide(place / name)]
         if place != folder and not recursive:

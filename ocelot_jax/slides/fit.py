@@ -141,7 +141,8 @@ def compare_slide(
     shares = np.array([_share(foreground, mpp / foreground_mpp, at, side) for at in corners])
     full = np.flatnonzero(shares >= np.sort(shares)[-count])
     chosen = full[np.linspace(0, len(full) - 1, count).round().astype(int)]
-    return compare(appearances, [slide.read(*corners[place], side, side, mpp) for place in chosen])
+    held = [slide.read(x, y, side, side, mpp) for x, y in (corners[place] for place in chosen)]
+    return compare(appearances, held)
 
 
 def _share(mask: np.ndarray, scale: float, corner: tuple[int, int], side: int) -> float:

@@ -6,6 +6,7 @@ crops a slide to its bounds), a pixel's center at +0.5, where this project's are
 """
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -30,7 +31,7 @@ def name_file(result: SlideResult) -> str:
     return 'cells.geojson.gz' if len(result.cells) >= _MANY else 'cells.geojson'
 
 
-def write(result: SlideResult, path: str | os.PathLike[str]):
+def write(result: SlideResult, path: str | os.PathLike[str]) -> None:
     """Writes the cells of a slide; the file appears whole or not at all.
 
     The text is made and written piece by piece, one feature a line, so that memory stays flat.
@@ -54,11 +55,13 @@ def _open(path: Path) -> Iterator[IO[str]]:
     """Opens a file for text, which is compressed where it ends in `.gz`."""
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(open(path, 'wb'))
+        as_text = functools.partial(io.TextIOWrapper, encoding='utf-8', newline='\n')
         if path.suffix == '.gz':
             # without name and time: the same cells are the same bytes
             packed = gzip.GzipFile('', 'wb', compresslevel=1, fileobj=raw, mtime=0)
-            raw = stack.enter_context(packed)
-        yield stack.enter_context(io.TextIOWrapper(raw, 'utf-8', newline='\n'))
+            yield stack.enter_context(as_text(stack.enter_context(packed)))
+        else:
+            yield stack.enter_context(as_text(raw))
 
 
 def _chunks(result: SlideResult) -> Iterator[list[str]]:

@@ -22,7 +22,7 @@ _BATCH = 1 << 16
 _TEXT = h5py.string_dtype()
 
 
-def write(result: SlideResult, path: str | os.PathLike[str]):
+def write(result: SlideResult, path: str | os.PathLike[str]) -> None:
     """Writes the cells of a slide; the file appears whole or not at all.
 
     `obs` has a row for each cell, by its id as in the tables: `class` (categorical) and `score`;

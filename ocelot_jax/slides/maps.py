@@ -134,7 +134,7 @@ def draw_tissue(result: SlideResult) -> np.ndarray:
 
     Class 0, the background, and what was not predicted are left as they are.
     """
-    tissue = _spread(result, result.tissue, result.tissue_mpp)
+    tissue = _spread(result, result.tissue_map, result.tissue_mpp)
     shown = (tissue != 0) & (tissue != UNPREDICTED)
     shown &= _spread(result, result.foreground, result.foreground_mpp)
     colors = np.array([(0, 0, 0), *(to_rgb(palette.tissue_color(v)) for v in range(1, 256))])
@@ -161,7 +161,9 @@ def draw_values(
 
 def _thumbnail(result: SlideResult) -> np.ndarray:
     height, width = canvas_shape(result)
-    return np.array(Image.fromarray(result.thumbnail).resize((width, height), Image.LANCZOS))
+    return np.array(
+        Image.fromarray(result.thumbnail).resize((width, height), Image.Resampling.LANCZOS)
+    )
 
 
 def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:

@@ -27,7 +27,8 @@ class Polygon:
 def trace(mask: np.ndarray) -> list[Polygon]:
     """Finds the pieces of a [h, w] bool mask: pixels that are connected along edges."""
     pieces, count = scipy.ndimage.label(mask)
-    outer, holes = [np.empty((0, 2))] * count, [[] for _ in range(count)]
+    outer = [np.empty((0, 2))] * count
+    holes: list[list[np.ndarray]] = [[] for _ in range(count)]
     for piece, ring in _rings(pieces):
         if area(ring) > 0:
             outer[piece - 1] = ring
@@ -45,11 +46,13 @@ def area(ring: np.ndarray) -> float:
 
 def _rings(pieces: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yields each ring with the number of its piece."""
-    edges, owners, after = _edges(pieces)
-    places, after = (edges // 4).tolist(), after.tolist()
+    edges, owners, following = _edges(pieces)
+    places, after = (edges // 4).tolist(), following.tolist()
     done = bytearray(len(places))
     for first, owner in enumerate(owners.tolist()):
-        path, at, edge = [], {}, first
+        path: list[int] = []
+        at: dict[int, int] = {}
+        edge = first
         while not done[edge]:
             done[edge] = True
             start = at.get(places[edge])
@@ -75,23 +78,23 @@ def _edges(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     padded = np.pad(pieces, 1)
     inner, width = padded[1:-1, 1:-1], pieces.shape[1] + 1
     outside = padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2]
-    codes, owners = [], []
+    parts = []
     # a pixel's upper edge begins at its upper left corner, and so on clockwise
     for direction, (beside, (x, y)) in enumerate(
         zip(outside, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True)
     ):
         rows, columns = np.nonzero((inner > 0) & (inner != beside))
-        codes.append(4 * ((rows + y) * width + columns + x) + direction)
-        owners.append(inner[rows, columns])
-    codes, owners = np.concatenate(codes), np.concatenate(owners)
+        code = 4 * ((rows + y) * width + columns + x) + direction
+        parts.append((code, inner[rows, columns]))
+    codes, owners = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(codes)
     codes, owners = codes[order], owners[order]
-    direction, step = codes % 4, np.array([1, width, -1, -width])
-    end = 4 * (codes // 4 + step[direction])
+    directions, step = codes % 4, np.array([1, width, -1, -width])
+    end = 4 * (codes // 4 + step[directions])
     after = np.full(len(codes), -1)
     # to the right first, which goes round the same pixel where two touch at a corner alone
     for turn in (3, 0, 1):
-        wanted = end + (direction + turn) % 4
+        wanted = end + (directions + turn) % 4
         number = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
         after = np.where(codes[number] == wanted, number, after) if len(codes) else after
     return codes, owners, after

@@ -7,7 +7,7 @@ import io
 import os
 import string
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib
@@ -74,7 +74,7 @@ def write(
     summary: Summary,
     overlays: Sequence[np.ndarray],
     path: str | os.PathLike[str],
-):
+) -> None:
     """Writes the page of a slide; it appears whole or not at all.
 
     Args:
@@ -188,14 +188,16 @@ def _draw_purity(
     )
 
 
-def _describe(result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray) -> dict:
+def _describe(
+    result: SlideResult, sample: Sample, letter: str, drawn: np.ndarray
+) -> dict[str, Any]:
     """Gathers what the page says of a sample."""
     inside = cells_of(result, sample)
     counts = {name: inside.count(n) for n, name in enumerate(result.cell_classes, start=1)}
     height, width = sample.image.shape[:2]
     scale = min(1, _SAMPLE / max(drawn.shape[:2]))
     small = Image.fromarray(drawn).resize(
-        [max(1, round(scale * size)) for size in drawn.shape[1::-1]], Image.LANCZOS
+        [max(1, round(scale * size)) for size in drawn.shape[1::-1]], Image.Resampling.LANCZOS
     )
     cells = ', '.join(f'{count} {name}' for name, count in counts.items())
     alt = f'Window {letter} of the slide with a circle around each cell: {cells}'

@@ -258,11 +258,11 @@ def _load(store: Store, method: Method, plan: Plan) -> tuple[Cells, np.ndarray, 
     for part in store.load():
         cells.append(part.cells)
         seen_by.append(part.windows)
-        start = 0
-        while tissue is not None and start < len(part.tissue):
+        start, owned = 0, part.tissue
+        while tissue is not None and owned is not None and start < len(owned):
             core = plan.layout.tissue_core(next(groups))
             height, width = (side.stop - side.start for side in core)
-            tissue[core] = part.tissue[start : start + height * width].reshape(height, width)
+            tissue[core] = owned[start : start + height * width].reshape(height, width)
             start += height * width
     return Cells.concatenate(cells), np.concatenate(seen_by), tissue
 

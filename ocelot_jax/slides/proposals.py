@@ -18,6 +18,7 @@ import dataclasses
 import json
 import os
 import uuid
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def find(
     # what is left of sums after rounding is no doubt
     left = np.where(_sum_squares(tissue) >= _MIN_COVER * _STEPS**2, doubt, 0).round(6)
     known = [in_squares(values) for values in (np.ones(len(points)), uncertainty, contradicted)]
-    chosen = []
+    chosen: list[Proposal] = []
     while len(chosen) < count and left.max() > 0:
         row, column = np.unravel_index(left.argmax(), left.shape)
         cells, unsure, against = (float(sums[row, column]) for sums in known)
@@ -144,7 +145,7 @@ def write(found: list[Proposal], slide: str, path: str | os.PathLike[str]) -> No
     atomic.write_text(path, f'{{"type":"FeatureCollection","features":[\n{text}\n]}}\n')
 
 
-def _feature(proposal: Proposal, about: str, name: str) -> dict:
+def _feature(proposal: Proposal, about: str, name: str) -> dict[str, Any]:
     left, top, side = proposal.x, proposal.y, proposal.side
     right, bottom = left + side, top + side
     ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]

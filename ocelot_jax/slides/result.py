@@ -97,6 +97,13 @@ class SlideResult:
         return (_TUMOR, (_TUMOR, _OTHER)) if {_TUMOR, _OTHER} <= set(self.cell_classes) else None
 
     @property
+    def tissue_map(self) -> np.ndarray:
+        """`tissue`, of a slide on which it was predicted."""
+        if self.tissue is None:
+            raise ValueError(f'{self.name}: has no tissue map')
+        return self.tissue
+
+    @property
     def qupath_frame(self) -> tuple[int, int, int, int]:
         """What QuPath shows, (x, y, width, height) in level-0 pixels: the bounds, or the slide.
 
@@ -109,7 +116,7 @@ class SlideResult:
         """[n, 2] float64, the cells' places from the slide's top left corner."""
         return (self.cells.points + 0.5) * self.mpp
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.cells.points)
         self._want('cells.points', self.cells.points, np.float64, (count, 2))
         self._want('cells.labels', self.cells.labels, np.int32, (count,))
@@ -125,7 +132,9 @@ class SlideResult:
         self._want_between('cells.labels', self.cells.labels, 1, len(self.cell_classes))
         self._want_between('cells.scores', self.cells.scores, 0, 1)
 
-    def _want(self, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]):
+    def _want(
+        self, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]
+    ) -> None:
         fits = len(array.shape) == len(shape) and all(
             wanted in (None, found) for found, wanted in zip(array.shape, shape, strict=True)
         )
@@ -136,7 +145,7 @@ class SlideResult:
                 f'want {np.dtype(dtype)}[{text}]'
             )
 
-    def _want_between(self, field: str, array: np.ndarray, low: int, high: int):
+    def _want_between(self, field: str, array: np.ndarray, low: int, high: int) -> None:
         # A NaN is in no interval.
         outside = array[~((array >= low) & (array <= high))]
         if outside.size:

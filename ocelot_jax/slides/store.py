@@ -35,11 +35,11 @@ class Part:
     @classmethod
     def concatenate(cls, parts: Sequence['Part']) -> 'Part':
         """Joins one part or more."""
-        tissues = [part.tissue for part in parts]
+        tissues = [part.tissue for part in parts if part.tissue is not None]
         return cls(
             Cells.concatenate([part.cells for part in parts]),
             np.concatenate([part.windows for part in parts]),
-            None if tissues[0] is None else np.concatenate(tissues),
+            np.concatenate(tissues) if tissues else None,
         )
 
 

@@ -82,7 +82,7 @@ def summarise(result: SlideResult) -> Summary:
     foreground = np.bincount(regions.inside.ravel(), minlength=regions.count + 1)[1:]
     tissue = None if result.tissue is None else _tissue_pixels(result, regions)[1:]
 
-    def part(cells, foreground, tissue):
+    def part(cells: np.ndarray, foreground: int, tissue: np.ndarray | None) -> Part:
         known = None
         if tissue is not None:
             areas = tissue * (result.tissue_mpp / 1000) ** 2
@@ -96,19 +96,21 @@ def summarise(result: SlideResult) -> Summary:
             unpredicted_mm2=None if known is None else float(areas[UNPREDICTED]),
         )
 
-    areas_of = [None] * regions.count if tissue is None else tissue
-    parts = map(part, cells[1:], foreground, areas_of)
+    tissue_of = [None] * regions.count if tissue is None else tissue
+    parts = map(part, cells[1:], foreground, tissue_of)
     whole = part(cells.sum(0), foreground.sum(), None if tissue is None else tissue.sum(0))
     return Summary(slide=whole, parts=tuple(parts), regions=regions)
 
 
 def _purity(result: SlideResult, counts: dict[str, int]) -> float | None:
-    tumor, among = result.purity_classes or (None, ())
+    if result.purity_classes is None:
+        return None
+    tumor, among = result.purity_classes
     total = sum(counts[name] for name in among)
     return counts[tumor] / total if total else None
 
 
-def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike[str]):
+def write_json(result: SlideResult, summary: Summary, path: str | os.PathLike[str]) -> None:
     """Writes the summary as JSON, whole or not at all; what is not known is null."""
     anchors = summary.regions.anchors().round(1).tolist()
     document = {
@@ -137,7 +139,7 @@ def write_csv(
     summary: Summary,
     slide: str | os.PathLike[str],
     regions: str | os.PathLike[str],
-):
+) -> None:
     """Writes a row for the slide, and one for each region to a file of their own.
 
     What is not known is empty. The rows of many slides go into one table of either kind, which
@@ -174,7 +176,7 @@ def _entry(part: Part) -> dict[str, Any]:
 
 
 def _flat(entry: dict[str, Any]) -> dict[str, Any]:
-    columns = {}
+    columns: dict[str, Any] = {}
     for key, value in entry.items():
         if isinstance(value, dict):
             columns |= {f'{key}_{name}': number for name, number in value.items()}
@@ -198,7 +200,8 @@ def _histogram(
 
 def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
     """Counts the tissue map's pixels by region and value, strip by strip: [R+1, 256]."""
-    height, width = result.tissue.shape
+    tissue = result.tissue_map
+    height, width = tissue.shape
 
     def places(size: int, limit: int) -> np.ndarray:
         scale = result.tissue_mpp / regions.mpp
@@ -209,5 +212,5 @@ def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
     for top in range(0, height, _STRIP):
         strip = slice(top, top + _STRIP)
         inside = regions.inside[rows[strip, None], columns]
-        counts += _histogram(inside, result.tissue[strip], regions.count + 1, 256)
+        counts += _histogram(inside, tissue[strip], regions.count + 1, 256)
     return counts

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,9 @@ _GEOMETRY = 'geometry'
 _POINT = np.dtype([('order', 'u1'), ('kind', '<u4'), ('x', '<f8'), ('y', '<f8')])
 
 
-def write(result: SlideResult, csv: str | os.PathLike[str], parquet: str | os.PathLike[str]):
+def write(
+    result: SlideResult, csv: str | os.PathLike[str], parquet: str | os.PathLike[str]
+) -> None:
     """Writes the cells of a slide as two files; each appears whole or not at all.
 
     Columns: `x_px`, `y_px` in level-0 pixels of the whole slide with pixel centers at integers
@@ -72,9 +75,9 @@ def _schema(result: SlideResult) -> pa.Schema:
     return pa.schema(fields, metadata)
 
 
-def _geo(result: SlideResult) -> dict:
+def _geo(result: SlideResult) -> dict[str, Any]:
     """What GeoParquet says of the points."""
-    column = {'encoding': 'WKB', 'geometry_types': ['Point'], 'crs': None}
+    column: dict[str, Any] = {'encoding': 'WKB', 'geometry_types': ['Point'], 'crs': None}
     points = result.cells.points
     if len(points):
         corners = [find(axis=0) for find in (points.min, points.max)]

@@ -12,6 +12,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -22,7 +23,7 @@ from ocelot_jax.slides.result import UNPREDICTED, SlideResult
 _TILE = 512
 
 
-def write(result: SlideResult, path: str | os.PathLike[str]):
+def write(result: SlideResult, path: str | os.PathLike[str]) -> None:
     """Writes the tissue map of a slide; the file appears whole or not at all.
 
     Tiles are read from `result.tissue` one by one, so that a memmap never has to fit in memory.
@@ -33,8 +34,6 @@ def write(result: SlideResult, path: str | os.PathLike[str]):
     """
     tissue = in_qupath_frame(result)
     levels = _levels(tissue)
-    options = {'dtype': np.uint8, 'tile': (_TILE, _TILE), 'compression': 'zlib'}
-    options |= {'photometric': 'minisblack', 'resolutionunit': 'CENTIMETER'}
     # A map may pass the 4 GiB of plain TIFF.
     with (
         atomic.replacing(path) as temporary,
@@ -50,27 +49,33 @@ def write(result: SlideResult, path: str | os.PathLike[str]):
                 subifds=len(levels) - 1 if first else 0,
                 subfiletype=0 if first else 1,
                 metadata=_metadata(result, tissue) if first else None,
-                **options,
+                dtype=np.uint8,
+                tile=(_TILE, _TILE),
+                compression='zlib',
+                photometric='minisblack',
+                resolutionunit='CENTIMETER',
             )
 
 
 def in_qupath_frame(result: SlideResult) -> np.ndarray:
     """Views the part of the tissue map that `SlideResult.qupath_frame` covers."""
     rows, columns = qupath_slices(result)
-    return result.tissue[rows, columns]
+    return result.tissue_map[rows, columns]
 
 
 def qupath_slices(result: SlideResult) -> tuple[slice, slice]:
     """Tells the rows and columns of the tissue map whose centers QuPath shows, one at least."""
-    slices = []
-    x, y, width, height = result.qupath_frame
-    for start, length, limit in zip((y, x), (height, width), result.tissue.shape, strict=True):
+
+    def shown(start: int, length: int, limit: int) -> slice:
         first, end = (
             first_pixel(place, result.mpp, result.tissue_mpp) for place in (start, start + length)
         )
         first = min(first, limit - 1)
-        slices.append(slice(first, max(first + 1, min(end, limit))))
-    return tuple(slices)
+        return slice(first, max(first + 1, min(end, limit)))
+
+    x, y, width, height = result.qupath_frame
+    rows, columns = result.tissue_map.shape
+    return shown(y, height, rows), shown(x, width, columns)
 
 
 def first_pixel(place: int, mpp: float, tissue_mpp: float) -> int:
@@ -113,12 +118,12 @@ def _tiles(level: np.ndarray) -> Iterator[np.ndarray]:
             yield np.ascontiguousarray(level[top : top + _TILE, left : left + _TILE])
 
 
-def _metadata(result: SlideResult, tissue: np.ndarray) -> dict:
+def _metadata(result: SlideResult, tissue: np.ndarray) -> dict[str, Any]:
     names = class_names(result.tissue_classes)
     # of the pixels, so that the same map is the same file; otherwise it tells time and machine
     digest = hashlib.sha256()
     for row in tissue:
-        digest.update(np.ascontiguousarray(row))
+        digest.update(np.ascontiguousarray(row).data)
     return {
         'UUID': str(uuid.uuid5(uuid.NAMESPACE_OID, f'{result.name} {digest.hexdigest()}')),
         'axes': 'YX',

@@ -105,7 +105,7 @@ class Layout:
         """Relative center (c_x, c_y) of a cell window in its tissue window, [2] float32."""
         p = self.patches
         middle = (np.array(self.origin(window)) + p.cell_size / 2) * p.cell_mpp / p.tissue_mpp
-        return np.float32((middle - self.tissue_origin(group)) / p.tissue_size)
+        return ((middle - self.tissue_origin(group)) / p.tissue_size).astype(np.float32)
 
     def owners(self, points: np.ndarray) -> np.ndarray:
         """Number of the cell window that owns each place; -1 beyond the slide.

@@ -81,11 +81,12 @@ def prepare_worker(
 
 def train_run(
     name: str, config: ConfigDict, workdir: Path, tune_detection: bool
-) -> tuple[float, list[str]]:
+) -> tuple[float | None, list[str]]:
     """Trains a run and scores its best epoch, on the validation split last.
 
     Returns:
-        The run's validation mF1, and lines on its scores, none where it was done already.
+        The run's validation mF1, None where it had failed for good, and lines on its scores, none
+        where it was done already.
 
     Raises:
         InputError: the run failed.
@@ -161,11 +162,11 @@ def _repeats(
 ) -> list[Point]:
     """The combination that validates best, with so many seeds; none before all are done."""
     done = [point for point in points if point.name in scores]
-    scored = [point for point in done if scores[point.name] is not None]
+    scored = [(score, point) for point in done if (score := scores[point.name]) is not None]
     if len(done) < len(points):
         report(f'{config}: {len(done)} of {len(points)} combinations are done, so none is chosen')
     elif scored:
-        chosen = max(scored, key=lambda point: scores[point.name])
+        _, chosen = max(scored, key=lambda held: held[0])
         return list(repeat_points(chosen, count))
     return []
 

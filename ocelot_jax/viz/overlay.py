@@ -1,6 +1,7 @@
 """Pictures of predictions over their pairs, in the colors of the paper's Figures 2 and 6."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -132,7 +133,8 @@ def draw_legend(
     predicted the marks of what became of it are left out.
     """
     figure = Figure(figsize=(2 * _PANEL + 3 * _GAP, _LEGEND), dpi=_DPI, facecolor='white')
-    tissue = {'cell patch': Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)}
+    box = Patch(fill=False, edgecolor=_BOX_COLOR, linewidth=_LINE)
+    tissue: dict[str, Artist] = {'cell patch': box}
     for value, name in enumerate(tissue_classes[1:], start=1):
         color = palette.tissue_color(value)
         if predicted:
@@ -142,7 +144,7 @@ def draw_legend(
         label = f'{name} true' if predicted else name
         tissue[label] = Line2D([], [], color=color, linestyle='--', linewidth=_LINE)
     tissue['unknown'] = Patch(facecolor='white', edgecolor='gray', hatch='///')
-    cells = {
+    cells: dict[str, Artist] = {
         name: Patch(facecolor=palette.cell_color(label), edgecolor='black', linewidth=0.5)
         for label, name in enumerate(cell_classes, start=1)
     }
@@ -162,7 +164,7 @@ def draw_legend(
     return _render(figure)
 
 
-def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike[str]):
+def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike[str]) -> None:
     """Writes pictures [rows, columns, 3] uint8 of one width below each other as one PNG.
 
     It appears whole or not at all; its folder must exist.
@@ -171,7 +173,7 @@ def write_page(pictures: Sequence[np.ndarray], path: str | os.PathLike[str]):
         Image.fromarray(np.concatenate(list(pictures))).save(temporary, format='PNG')
 
 
-def _show(axes: Axes, image: np.ndarray, title: str):
+def _show(axes: Axes, image: np.ndarray, title: str) -> None:
     axes.imshow(image, interpolation='bilinear')
     axes.set_title(title, fontsize=12, loc='left')
     axes.set(xticks=[], yticks=[])
@@ -179,7 +181,7 @@ def _show(axes: Axes, image: np.ndarray, title: str):
         spine.set_visible(False)
 
 
-def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None):
+def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None) -> None:
     """Fills what is predicted, outlines both; hatches what nobody knows."""
     if np.any(true == _UNKNOWN):
         unknown = axes.contourf(true == _UNKNOWN, [0.5, 1.5], colors='none', hatches=['//'])
@@ -193,7 +195,7 @@ def _draw_tissue(axes: Axes, true: np.ndarray, pred: np.ndarray | None):
         _outline(axes, true == label, color, 'dashed')
 
 
-def _outline(axes: Axes, region: np.ndarray, color: str, style: str, fill: float = 0.0):
+def _outline(axes: Axes, region: np.ndarray, color: str, style: str, fill: float = 0.0) -> None:
     if not region.any():
         return
     # A rim of nothing closes the outline at the border of the patch.
@@ -207,16 +209,19 @@ def _outline(axes: Axes, region: np.ndarray, color: str, style: str, fill: float
     lines.set_path_effects(_halo('black'))
 
 
-def _draw_box(axes: Axes, shape: tuple[int, ...], center: Sequence[float], fov_ratio: float):
+def _draw_box(
+    axes: Axes, shape: tuple[int, ...], center: Sequence[float], fov_ratio: float
+) -> None:
     size = np.array(shape[1::-1])
     # Pixel centers are at integers, so the patch begins at -0.5.
-    corner = size * (np.asarray(center) - fov_ratio / 2) - 0.5
-    box = Rectangle(corner, *(size * fov_ratio), fill=False, edgecolor=_BOX_COLOR, clip_on=False)
+    x, y = size * (np.asarray(center) - fov_ratio / 2) - 0.5
+    width, height = size * fov_ratio
+    box = Rectangle((x, y), width, height, fill=False, edgecolor=_BOX_COLOR, clip_on=False)
     box.set(linewidth=_LINE + 0.5, zorder=5)
     axes.add_patch(box)
 
 
-def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
+def _draw_cells(axes: Axes, verdict: Verdict, radius: float) -> None:
     for marks, style in ((verdict.matched, 'solid'), (verdict.missed, (0, (2, 1.5)))):
         for label in np.unique(marks.labels):
             points = marks.points[marks.labels == label]
@@ -247,16 +252,13 @@ def _draw_cells(axes: Axes, verdict: Verdict, radius: float):
 
 
 def _legend_of_verdicts() -> dict[str, Artist]:
-    ring = {'fill': False, 'edgecolor': '#303030', 'linewidth': _LINE}
-    cross = {'marker': 'x', 'markersize': 11, 'markeredgewidth': _LINE}
-    return {
-        'matched': Circle((0, 0), **ring),
-        'missed': Circle((0, 0), linestyle=_DASHES, **ring),
-        'false': Line2D([], [], color='#303030', linestyle='none', **cross),
-    }
+    ring = functools.partial(Circle, (0, 0), fill=False, edgecolor='#303030', linewidth=_LINE)
+    cross = Line2D([], [], color='#303030', linestyle='none', marker='x', markersize=11)
+    cross.set_markeredgewidth(_LINE)
+    return {'matched': ring(), 'missed': ring(linestyle=_DASHES), 'false': cross}
 
 
-def _legend_circle(width: float, height: float, **_) -> Circle:
+def _legend_circle(width: float, height: float, **_: object) -> Circle:
     """Makes a legend's circle round, which the default stretches to the entry's width."""
     return Circle((width / 2, height / 2), 0.6 * height)
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_dicom_series_is_one_slide(tmp_path):
 
 def test_without_pydicom_a_series_is_not_taken_for_many_slides(tmp_path, monkeypatch):
     write_series(tmp_path, 'b', SERIES)
-    monkeypatch.setattr(companions, 'filereader', None)
+    monkeypatch.setitem(sys.modules, 'pydicom', None)
     with pytest.raises(MissingPackageError, match=r'b0\.dcm: pydicom is not installed'):
         find(tmp_path)
 

@@ -44,8 +44,9 @@ def on_white(image: Image.Image) -> Image.Image:
     """Puts an RGB or RGBA image on white: RGB, a copy."""
     if image.mode == 'RGB':
         return image.copy()
-    if image.getextrema()[3][0] == 255:
+    alpha = image.getchannel('A')
+    if alpha.getextrema()[0] == 255:
         return image.convert('RGB')
     result = Image.new('RGB', image.size, _WHITE)
-    result.paste(image, mask=image.getchannel('A'))
+    result.paste(image, mask=alpha)
     return result

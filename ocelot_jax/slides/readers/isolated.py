@@ -17,7 +17,6 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ class ReadingProcess:
     It ends with this object, or when this process is gone.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._served: _Served | None = None
         self._lock = threading.Lock()
 
@@ -75,7 +74,7 @@ class _Reader:
 class _Served:
     """The process, and as many connections to it as there are cores."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         pairs = [socket.socketpair() for _ in range(os.cpu_count() or 1)]
         there = [pair[1] for pair in pairs]
         self._process = subprocess.Popen(
@@ -132,7 +131,7 @@ class _Served:
         return f'was killed by {signal.Signals(-status).name}' if status < 0 else 'ended'
 
 
-def _close(process: subprocess.Popen, connections: list[Connection]) -> None:
+def _close(process: subprocess.Popen[bytes], connections: list[Connection]) -> None:
     for connection in connections:
         connection.close()
     process.wait()
@@ -183,5 +182,5 @@ def _perform(opened: dict[int, readers.Reader], name: str, first: Any, *argument
         return id(reader)
     if name == 'close':
         return opened.pop(first).close()
-    found: Callable | Any = getattr(opened[first], name)
+    found = getattr(opened[first], name)
     return found(*arguments) if callable(found) else found

@@ -14,11 +14,13 @@ from ocelot_jax.slides.readers.base import on_white
 try:
     import openslide
 except ImportError:  # of the `[slides]` extra
-    openslide = None
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 _DICOM = '.dcm'
 SUFFIXES = ('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif', '.czi', _DICOM)
-INSTALLED = openslide is not None
+
 
 _UNITS_UM = {'inch': 25400.0, 'centimeter': 10000.0}
 
@@ -54,8 +56,8 @@ class Reader:
         stated = None
         # of a plain TIFF OpenSlide gives its resolution, which may be the screen's
         if properties.get('openslide.vendor') != 'generic-tiff':
-            both = (properties.get(f'openslide.mpp-{axis}') for axis in 'xy')
-            stated = stated_mpp.check(*both, self._path, 'slide')
+            x, y = (properties.get(f'openslide.mpp-{axis}') for axis in 'xy')
+            stated = stated_mpp.check(x, y, self._path, 'slide')
         if stated is None:
             unit = _UNITS_UM.get(properties.get('tiff.ResolutionUnit', ''))
             densities = [float(properties.get(f'tiff.{axis}Resolution', 0)) for axis in 'XY']

@@ -26,7 +26,10 @@ _CACHE_BYTES = 256 << 20
 _MAX_SEGMENT_BYTES = 1 << 30
 _OME_UM = {'µm': 1.0, 'μm': 1.0, 'um': 1.0, 'nm': 1e-3, 'mm': 1e3, 'cm': 1e4, 'm': 1e6}
 _IMAGEJ_UM = {'micron': 1.0, 'microns': 1.0, 'um': 1.0, 'µm': 1.0, '\\u00B5m': 1.0, 'mm': 1e3}
-_RESOLUTION_UM = {tifffile.RESUNIT.INCH: 25400.0, tifffile.RESUNIT.CENTIMETER: 10000.0}
+_RESOLUTION_UM: dict[int, float] = {
+    tifffile.RESUNIT.INCH: 25400.0,
+    tifffile.RESUNIT.CENTIMETER: 10000.0,
+}
 
 
 def can_read(path: Path) -> bool:
@@ -154,27 +157,28 @@ class Reader:
         )
 
     def _ome_mpp(self) -> tuple[float, float] | None:
-        if not self._tiff.is_ome:
+        metadata = self._tiff.ome_metadata
+        if metadata is None:
             return None
         try:
-            tree = ElementTree.fromstring(self._tiff.ome_metadata)
+            tree = ElementTree.fromstring(metadata)
         except ElementTree.ParseError as error:
             raise InputError(f'{self._path}: its OME-XML is damaged ({error})') from None
         pixels = tree.find('{*}Image/{*}Pixels')
         attributes = {} if pixels is None else pixels.attrib
-        x, y = (_OME_UM.get(attributes.get(f'PhysicalSize{axis}Unit', 'µm')) for axis in 'XY')
-        if x is None or y is None:  # a size in units of nothing is no statement of um
+        units = [_OME_UM.get(attributes.get(f'PhysicalSize{axis}Unit', 'µm')) for axis in 'XY']
+        if units[0] is None or units[1] is None:  # a size in units of nothing states no um
             return None
-        sizes = [attributes.get(f'PhysicalSize{axis}') for axis in 'XY']
-        return stated_mpp.check(*sizes, self._path, 'OME-XML', (x, y))
+        x, y = (attributes.get(f'PhysicalSize{axis}') for axis in 'XY')
+        return stated_mpp.check(x, y, self._path, 'OME-XML', (units[0], units[1]))
 
     def _imagej_mpp(self) -> tuple[float, float] | None:
         scale = _IMAGEJ_UM.get((self._tiff.imagej_metadata or {}).get('unit', ''))
         if scale is None:
             return None
         # 0 stays 0, which is no um/px
-        sizes = [each and 1 / each for each in self._pixels_per_unit]
-        return stated_mpp.check(*sizes, self._path, 'ImageJ metadata', (scale, scale))
+        x, y = (each and 1 / each for each in self._pixels_per_unit)
+        return stated_mpp.check(x, y, self._path, 'ImageJ metadata', (scale, scale))
 
     def _resolution_mpp(self) -> tuple[float, float] | None:
         unit = _RESOLUTION_UM.get(self._pages[0].resolutionunit)
