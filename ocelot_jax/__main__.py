@@ -11,7 +11,8 @@ def list_commands() -> list[tuple[str, str]]:
     commands = []
     for path in sorted(Path(__file__).parent.glob('*.py')):
         if not path.stem.startswith('__'):
-            summary = ast.get_docstring(ast.parse(path.read_text())).partition('\n')[0]
+            text = ast.get_docstring(ast.parse(path.read_text())) or ''
+            summary = text.partition('\n')[0]
             commands.append((f'python -m ocelot_jax.{path.stem}', summary.partition(':')[0]))
     return commands
 

@@ -54,8 +54,8 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         if "no attribute 'get_config'" in str(error):
             _die('--config: defines no function get_config; want a configuration, as configs/ has')
         name = str(error).strip('"\'')
-        given = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
-        _die(f'{given}: there is no such field in the configuration' if given else error)
+        flag = next((arg for arg in argv if arg.partition('=')[0].endswith(f'.{name}')), None)
+        _die(f'{flag}: there is no such field in the configuration' if flag else error)
     except MissingFileError as error:
         _die(error)
     except (ImportError, TypeError, ValueError, OSError) as error:

@@ -127,7 +127,7 @@ def _run_supervised() -> int:
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
         # a terminal sends Ctrl-C to both
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for line in process.stderr:
+        for line in process.stderr or ():
             # what follows may be the end of it, which is told in one line then
             if held or 'coordination' in line:
                 held.append(line)

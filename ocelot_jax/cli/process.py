@@ -27,7 +27,8 @@ def keep_compilations(folder: Path) -> None:
     """
     import jax  # slow to load, and the flags are read before
 
-    if not jax.config.jax_compilation_cache_dir:
+    # JAX's type for it lists no option
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

@@ -107,10 +107,10 @@ def _read_lines(path: Path) -> list[tuple[int, str, str]]:
         raise InputError(f'{path}: line {reader.line_num}: {error}; {_WANTED}') from None
     header = [title.strip().casefold() for title in rows[0][1]] if rows else []
     columns = [
-        next((header.index(title) for title in titles if title in header), None)
+        next((header.index(title) for title in titles if title in header), -1)
         for titles in (_NAMES, _VALUES)
     ]
-    if None in columns:
+    if min(columns) < 0:
         raise InputError(f'{path}: line 1: has the columns {", ".join(header)}; {_WANTED}')
     lines = []
     for line, row in rows[1:]:

@@ -177,7 +177,7 @@ def _record(
     }
 
 
-def _read_metadata(path: Path) -> list:
+def _read_metadata(path: Path) -> list[Any]:
     try:
         entries = json.loads(path.read_text())
     except FileNotFoundError:

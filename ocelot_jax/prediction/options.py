@@ -60,7 +60,7 @@ class Options:
     shard: tuple[int, int] = (0, 1)
     dry_run: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.override_mpp and self.mpp is None:
             raise InputError('--override_mpp: wants --mpp, the um/px to take; want both or none')
         if self.tissue is not None and isinstance(self.mpp, Path):

@@ -28,9 +28,9 @@ def write(found: Sequence[FoundPair], folder: Path, cell_classes: Sequence[str])
             picture = overlay.draw_found(pair.image, pair.cells, _RADIUS_UM / pair.mpp)
             with atomic.replacing(folder / f'overlays/{pair.name}.png') as path:
                 Image.fromarray(picture).save(path)
-    if any(pair.tissue is not None for pair in found):
-        (folder / 'tissue').mkdir(exist_ok=True)
-        for pair in found:
+    for pair in found:
+        if pair.tissue is not None:
+            (folder / 'tissue').mkdir(exist_ok=True)
             with atomic.replacing(folder / f'tissue/{pair.name}.png') as path:
                 Image.fromarray(pair.tissue + np.uint8(1)).save(path)
     _write_cells(found, folder / 'cells.csv', cell_classes)

@@ -81,7 +81,7 @@ def _holds_pairs(source: Path, options: Options) -> bool:
 
 def _check_use(source: Path, options: Options, holds_pairs: bool) -> None:
     """Refuses what is given and would not be used: results would not be what they seem."""
-    unused = {}
+    unused: dict[str, str] = {}
     if holds_pairs:
         unused |= dict.fromkeys(_OF_SLIDES, 'slides')
     if options.tissue is None:
@@ -104,10 +104,13 @@ def _find_pairs(
     if options.tissue is not None:
         if options.center is None:
             raise InputError('--tissue: wants --center=x,y, the cell patch in the tissue patch')
-        mpps = options.mpp, options.tissue_mpp
-        if not all(mpps):
+        if isinstance(options.mpp, Path):
+            raise InputError(f'--mpp: {options.mpp} is of slides; want um/px, beside --tissue')
+        cell_mpp, tissue_mpp = options.mpp, options.tissue_mpp
+        if not (cell_mpp and tissue_mpp):
             known = predictor.patches
-            mpps = mpps[0] or known.cell_mpp, mpps[1] or known.tissue_mpp
+            cell_mpp, tissue_mpp = cell_mpp or known.cell_mpp, tissue_mpp or known.tissue_mpp
+        mpps = cell_mpp, tissue_mpp
         yield '', inputs.one_pair(source, options.tissue, options.center, mpps)
     elif inputs.is_challenge(source):
         count = len(predictor.cell_classes)
