@@ -27,9 +27,9 @@ def keep_compilations(folder: Path) -> None:
     """
     import jax  # slow to load, and the flags are read before
 
-    # JAX's type for it lists no option
-    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        jax.config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
+    option = 'jax_compilation_cache_dir'  # by name, for the type of `config` has no options
+    if not getattr(jax.config, option):
+        jax.config.update(option, str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 

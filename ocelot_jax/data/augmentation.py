@@ -283,14 +283,14 @@ def gaussian_blur(image: jax.Array, sigma: jax.Array, *, radius: int) -> jax.Arr
 
     # Channels are folded into the columns, so that the inner loops are long and contiguous.
     rows = pad(image, 0).reshape(height + 2 * radius, width * channels)
-    rows = sum(weight * rows[i : i + height] for i, weight in enumerate(weights))
-    columns = pad(rows.reshape(image.shape), 1)
+    mixed = [weight * rows[i : i + height] for i, weight in enumerate(weights)]
+    columns = pad(functools.reduce(jnp.add, mixed).reshape(image.shape), 1)
     columns = columns.reshape(height, (width + 2 * radius) * channels)
-    columns = sum(
+    mixed = [
         weight * columns[:, i * channels : (i + width) * channels]
         for i, weight in enumerate(weights)
-    )
-    return columns.reshape(image.shape)
+    ]
+    return functools.reduce(jnp.add, mixed).reshape(image.shape)
 
 
 def _add_noise(key: jax.Array, image: jax.Array, probability: float, max_std: float) -> jax.Array:
