@@ -18,7 +18,8 @@ from ocelot_jax.io.errors import MissingFileError
 _SHUFFLE_BYTES = 64 << 20
 
 
-class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+# TFDS has no types, by which mypy would know the keyword
+class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder that finds its ArrayRecord files beside its TFRecord files.
 
     A builder made from its class, rather than from the prepared files, forgets the formats that
@@ -49,7 +50,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._add_formats()
         return super().as_data_source(*args, **kwargs)
 
-    def _add_formats(self):
+    def _add_formats(self) -> None:
         """Reads which formats the prepared files tell of, if there are any by now."""
         if not self.has_info():
             return
@@ -63,7 +64,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ):
+    ) -> None:
         """Builds in little memory, however many records there are; their order stays the same."""
         with _shuffling_within(_SHUFFLE_BYTES):
             super()._download_and_prepare(dl_manager, download_config)
@@ -71,7 +72,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if digest is not None:
             preparation.write_made_from(pathlib.Path(self.data_dir), digest)
 
-    def digest_source(self, manual_dir: str | os.PathLike | None) -> str | None:
+    def digest_source(self, manual_dir: str | os.PathLike[str] | None) -> str | None:
         """The digest of the files in the folder for manual downloads, TFDS's own where None.
 
         None where the data set is made from none, or they are not there (any more).
@@ -105,7 +106,8 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return None
 
 
-class PairFolderBuilder(PairBuilder, skip_registration=True):
+# as above
+class PairFolderBuilder(PairBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builds from a release in OCELOT's layout, a zip or the same unpacked.
 
     Attributes:
@@ -125,7 +127,7 @@ class PairFolderBuilder(PairBuilder, skip_registration=True):
             features=features.pair_features(self.CELL_CLASSES), homepage=self.HOMEPAGE
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         folder = pair_folder.PairFolder(self.find_release(dl_manager), self.CELL_CLASSES)
         folder.validate()
         return {split: self._generate_examples(folder, split) for split in folder.splits}

@@ -68,7 +68,7 @@ LEVERS: dict[str, dict[str, Any]] = {
 def get_sweep(chosen: str = '') -> dict[str, Any]:
     """What `ocelot_jax.sweep.Sweep` holds."""
     data, *names = chosen.split(',')
-    for name, known in [(data, CONFIGS), *((name, LEVERS) for name in names)]:
+    for name, known in [(data, [*CONFIGS]), *((name, [*LEVERS]) for name in names)]:
         if name not in known:
             raise InputError(f'{name!r} is none of {", ".join(filter(None, known))}')
     return {

@@ -5,6 +5,7 @@ patch) and from near (cell patch).
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from ocelot_jax.datasets.ocelot_synthetic import cells as cells_lib
@@ -163,7 +164,7 @@ def draw_slide(seed: int, split: str, slide: int) -> tuple[str, str, stain.Stain
 
 def draw_pair(
     geometry: tissue.Geometry, seed: int, split: str, index: int, ambiguous_share: float
-) -> dict:
+) -> dict[str, Any]:
     """Draws one pair; the same arguments give the same pair, in any order.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -73,13 +74,13 @@ class Builder(PairBuilder):
             features=features.pair_features(), homepage='https://arxiv.org/abs/2303.13110'
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         """Returns one generator per split."""
         del dl_manager
         counts = zip(draw.SPLITS, self.builder_config.pairs, strict=True)
         return {split: self._generate_examples(split, count) for split, count in counts}
 
-    def _generate_examples(self, split: str, count: int) -> Iterator[tuple[str, dict]]:
+    def _generate_examples(self, split: str, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields the key and the record of each pair of a split."""
         config = self.builder_config
         for index in progress.track(range(count), f'drawing {split}', count, 'pairs'):

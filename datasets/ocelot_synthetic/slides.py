@@ -6,6 +6,7 @@ Each is one scene of `draw`, all of it at the um/px of a cell patch, with a rim 
 import json
 import pathlib
 import uuid
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -62,13 +63,13 @@ def _write_image(path: pathlib.Path, image: np.ndarray) -> None:
     )
 
 
-def _roi(size: int) -> dict:
+def _roi(size: int) -> dict[str, Any]:
     low, high = _RIM, _RIM + size
     ring = [[low, low], [high, low], [high, high], [low, high], [low, low]]
     return _feature('annotation', 'ROI', {'type': 'Polygon', 'coordinates': [ring]}, 'roi')
 
 
-def _areas(scene: draw.Scene) -> list[dict]:
+def _areas(scene: draw.Scene) -> list[dict[str, Any]]:
     scale = scene.geometry.tissue_mpp / _MPP
     features = []
     for value, name in TISSUE_NAMES.items():
@@ -82,7 +83,7 @@ def _areas(scene: draw.Scene) -> list[dict]:
     return features
 
 
-def _cells(scene: draw.Scene, slide: str) -> list[dict]:
+def _cells(scene: draw.Scene, slide: str) -> list[dict[str, Any]]:
     extent = scene.geometry.tissue_extent
     places = np.stack([scene.cells.x, scene.cells.y], -1)
     inside = ((places >= 0) & (places < extent)).all(-1)
@@ -99,7 +100,7 @@ def _cells(scene: draw.Scene, slide: str) -> list[dict]:
     ]
 
 
-def _feature(kind: str, name: str, geometry: dict, key: str) -> dict:
+def _feature(kind: str, name: str, geometry: dict[str, Any], key: str) -> dict[str, Any]:
     """An object of a class, as QuPath writes it; the same `key` has the same id."""
     return {
         'type': 'Feature',

@@ -37,7 +37,7 @@ class Geometry:
     size: int
     cell_mpp: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.size % 8 or self.size <= 0:
             raise InputError(f'Geometry.size is {self.size}; want a positive multiple of 8')
         if not self.cell_mpp > 0:

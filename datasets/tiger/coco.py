@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +56,9 @@ def read(path: pathlib.Path) -> dict[str, Entry]:
 
 
 def _boxes_by_name(
-    annotations: Sequence[Mapping], names: Mapping[int, str], path: pathlib.Path
+    annotations: Sequence[Mapping[str, Any]], names: Mapping[int, str], path: pathlib.Path
 ) -> dict[str, np.ndarray]:
-    boxes = {name: [] for name in names.values()}
+    boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
     for index, annotation in enumerate(annotations):
         where = f'{path}: annotations[{index}]'
         image_id = _field(annotation, 'image_id', int, where)
@@ -71,14 +72,14 @@ def _boxes_by_name(
     return {name: np.array(own, np.float64).reshape(-1, 4) for name, own in boxes.items()}
 
 
-def _objects(content, key: str, path: pathlib.Path) -> list[Mapping]:
+def _objects(content: Any, key: str, path: pathlib.Path) -> list[Mapping[str, Any]]:
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise InputError(f"{path}: '{key}' is missing or no list of objects; want COCO's format")
     return value
 
 
-def _field(entry: Mapping, key: str, kind: type, where: str):
+def _field(entry: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
     value = entry.get(key)
     if not isinstance(value, kind):
         found = 'missing' if value is None else repr(value)
@@ -86,13 +87,13 @@ def _field(entry: Mapping, key: str, kind: type, where: str):
     return value
 
 
-def _size(image: Mapping, where: str) -> tuple[int, int] | None:
+def _size(image: Mapping[str, Any], where: str) -> tuple[int, int] | None:
     if 'width' not in image and 'height' not in image:
         return None
     return _field(image, 'width', int, where), _field(image, 'height', int, where)
 
 
-def _box(annotation: Mapping, where: str) -> list[float]:
+def _box(annotation: Mapping[str, Any], where: str) -> list[float]:
     box = _field(annotation, 'bbox', list, where)
     finite = [v for v in box if isinstance(v, int | float) and math.isfinite(v)]
     if len(box) != 4 or len(finite) != 4 or min(box[2:]) < 0:

@@ -135,7 +135,9 @@ def _list(root: pathlib.Path, folder: str) -> dict[str, set[str]]:
     }
 
 
-def _require_both(root: pathlib.Path, folder: str, name: str, names: Mapping[str, set[str]]):
+def _require_both(
+    root: pathlib.Path, folder: str, name: str, names: Mapping[str, set[str]]
+) -> None:
     for kind, other in (('images', 'masks'), ('masks', 'images')):
         if name not in names[kind]:
             raise InputError(
@@ -182,8 +184,8 @@ def _checked_boxes(where: str, entry: coco.Entry | None, size: _Size) -> np.ndar
 
 
 def _check_size(
-    where: pathlib.Path | str, found: Sequence, wanted: _Size, why: str, tolerance: int = 0
-):
+    where: pathlib.Path | str, found: Sequence[int], wanted: _Size, why: str, tolerance: int = 0
+) -> None:
     # Brackets may be rounded; where they are farther off, they are not pixels of the image.
     if any(abs(a - b) > tolerance for a, b in zip(found, wanted, strict=True)):
         raise InputError(f'{where}: size is {_text(found)}; want {_text(wanted)}, {why}')
@@ -209,5 +211,5 @@ def _read(path: pathlib.Path) -> bytes:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None
 
 
-def _text(size: Sequence) -> str:
+def _text(size: Sequence[int]) -> str:
     return f'{size[0]} x {size[1]}'

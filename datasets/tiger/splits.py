@@ -36,7 +36,7 @@ def assign_splits(regions: Sequence[plan.Region]) -> dict[str, list[plan.Region]
     patients = {patient(region.slide) for region in regions}
     tcga = {name for name in patients if name.startswith('TCGA-')}
     kinds = [kind for kind in (tcga, patients - tcga) if kind]
-    split_of = {}
+    split_of: dict[str, str] = {}
     for kind, pattern in zip(kinds, _PATTERNS, strict=False):
         split_of |= zip(_shuffled(kind), itertools.cycle(pattern), strict=False)
     divided = {

@@ -52,13 +52,11 @@ class Builder(builder.PairBuilder):
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ):
+    ) -> None:
         self._on_beam = bool(download_config.beam_runner or download_config.beam_options)
         super()._download_and_prepare(dl_manager, download_config)
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Union[Iterator, 'beam.PTransform']]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         root = find_data(dl_manager)
         regions = plan.plan(release.read_rois(root))
         if not regions:
@@ -83,7 +81,7 @@ class Builder(builder.PairBuilder):
 
     def _generate_examples(
         self, root: pathlib.Path, regions: Sequence[plan.Region]
-    ) -> Union[Iterator[tuple[str, dict[str, Any]]], 'beam.PTransform']:
+    ) -> Union[Iterator[tuple[str, dict[str, Any]]], 'beam.PTransform[Any, Any]']:
         examples = functools.partial(records.region_examples, root=root)
         if self._on_beam:
             import apache_beam as beam
