@@ -82,7 +82,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         except MissingFileError:
             return None
 
-    def check_source(self, manual_dir: str | os.PathLike | None) -> None:
+    def check_source(self, manual_dir: str | os.PathLike[str] | None) -> None:
         """Checks that the files which the data set is made from are there, and reads none.
 
         Raises:
@@ -90,7 +90,7 @@ class PairBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         """
         self._find_source(self._manager(manual_dir))
 
-    def _manager(self, manual_dir: str | os.PathLike | None) -> tfds.download.DownloadManager:
+    def _manager(self, manual_dir: str | os.PathLike[str] | None) -> tfds.download.DownloadManager:
         folder = pathlib.Path(manual_dir or self.data_dir_root / 'downloads/manual').expanduser()
         return tfds.download.DownloadManager(
             download_dir=self.data_dir_root / 'downloads',

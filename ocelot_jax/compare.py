@@ -9,6 +9,7 @@ their cells pooled; so do the runs of all folds of a cross-validation (`--split=
 from absl import flags
 
 from ocelot_jax.cli import app, parsing
+from ocelot_jax.data import release
 
 
 def define_flags() -> None:
@@ -23,12 +24,12 @@ def define_flags() -> None:
 def main() -> None:
     """Compares the runs that the flags name."""
     values = flags.FLAGS
-    sides = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other)
-    split = parsing.parse_split(values.split)
+    one, other = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other)
+    split = release.split_name(values.split)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.reporting import comparing
 
-    comparison = comparing.compare_runs(*sides, split, values.seed, values.resamples)
+    comparison = comparing.compare_runs(one, other, split, values.seed, values.resamples)
     print(comparison.render())
 
 

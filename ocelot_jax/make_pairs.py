@@ -13,12 +13,12 @@ class ROI say that every cell is annotated.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from ocelot_jax.cli import app, parsing
 
-_INPUTS = ('slides', 'annotations')
 _SPLIT_BY = ('patient', 'slide', 'roi')
 
 
@@ -49,21 +49,20 @@ def define_flags() -> None:
 def main() -> None:
     """Makes the pairs that the flags name."""
     values = flags.FLAGS
-    inputs = [parsing.parse_existing(f'--{name}', values[name].value) for name in _INPUTS]
+    slides = parsing.parse_existing('--slides', values.slides)
+    annotations = parsing.parse_existing('--annotations', values.annotations)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.annotation import classes, making
     from ocelot_jax.annotation.choices import Choices
 
     names = ('roi_class', 'override_mpp', 'split_by', 'seed', 'organ', 'recursive')
-    choices = Choices(
-        **{name: values[name].value for name in names},
-        patches=parsing.parse_patches(values.patches),
-        cell_classes=classes.parse('cell_classes', values.cell_classes),
-        tissue_classes=classes.parse('tissue_classes', values.tissue_classes, ('BG',)),
-        mpp=parsing.parse_mpp(values.mpp),
-        shares=parsing.parse_numbers('shares', values.shares, 'train,validation,test'),
-    )
-    making.make(*inputs, Path(values.output), choices, print)
+    given: dict[str, Any] = {name: values[name].value for name in names}
+    given['patches'] = parsing.parse_patches(values.patches)
+    given['cell_classes'] = classes.parse('cell_classes', values.cell_classes)
+    given['tissue_classes'] = classes.parse('tissue_classes', values.tissue_classes, ('BG',))
+    given['mpp'] = parsing.parse_mpp(values.mpp)
+    given['shares'] = parsing.parse_numbers('shares', values.shares, 'train,validation,test')
+    making.make(slides, annotations, Path(values.output), Choices(**given), print)
 
 
 if __name__ == '__main__':

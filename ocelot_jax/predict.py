@@ -60,14 +60,10 @@ def main() -> None:
     from ocelot_jax.prediction import to_files
     from ocelot_jax.prediction.options import Options
 
-    options = {f.name: values[f.name].value for f in dataclasses.fields(Options)} | parsed
-    to_files.predict_input(
-        workdirs,
-        source,
-        Path(values.output),
-        Options(**options),
-        lambda told: print(told.text, file=(sys.stdout, sys.stderr)[told.failed], flush=True),
-    )
+    names = {field.name for field in dataclasses.fields(Options)}
+    options = {k: v for k, v in values.flag_values_dict().items() if k in names} | parsed
+    tell = lambda told: print(told.text, file=(sys.stdout, sys.stderr)[told.failed], flush=True)
+    to_files.predict_input(workdirs, source, Path(values.output), Options(**options), tell)
 
 
 if __name__ == '__main__':

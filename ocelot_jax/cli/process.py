@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from ocelot_jax.io.errors import InputError
 
@@ -27,11 +28,11 @@ def keep_compilations(folder: Path) -> None:
     """
     import jax  # slow to load, and the flags are read before
 
-    option = 'jax_compilation_cache_dir'  # by name, for the type of `config` has no options
-    if not getattr(jax.config, option):
-        jax.config.update(option, str(folder / 'compilation_cache'))
+    config: Any = jax.config  # whose type has no options
+    if not config.jax_compilation_cache_dir:
+        config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
-        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+        config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
 def check_devices() -> None:
@@ -42,7 +43,8 @@ def check_devices() -> None:
     """
     import jax  # slow to load, and the flags are read before
 
-    wanted = jax.config.jax_platforms
+    config: Any = jax.config  # whose type has no options
+    wanted = config.jax_platforms
     try:
         jax.devices()
     # of a kind that no plugin offers, JAX says so by an assertion that fails
