@@ -144,6 +144,7 @@ try:
 except ModuleNotFoundError:
     print('no tensorflow')
 values = {'source': 'tiny', 'large_fov': True, 'folds': 0, 'fold': 0}
+values |= {'cell_classes': ('BC', 'TC'), 'tissue_classes': ('BG', 'CA')}
 config = ml_collections.ConfigDict(values)
 source = sources.open_source(config, 'train')
 [batch] = batches.eval_batches(source, batch_size=3, max_cells=5)
