@@ -11,7 +11,9 @@ import ocelot_jax
 
 def make() -> str:
     """The page's Markdown."""
-    exported = {name: getattr(ocelot_jax, name) for name in ocelot_jax.__all__}
+    # in the order in which the package tells of them
+    names = sorted(ocelot_jax.__all__, key=lambda name: ocelot_jax.__doc__.find(f'`{name}'))
+    exported = {name: getattr(ocelot_jax, name) for name in names}
     results = find_results(exported.values())
     others = {f'{kind.__module__}.{kind.__name__}': kind for kind in results}
     return (

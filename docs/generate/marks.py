@@ -1,4 +1,4 @@
-"""Says of each block of commands in a page whether no test runs them."""
+"""What is changed in pages once they are read: commands that no test runs are marked."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ def connect(app: Sphinx) -> None:
     """Makes `app` mark the blocks of each page that it reads."""
     tested = {shown.read_shape(command) for command, _ in shown.read_tested(Path(app.srcdir))}
     app.connect('doctree-read', lambda _, doctree: mark(doctree, tested))
+    app.connect('doctree-read', lambda _, doctree: separate(doctree))
 
 
 def mark(doctree: nodes.document, tested: set[shown.Shape]) -> None:
@@ -31,3 +32,10 @@ def mark(doctree: nodes.document, tested: set[shown.Shape]) -> None:
             )
             line = nodes.paragraph('', '', link, classes=['not-run'])
             block.parent.insert(block.parent.index(block) + 1, line)
+
+
+def separate(doctree: nodes.document) -> None:
+    """Puts a colon between an argument and its words, where Sphinx has two dashes."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == ' -- ':
+            text.parent.replace(text, nodes.Text(': '))
