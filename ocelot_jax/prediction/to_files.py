@@ -104,9 +104,9 @@ def _find_pairs(
     if options.tissue is not None:
         if options.center is None:
             raise InputError('--tissue: wants --center=x,y, the cell patch in the tissue patch')
-        if isinstance(options.mpp, Path):
-            raise InputError(f'--mpp: {options.mpp} is of slides; want um/px, beside --tissue')
-        cell_mpp, tissue_mpp = options.mpp, options.tissue_mpp
+        # no table, which `Options` refuses beside --tissue
+        cell_mpp = None if isinstance(options.mpp, Path) else options.mpp
+        tissue_mpp = options.tissue_mpp
         if not (cell_mpp and tissue_mpp):
             known = predictor.patches
             cell_mpp, tissue_mpp = cell_mpp or known.cell_mpp, tissue_mpp or known.tissue_mpp
