@@ -40,8 +40,10 @@ def parse_runs(paths: Iterable[str]) -> list[Path]:
 
 
 def parse_split(text: str | None) -> str | None:
-    """Reads the name of a split; an InputError where it is none, None where it is not set."""
-    return text and split_name(text)
+    """Gives the name of a split as it is; an InputError where it is none."""
+    if text is not None:
+        split_name(text)
+    return text
 
 
 def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] | None:

@@ -223,7 +223,9 @@ def _dealt(config: ml_collections.ConfigDict) -> list[str]:
 
 def _open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     """Opens one split of the data set itself."""
-    return open_pairs(config.source, split, config.cell_classes, config.tissue_classes)
+    # a data set of TFDS names its own
+    classes = (config.get(name, ()) for name in ('cell_classes', 'tissue_classes'))
+    return open_pairs(config.source, split, *classes)
 
 
 def identify(config: ml_collections.ConfigDict, split: str) -> Identity:

@@ -62,9 +62,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
         sources = {split: folder.as_data_source(split) for split in folder.splits}
     else:
         values = {'source': dataset, 'large_fov': True, 'folds': 0, 'fold': 0}
-        # of a folder alone, whose classes nothing else names
-        classes = {'cell_classes': (), 'tissue_classes': ()}
-        config = ml_collections.ConfigDict(values | classes)
+        config = ml_collections.ConfigDict(values)
         try:
             sources = {name: open_source(config, name) for name in splits(config)}
         except InputError as error:

@@ -31,3 +31,17 @@ def test_overrides_are_literals_or_strings():
     }
     with pytest.raises(ValueError, match="--override: 'seed'; want field=value"):
         parsing.parse_override('seed')
+
+
+def test_what_is_not_there_is_told_by_its_flag(tmp_path):
+    assert parsing.parse_existing('--input', str(tmp_path)) == tmp_path
+    with pytest.raises(FileNotFoundError, match=r'^--input: x\.png: no such file or directory$'):
+        parsing.parse_existing('--input', 'x.png')
+    with pytest.raises(FileNotFoundError, match=r'^b/config\.json: not there, so b is no run'):
+        parsing.parse_runs(['b'])
+
+
+def test_splits_are_named_as_they_are():
+    assert list(map(parsing.parse_split, (None, 'val', 'test'))) == [None, 'val', 'test']
+    with pytest.raises(ValueError, match="split is 'tests'; want 'train'"):
+        parsing.parse_split('tests')

@@ -21,6 +21,21 @@ import jax
 print(jax.config.jax_compilation_cache_dir)
 """
 
+# what a command loads before it looks at its flags, runs and data; and a device that is not there
+SHOW_LOADED = """
+import sys
+from ocelot_jax.cli import app, hosts, parsing, predicting, process, sharing
+from ocelot_jax.data import sources
+from ocelot_jax.io import disk
+from ocelot_jax.inference.engines import ENGINES
+slow = 'flax', 'jax', 'matplotlib', 'orbax', 'scipy', 'tensorflow', 'tensorflow_datasets'
+print(*(name for name in slow if name in sys.modules))
+try:
+    process.check_devices()
+except ValueError as error:
+    print(error)
+"""
+
 
 def run(code, *arguments, **variables):
     names = ('GLIBC_TUNABLES', 'JAX_COMPILATION_CACHE_DIR')
@@ -29,7 +44,7 @@ def run(code, *arguments, **variables):
     done = subprocess.run(
         command, env=environment | variables, check=True, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    return done.stdout.rstrip()
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='glibc alone knows the setting')
@@ -42,3 +57,11 @@ def test_compilations_are_kept_in_the_folder_or_where_the_variable_says(tmp_path
     assert run(SHOW_CACHE, str(tmp_path)) == str(tmp_path / 'compilation_cache')
     elsewhere = str(tmp_path / 'elsewhere')
     assert run(SHOW_CACHE, str(tmp_path), JAX_COMPILATION_CACHE_DIR=elsewhere) == elsewhere
+
+
+def test_nothing_slow_is_loaded_before_the_flags_are_looked_at_nor_is_a_missing_device_a_bug():
+    loaded, _, told = run(SHOW_LOADED, JAX_PLATFORMS='cuda').partition('\n')
+    assert loaded == ''
+    if told:  # where there is no such GPU
+        assert told.startswith("JAX_PLATFORMS: 'cuda': JAX finds no such device")
+        assert '\n' not in told

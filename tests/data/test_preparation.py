@@ -153,6 +153,17 @@ def test_without_tensorflow_one_line_tells_how_to_prepare(tmp_path):
     assert not list(tmp_path.rglob('*record*'))
 
 
+def test_what_must_be_downloaded_first_is_told_before_tensorflow_is_loaded(tmp_path, monkeypatch):
+    make_release(tmp_path / 'manual/ocelot2023', {'train': 1})
+    (tmp_path / 'data').mkdir()
+    monkeypatch.setattr(preparation, '_load_tensorflow', lambda: pytest.fail('loaded'))
+    with pytest.raises(FileNotFoundError, match='get ocelot2023_v1'):
+        preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'elsewhere')
+    # where it is there, all that is left is to load TensorFlow
+    with pytest.raises(pytest.fail.Exception, match='loaded'):
+        preparation.prepare('ocelot', tmp_path / 'data', tmp_path / 'manual')
+
+
 def test_again_writes_nothing_and_needs_no_tensorflow(prepared, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob('*')}
     monkeypatch.setattr(preparation, '_load_tensorflow', None)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ocelot_jax.data import pair_folder, preparation, sources
 from ocelot_jax.data.outline import Outline
-from ocelot_jax.data.sources import open_source
+from ocelot_jax.data.sources import check_source, open_source
 from ocelot_jax.io.errors import InputError
 
 
@@ -68,12 +68,15 @@ def test_open_reads_a_folder_through(release_folder):
 def test_missing_path_is_not_taken_for_a_name(source):
     with pytest.raises(FileNotFoundError, match='missing'):
         open_source(data_config(source), 'train')
+    with pytest.raises(FileNotFoundError, match='missing'):
+        check_source(source)
 
 
 @pytest.mark.parametrize('source', ['ocelott', 'my/own/pairs', 'my pairs', 'ocelott/small'])
-def test_unknown_name_lists_what_is_known(source):
+@pytest.mark.parametrize('look', [check_source, lambda s: open_source(data_config(s), 'train')])
+def test_unknown_name_lists_what_is_known(source, look):
     with pytest.raises(ValueError) as raised:
-        open_source(data_config(source), 'train')
+        look(source)
     message = str(raised.value)
     assert '\n' not in message
     assert 'config.data.source' in message
