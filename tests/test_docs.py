@@ -259,5 +259,5 @@ def test_commands_run(tmp_path, commands):
         assert (done.returncode, done.errors) == (0, []), (command, done)
         assert done.stdout, command
         assert ' 0 windows' not in done.stdout
-    for file in ('runs/report/index.html', 'found/slide/page.html'):
+    for file in ('runs/pred_inter2/evaluation/validation/scores.json', 'found/slide/page.html'):
         assert (tmp_path / file).exists()
