@@ -151,6 +151,7 @@ def test_commands_are_found_in_blocks_alone():
         'Say `make x`:\n\n    make demo\n    what it prints\n\n'
         '```\n$ A=1 python -m b \\\n  --c=d\n```\n\n'
         '````{tab-set}\n```{tab-item} e\n\n    pip install f\n```\n````\n'
+        '```python\npip = 1\n```\n'
     )
     found = shown.find_in_page(page)
     assert found == ['make demo', 'A=1 python -m b --c=d', 'pip install f']

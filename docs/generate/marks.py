@@ -19,8 +19,8 @@ def connect(app: Sphinx) -> None:
 def mark(doctree: nodes.document, tested: set[shown.Shape]) -> None:
     """Adds a line below each block with a command of a shape that is not among the tested ones."""
     for block in list(doctree.findall(nodes.literal_block)):
-        shapes = map(shown.read_shape, shown.find_in_block(block.astext()))
-        if any(shape not in tested for shape in shapes):
+        commands = [] if 'python' in block['language'] else shown.find_in_block(block.astext())
+        if any(shown.read_shape(command) not in tested for command in commands):
             link = addnodes.pending_xref(
                 '',
                 nodes.inline('', 'not run by a test'),

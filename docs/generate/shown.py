@@ -26,7 +26,7 @@ def find_in_page(markdown: str) -> list[str]:
     for token in MarkdownIt('commonmark').parse(markdown):
         if token.type == 'fence' and token.info.startswith('{'):
             found += find_in_page(token.content)
-        elif token.type in ('fence', 'code_block'):
+        elif token.type in ('fence', 'code_block') and 'python' not in token.info:
             found += find_in_block(token.content)
     return found
 
