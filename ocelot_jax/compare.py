@@ -9,7 +9,6 @@ their cells pooled; so do the runs of all folds of a cross-validation (`--split=
 from absl import flags
 
 from ocelot_jax.cli import app, parsing
-from ocelot_jax.data import release
 
 
 def define_flags() -> None:
@@ -25,11 +24,11 @@ def main() -> None:
     """Compares the runs that the flags name."""
     values = flags.FLAGS
     one, other = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other)
-    split = release.split_name(values.split)
+    parsing.parse_split(values.split)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.reporting import comparing
 
-    comparison = comparing.compare_runs(one, other, split, values.seed, values.resamples)
+    comparison = comparing.compare_runs(one, other, values.split, values.seed, values.resamples)
     print(comparison.render())
 
 

@@ -15,6 +15,7 @@ from absl import flags
 
 from ocelot_jax.cli import app, parsing, process
 from ocelot_jax.inference.engines import ENGINES
+from ocelot_jax.io import disk
 
 
 def define_flags() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     """Scores the run that the flags name."""
     values = flags.FLAGS
     workdirs, split = parsing.parse_runs(values.workdir), parsing.parse_split(values.split)
+    disk.check_writable(parsing.parse_path(values.output) or workdirs[0])
     process.check_devices()
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator

@@ -11,9 +11,6 @@ from absl import flags
 from ml_collections import config_flags
 
 from ocelot_jax.cli import app, hosts, process
-from ocelot_jax.data import sources
-from ocelot_jax.io import disk
-from ocelot_jax.runs import configuration
 
 
 def define_flags() -> None:
@@ -34,6 +31,10 @@ def main() -> None:
 
         print(card.describe(values.config))
         return
+    from ocelot_jax.data import sources
+    from ocelot_jax.io import disk
+    from ocelot_jax.runs import configuration
+
     name = configuration.config_name(config_flags.get_config_filename(values['config']))
     workdir = Path(values.workdir or f'runs/{name}')
     configuration.check_values(values.config)

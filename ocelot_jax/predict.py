@@ -20,7 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ocelot_jax.cli import app, parsing, predicting, process, sharing
+from ocelot_jax.cli import app, parsing, process, sharing
 from ocelot_jax.inference.engines import ENGINES
 
 
@@ -50,10 +50,11 @@ def define_flags() -> None:
 
 def main() -> None:
     """Predicts what the flags name."""
+    from ocelot_jax.cli import predicting
+
     values = flags.FLAGS
     workdirs = parsing.parse_runs(values.workdir)
-    source = parsing.parse_existing('--input', values.input)
-    parsed = predicting.read_flags()
+    source, parsed = predicting.read_flags()
     if parsed['workers'].here:
         process.check_devices()
     # here, so that what is mistyped is answered before seconds of loading

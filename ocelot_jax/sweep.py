@@ -25,14 +25,20 @@ def define_flags() -> None:
 
 def main() -> None:
     """Runs the sweep that the flags name."""
-    from ocelot_jax.sweeping import running, search
+    from ocelot_jax.sweeping import search
 
     values = flags.FLAGS
+    sweep = search.read_sweep(values.sweep)
+    overrides = dict(map(parsing.parse_override, values.override))
+    shard = sharing.read_shard()
+    # here, so that what is mistyped is answered before seconds of loading
+    from ocelot_jax.sweeping import running
+
     running.run_sweep(
-        search.read_sweep(values.sweep),
+        sweep,
         Path(values.workdir),
-        dict(map(parsing.parse_override, values.override)),
-        sharing.read_shard(),
+        overrides,
+        shard,
         # at once, where a log file is read while the runs go on
         functools.partial(print, flush=True),
         sharing.read_workers(),

@@ -10,6 +10,7 @@ of the whole grid. With `--output=DIR` both lie there, and `--detection=DIR/dete
 from absl import flags
 
 from ocelot_jax.cli import app, parsing, process
+from ocelot_jax.io import disk
 
 
 def define_flags() -> None:
@@ -22,11 +23,13 @@ def main() -> None:
     """Tunes the run that the flags name."""
     values = flags.FLAGS
     [workdir] = parsing.parse_runs([values.workdir])
+    output = parsing.parse_path(values.output)
+    disk.check_writable(output or workdir)
     process.check_devices()
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import tuning
 
-    print(tuning.tune_run(workdir, parsing.parse_path(values.output)).render())
+    print(tuning.tune_run(workdir, output).render())
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from absl import app, flags, logging
-from tqdm.contrib import DummyTqdmFile
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 
@@ -101,6 +100,8 @@ def _raised(error: Exception) -> str:
 def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS['verbosity'].present:
         logging.set_verbosity(_verbosity())
+    from tqdm.contrib import DummyTqdmFile  # --help need not load it
+
     # what is logged stands above a bar, not at its end
     logging.get_absl_handler().python_handler.setStream(DummyTqdmFile(sys.stderr))
     # of a scheduler: workers end with the command, and half-written files go, as at Ctrl-C

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.data.release import split_name
 from ocelot_jax.io.errors import InputError, MissingFileError
 from ocelot_jax.prediction import given_mpp
-from ocelot_jax.runs import configuration
 
 _TABLES = ('.csv', '.tsv', '.txt')
 
@@ -33,6 +31,8 @@ def parse_runs(paths: Iterable[str]) -> list[Path]:
         MissingFileError: a directory holds no run.
         InputError: its configuration is damaged.
     """
+    from ocelot_jax.runs import configuration  # --help need not load it
+
     runs = [Path(path) for path in paths]
     for run in runs:
         configuration.load_config(run)
@@ -42,6 +42,8 @@ def parse_runs(paths: Iterable[str]) -> list[Path]:
 def parse_split(text: str | None) -> str | None:
     """Gives the name of a split as it is; an InputError where it is none."""
     if text is not None:
+        from ocelot_jax.data.release import split_name  # --help need not load it
+
         split_name(text)
     return text
 

@@ -1,20 +1,29 @@
-"""Flags that say how to predict."""
+"""Flags that say what to predict, and how."""
 
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from ocelot_jax.cli import parsing, sharing
+from ocelot_jax.prediction import given_mpp
+from ocelot_jax.slides.readers.isolated import ReadingProcess
+from ocelot_jax.slides.slide import Slide
 
 
-def read_flags() -> dict[str, Any]:
-    """Reads those of `predict` that are text and more: by the fields of `prediction.Options`.
+def read_flags() -> tuple[Path, dict[str, Any]]:
+    """Reads flags of `predict` that are text and more, and opens a slide, if the input is one.
+
+    Returns:
+        The input, and what was read, by the fields of `prediction.Options`.
 
     Raises:
-        InputError: one is not what it should be.
+        MissingFileError: the input is not there.
+        InputError: a flag is not what it should be, or a slide is damaged or lacks its um/px.
     """
     values = flags.FLAGS
-    return {
+    source = parsing.parse_existing('--input', values.input)
+    read = {
         'tissue': parsing.parse_path(values.tissue),
         'detection': parsing.parse_path(values.detection),
         'mpp': parsing.parse_mpp(values.mpp),
@@ -24,3 +33,9 @@ def read_flags() -> dict[str, Any]:
         'workers': sharing.read_workers(),
         'shard': sharing.read_shard(),
     }
+    if source.is_file() and source.suffix != '.zip' and read['tissue'] is None:
+        given = given_mpp.of_slides(read['mpp'], {source.stem: source})
+        # as it will be opened once the network is loaded, which takes seconds
+        reader = ReadingProcess().open
+        Slide(source, given.get(source.stem), None, values.override_mpp, reader).close()
+    return source, read

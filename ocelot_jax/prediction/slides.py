@@ -13,7 +13,6 @@ from ocelot_jax.prediction.options import Options, load_predictor
 from ocelot_jax.slides import collection, finding, prediction
 from ocelot_jax.slides.collection import Outcome
 from ocelot_jax.slides.readers.isolated import ReadingProcess
-from ocelot_jax.slides.slide import Slide
 
 
 def predict(
@@ -39,10 +38,6 @@ def predict(
     slides = _find(source, options)
     mpps = given_mpp.of_slides(options.mpp, slides, source if source.is_dir() else None)
     slides = dict(list(slides.items())[index::count])
-    if not source.is_dir():
-        # is tried before the network, which takes seconds to load
-        open_reader = ReadingProcess().open
-        Slide(source, mpps.get(source.stem), None, options.override_mpp, open_reader).close()
     prepare = functools.partial(prepare_worker, tuple(workdirs), output, options, mpps)
     if options.dry_run:
         method = load_predictor(workdirs, options).method(options.tumor_class)
