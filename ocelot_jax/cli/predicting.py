@@ -23,18 +23,19 @@ def read_flags() -> tuple[Path, dict[str, Any]]:
     """
     values = flags.FLAGS
     source = parsing.parse_existing('--input', values.input)
+    tissue, mpp = parsing.parse_path(values.tissue), parsing.parse_mpp(values.mpp)
     read = {
-        'tissue': parsing.parse_path(values.tissue),
+        'tissue': tissue,
+        'mpp': mpp,
         'detection': parsing.parse_path(values.detection),
-        'mpp': parsing.parse_mpp(values.mpp),
         'center': parsing.parse_numbers('center', values.center, 'x,y'),
         'patches': parsing.parse_patches(values.patches),
         'split': parsing.parse_split(values.split),
         'workers': sharing.read_workers(),
         'shard': sharing.read_shard(),
     }
-    if source.is_file() and source.suffix != '.zip' and read['tissue'] is None:
-        given = given_mpp.of_slides(read['mpp'], {source.stem: source})
+    if source.is_file() and source.suffix != '.zip' and tissue is None:
+        given = given_mpp.of_slides(mpp, {source.stem: source})
         # as it will be opened once the network is loaded, which takes seconds
         reader = ReadingProcess().open
         Slide(source, given.get(source.stem), None, values.override_mpp, reader).close()
