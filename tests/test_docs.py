@@ -166,7 +166,7 @@ def test_python_of_the_pages_takes_what_there_is():
         taken |= set(re.findall(r'\bocelot_jax\.\w+', code))
         for module, names in re.findall(r'from (ocelot_jax[\w.]*) import ([\w, ]+)', code):
             taken |= {f'{module}.{name}' for name in names.split(', ')}
-    assert {'ocelot_jax.load', 'ocelot_jax.PairFolder'} <= taken
+    assert {'ocelot_jax.load', 'ocelot_jax.open_pairs'} <= taken
     for name in taken:
         pkgutil.resolve_name(name)
 
