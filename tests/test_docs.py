@@ -37,22 +37,14 @@ pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarni
 TESTED = list(shown.read_tested(DOCS))
 # where a page has a word in capitals, but a command wants a number or a file that is there
 STAND_INS = {r'=N\b': '=2', r':MODEL\b': ':cell_only', r'configs/NAME\.py': 'configs/demo.py'}
-# a network of one layer, one epoch without augmentation, which takes long to compile, few settings
+# a network of one layer, one epoch without augmentation, few settings
 TINY = """
 import runpy
+import quick_default
 import tiny
-from ocelot_jax.configs import default
 from ocelot_jax.evaluation import tuning
 from ocelot_jax.models import factory
 tuning.SIGMAS = tuning.DISTANCES = (1.0,)
-whole = default.get_config
-def get_config():
-    config = whole()
-    config.num_epochs = 1
-    chances = [name for name in config.augment if name.endswith('_probability')]
-    config.augment.update(dict.fromkeys(chances, 0.0))
-    return config
-default.get_config = get_config
 factory.create_model = tiny.create_model
 runpy.run_module({!r}, run_name='__main__', alter_sys=True)
 """

@@ -96,7 +96,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def run(name, folder, **values):
+def run(name, folder, first='import narrow', **values):
     """Runs a notebook from its folder, as Jupyter does, with other values of its parameters."""
     notebook = read(name)
     cell = parameters(notebook)
@@ -108,7 +108,7 @@ def run(name, folder, **values):
     } | values
     assert {node.targets[0].id for node in ast.parse(cell.source).body} == set(values)
     lines = [f'{name} = {value!r}' for name, value in values.items()]
-    cell.source = '\n'.join(['import narrow', *lines])
+    cell.source = '\n'.join([first, *lines])
     env = os.environ | {
         'IPYTHONDIR': str(folder / 'ipython'),
         'PYTHONPATH': str(ROOT / 'tests'),
@@ -119,7 +119,8 @@ def run(name, folder, **values):
 
 @pytest.fixture(scope='module')
 def quickstart(folder):
-    return run(QUICKSTART, folder, LOOK_AT=2, WORKDIR=str(folder / 'runs/quickstart'))
+    workdir = str(folder / 'runs/quickstart')
+    return run(QUICKSTART, folder, 'import narrow, quick_default', LOOK_AT=2, WORKDIR=workdir)
 
 
 @pytest.fixture(scope='module')
@@ -154,6 +155,7 @@ def from_qupath(folder):
     return run(
         QUPATH,
         folder,
+        'import narrow, quick_default, tiny; tiny.get_config()',
         SOURCE=str(folder / 'slides'),
         WORKDIR=str(folder / 'runs/qupath'),
         CELL_CLASSES='Other=BC,Tumor=TC',

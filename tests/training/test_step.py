@@ -294,11 +294,11 @@ def test_each_pair_is_told_by_its_own_draw():
     state = train_state.create(stub_steps.draw_variables(), tx=optax.sgd(0.0), averaged=False)
     batch = stub_steps.draw_batch(0)
     batch['tissue_mask'] = np.zeros_like(batch['tissue_mask'])
+    batch = jax.tree.map(lambda x: x[None], batch)
+    mapped = jax.jit(jax.vmap(step, in_axes=(None, None, 0), axis_name=train_state.AXIS))
     losses = []
     for number in range(30):
-        mapped = jax.vmap(step, in_axes=(None, None, 0), out_axes=0, axis_name=train_state.AXIS)
-        state_now = state.replace(step=np.int32(number))
-        _, metrics = jax.jit(mapped)(0, state_now, jax.tree.map(lambda x: x[None], batch))
+        _, metrics = mapped(0, state.replace(step=np.int32(number)), batch)
         # a pair that is told is wrong by 50, another one by log 2
         losses.append(float(metrics['tissue_loss'][0]))
     told = np.round((np.array(losses) - np.log(2)) / (50 - np.log(2)) * stub_steps.PAIRS)
