@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from ocelot_jax.data.sources import Identity, identify, open_source, splits
+from ocelot_jax.data.sources import Identity, Source, identify, open_source, splits
 from ocelot_jax.evaluation import challenge, outcomes, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
@@ -99,13 +99,7 @@ def evaluate_run(
     results = sorted(itertools.chain(*found), key=operator.attrgetter('index'))
     table = scoring.tabulate(scoring.count(results, len(pairs), config), config)
     if untrained:
-        model = factory.create_model(config)
-        initial = factory.init_variables(model, config.seed, pairs[0])
-        before = engines.create(engine, model, [initial], config.test_time_augmentation)
-        table[files.UNTRAINED] = {
-            'pairs': len(pairs),
-            **scoring.score_pairs(before, pairs, config),
-        }
+        table[files.UNTRAINED] = _score_untrained(config, pairs, engine)
 
     if hosts.is_first():
         with atomic.replacing_folder(written.path) as folder:
@@ -113,6 +107,16 @@ def evaluate_run(
             write(results, table, EvaluationDirectory(folder), config)
     names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
     return Report(' and '.join(names), split, table, written)
+
+
+def _score_untrained(
+    config: ml_collections.ConfigDict, pairs: Source, engine: str
+) -> dict[str, float]:
+    """Scores the network as it was before training."""
+    model = factory.create_model(config)
+    initial = factory.init_variables(model, config.seed, pairs[0])
+    before = engines.create(engine, model, [initial], config.test_time_augmentation)
+    return {'pairs': len(pairs), **scoring.score_pairs(before, pairs, config)}
 
 
 def name_variant(loaded: loading.LoadedRuns, data: Identity, given: bool, detection: bool) -> str:
