@@ -26,8 +26,6 @@ from pathlib import Path
 from typing import Any
 
 MINUTES = 8.0
-# what stays for the parts behind those that are timed
-UNTIMED_SECONDS = 120.0
 CASES = ('128x8', '256x4', '1024x8')
 TESTS = ('tests/models', 'tests/inference', 'tests/training')
 DTYPES = ('float32', 'bfloat16')
@@ -65,15 +63,22 @@ def main() -> None:
     parser.add_argument('--cases', nargs='+', default=CASES, help='SIDExPAIRS that are timed')
     parser.add_argument('--config', default='configs/pred_inter2.py', help='what is trained')
     parser.add_argument('--runs', type=int, default=20, help='calls that are timed')
+    parser.add_argument('--steps', type=int, default=16, help='of an epoch that is timed')
     parser.add_argument('--minutes', type=float, default=MINUTES, help='limit of all')
+    parser.add_argument(
+        '--untimed', type=float, default=2.0, help='of them, for what is not timed'
+    )
+    parser.add_argument('--losses', default=CASES[0], help='SIDExPAIRS whose losses are compared')
     parser.add_argument('--workers', type=int, default=16, help='that run the tests on the CPU')
     parser.add_argument('--threads', type=int, default=2, help="the peer's on the CPU")
     parser.add_argument('--only', default='', help='parts whose name holds this')
     parser.add_argument('--small', action='store_true', help='a trial of everything on a CPU')
     options = parser.parse_args()
     if options.small:
-        options.cases, options.config = ('32x2',), 'tests/tiny.py'
-        options.minutes, options.workers, options.threads, options.runs = 24, 2, 1, 2
+        options.cases, options.losses, options.config = ('32x2',), '32x2', 'tests/tiny.py'
+        options.minutes, options.untimed, options.workers = 24, 6, 2
+        options.threads, options.runs = 1, 2
+        options.steps = 2
         os.environ.setdefault('XLA_FLAGS', COMPILED_SOON)
     options.out.mkdir(parents=True, exist_ok=True)
     lanes = [
@@ -81,7 +86,7 @@ def main() -> None:
         for lane in (timed_parts(options), untimed_parts(options), [suite(options)])
     ]
     runner = Runner(options.out, options.minutes)
-    runner.run(lanes[0], until=1 - UNTIMED_SECONDS / (60 * MINUTES))
+    runner.run(lanes[0], until=1 - options.untimed / options.minutes)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(runner.run, lanes[1:]))
 
@@ -95,11 +100,14 @@ def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
         alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
         yield Part('install', ['pip', 'install', *alone, '--editable=.'], 60)
     yield Part('about', [PARTS, 'about'], 30)
-    yield Part('losses', [PARTS, 'losses', *sized(options.cases[0]), config], 90)
+    yield Part('losses', [PARTS, 'losses', *sized(options.losses), config], 120)
     for case, dtype in itertools.product(options.cases, DTYPES):
         timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
-        yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 75)
+        yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 150)
         yield Part(f'peer {case} {dtype}', [*peer, *timed], 40)
+    yield Part(f'around {options.cases[-1]}', ['benchmarks.parts', *sized(options.cases[-1])], 90)
+    epochs = [f'--steps={options.steps}', '--epochs=3', '--dtype=bfloat16', config]
+    yield Part('train', [RUNS, 'train', *sized(options.cases[-1]), *epochs], 150)
     size, batch = options.cases[-1].split('x')
     largest = [PARTS, 'largest', f'--first={2 * int(batch)}']
     if options.small:
@@ -107,8 +115,8 @@ def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
     for dtype in DTYPES:
         timed = [f'--size={size}', f'--dtype={dtype}', '--runs=3', '--mode=train']
         ours = [PARTS, 'speed', *timed, config]
-        yield Part(f'ours largest {dtype}', [*largest, *ours], 90)
-        yield Part(f'peer largest {dtype}', [*largest, *peer, *timed], 60)
+        yield Part(f'ours largest {dtype}', [*largest, *ours], 180)
+        yield Part(f'peer largest {dtype}', [*largest, *peer, *timed], 90)
     for case, dtype in itertools.product(reversed(options.cases), reversed(DTYPES)):
         timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
         yield Part(f'peer compiled {case} {dtype}', [*peer, *timed, '--compile'], 90)

@@ -1,10 +1,12 @@
 """Whole trainings on the device at hand, for `benchmarks.device`.
 
+`train`: how long a step takes with all that is around it: reading, augmentation, checkpoints.
 `resume`: whether a run that is killed goes on to the bits of one that is not.
 `too_large`: what a run says whose steps do not fit into memory.
 """
 
 import argparse
+import csv
 import os
 import resource
 import signal
@@ -24,27 +26,31 @@ from benchmarks.parts import write_pairs
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, config_files, configuration
 from ocelot_jax.runs.directory import RunDirectory
+from ocelot_jax.training.progress import STEP_SECONDS
 
 
 def main() -> None:
     """Runs what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('what', choices=('resume', 'too_large'))
+    parser.add_argument('what', choices=('train', 'resume', 'too_large'))
     parser.add_argument('--size', type=int, default=128, help='side of both patches, pixels')
     parser.add_argument('--batch', type=int, default=8, help='pairs')
     parser.add_argument('--config', default=workload.CONFIG)
-    parser.add_argument('--epochs', type=int, default=6, help='of two steps each')
+    parser.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
+    parser.add_argument('--epochs', type=int, default=6)
+    parser.add_argument('--steps', type=int, default=2, help='of an epoch')
     parser.add_argument('--address_space_gb', type=float, help='to have too little of it on a CPU')
     options = parser.parse_args()
     # a configuration may bring its own network
     config_files.read_config(options.config)
     # beside the trainings, which need the memory
     os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-    counts = {'train': 2 * options.batch, 'val': 2, 'test': 2}
+    counts = {'train': options.steps * options.batch, 'val': 2, 'test': 2}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / 'data'
         write_pairs(data, options.size, counts)
-        {'resume': resume, 'too_large': train_too_large}[options.what](options, data)
+        parts = {'train': train, 'resume': resume, 'too_large': train_too_large}
+        parts[options.what](options, data)
 
 
 def start(options: argparse.Namespace, data: Path, workdir: Path, **how: Any) -> subprocess.Popen:
@@ -53,6 +59,7 @@ def start(options: argparse.Namespace, data: Path, workdir: Path, **how: Any) ->
         *(sys.executable, '-m', 'ocelot_jax.main', f'--config={options.config}'),
         *(f'--workdir={workdir}', f'--config.data.source={data}'),
         f'--config.data.batch_size={options.batch}',
+        f'--config.model.dtype={options.dtype}',
         '--config.data.max_cells=256',
         f'--config.num_epochs={options.epochs}',
     ]
@@ -64,6 +71,16 @@ def finish(process: subprocess.Popen) -> None:
     _, said = process.communicate()
     if process.returncode:
         sys.exit(f'status {process.returncode}: {last_line(said)}')
+
+
+def train(options: argparse.Namespace, data: Path) -> None:
+    """Trains a run, and tells what its own metrics say of the time."""
+    begin = time.perf_counter()
+    finish(start(options, data, data.parent / 'run', stdout=subprocess.DEVNULL))
+    emit(whole_s=round(time.perf_counter() - begin, 1))
+    with RunDirectory(data.parent / 'run').metrics.open() as file:
+        seconds = [float(row[STEP_SECONDS]) for row in csv.DictReader(file)]
+    emit(batch=options.batch, dtype=options.dtype, step_seconds=seconds)
 
 
 def resume(options: argparse.Namespace, data: Path) -> None:
