@@ -25,7 +25,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-MINUTES = 8.0
 CASES = ('128x8', '256x4', '1024x8')
 TESTS = ('tests/models', 'tests/inference', 'tests/training')
 DTYPES = ('float32', 'bfloat16')
@@ -45,7 +44,7 @@ class Part:
     Attributes:
         name: in the file of figures.
         command: behind `python -m`.
-        seconds: the most that it may take, of `MINUTES` in all.
+        seconds: the most that it may take.
         environment: variables beside the others.
     """
 
@@ -64,7 +63,7 @@ def main() -> None:
     parser.add_argument('--config', default='configs/pred_inter2.py', help='what is trained')
     parser.add_argument('--runs', type=int, default=20, help='calls that are timed')
     parser.add_argument('--steps', type=int, default=16, help='of an epoch that is timed')
-    parser.add_argument('--minutes', type=float, default=MINUTES, help='limit of all')
+    parser.add_argument('--minutes', type=float, default=8.0, help='limit of all')
     parser.add_argument(
         '--untimed', type=float, default=2.0, help='of them, for what is not timed'
     )
@@ -81,14 +80,11 @@ def main() -> None:
         options.steps = 2
         os.environ.setdefault('XLA_FLAGS', COMPILED_SOON)
     options.out.mkdir(parents=True, exist_ok=True)
-    lanes = [
-        [part for part in lane if options.only in part.name]
-        for lane in (timed_parts(options), untimed_parts(options), [suite(options)])
-    ]
-    runner = Runner(options.out, options.minutes)
-    runner.run(lanes[0], until=1 - options.untimed / options.minutes)
+    wanted = lambda parts: [part for part in parts if options.only in part.name]
+    runner = Runner(options.out, options.minutes, patience=3.0 if options.small else 1.0)
+    runner.run(wanted(timed_parts(options)), until=options.minutes - options.untimed)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(runner.run, lanes[1:]))
+        list(pool.map(lambda part: runner.run([part]), wanted(untimed_parts(options))))
 
 
 def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
@@ -100,11 +96,10 @@ def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
         alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
         yield Part('install', ['pip', 'install', *alone, '--editable=.'], 60)
     yield Part('about', [PARTS, 'about'], 30)
-    yield Part('losses', [PARTS, 'losses', *sized(options.losses), config], 120)
     for case, dtype in itertools.product(options.cases, DTYPES):
         timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
         yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 150)
-        yield Part(f'peer {case} {dtype}', [*peer, *timed], 40)
+        yield Part(f'peer {case} {dtype}', [*peer, *timed], 90)
     yield Part(f'around {options.cases[-1]}', ['benchmarks.parts', *sized(options.cases[-1])], 90)
     epochs = [f'--steps={options.steps}', '--epochs=3', '--dtype=bfloat16', config]
     yield Part('train', [RUNS, 'train', *sized(options.cases[-1]), *epochs], 150)
@@ -129,52 +124,49 @@ def sized(case: str) -> list[str]:
 
 
 def untimed_parts(options: argparse.Namespace) -> Iterator[Part]:
-    """What only has to end."""
+    """What only has to end, all at once; the tests on the CPU among them.
+
+    Another Python and another JAX alone are worth these.
+    """
     config = f'--config={options.config}'
     resume, too_large, tests = ['--size=128'], ['--size=1024', '--batch=64'], [*TESTS, '-n4']
+    suite = ['tests', '--dist=loadfile', '--no-loadscope-reorder']
     if options.small:
         resume = ['--size=32', '--batch=2']
         too_large = ['--size=512', '--batch=64', '--address_space_gb=6']
-        tests = ['tests/models/test_alignment.py']
-    yield Part('resume', [RUNS, 'resume', *resume, config], 90)
+        tests, suite = ['tests/models/test_alignment.py'], ['tests/io']
+    losses = [PARTS, 'losses', *sized(options.losses), config]
+    yield Part('losses', losses, 240, SHARED_MEMORY)
+    yield Part('resume', [RUNS, 'resume', *resume, config], 240)
     flags = {'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {DETERMINISTIC}'}
-    yield Part('resume deterministic', [RUNS, 'resume', *resume, config], 90, flags)
-    yield Part('too large', [RUNS, 'too_large', *too_large, config], 60)
+    yield Part('resume deterministic', [RUNS, 'resume', *resume, config], 240, flags)
+    yield Part('too large', [RUNS, 'too_large', *too_large, config], 240)
     yield Part('tests on the device', [PARTS, 'tests', *tests], 240, TESTED)
 
-
-def suite(options: argparse.Namespace) -> Part:
-    """All tests on the CPU: another Python and another JAX are worth it."""
-    tests = (
-        ['tests/io'] if options.small else ['tests', '--dist=loadfile', '--no-loadscope-reorder']
-    )
-    return Part(
-        'tests on the CPU',
-        [PARTS, 'tests', *tests, f'-n{options.workers}'],
-        60 * MINUTES,
-        {'JAX_PLATFORMS': 'cpu'},
-    )
+    on_cpu = [PARTS, 'tests', *suite, f'-n{options.workers}']
+    yield Part('tests on the CPU', on_cpu, 480, {'JAX_PLATFORMS': 'cpu'})
 
 
 class Runner:
     """Runs parts and keeps what they tell, all within some minutes."""
 
-    def __init__(self, folder: Path, minutes: float):
+    def __init__(self, folder: Path, minutes: float, patience: float):
         self._folder = folder
-        self._scale = minutes / MINUTES
+        self._minutes, self._patience = minutes, patience
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
-    def run(self, parts: Sequence[Part], until: float = 1.0) -> None:
+    def run(self, parts: Sequence[Part], until: float | None = None) -> None:
         """Runs parts one after the other.
 
         Args:
             parts: what to run.
-            until: when the last must have ended, as a share of all the time.
+            until: minutes after which the last must have ended, if not all that there are.
         """
+        end = 60 * (self._minutes if until is None else until)
         for part in parts:
-            left = until * 60 * MINUTES * self._scale - (time.monotonic() - self._start)
-            limit = min(part.seconds * self._scale, left)
+            left = end - (time.monotonic() - self._start)
+            limit = min(part.seconds * self._patience, left)
             if limit > 1:
                 self._run_one(part, limit)
             else:

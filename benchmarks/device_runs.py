@@ -127,8 +127,6 @@ def train_too_large(options: argparse.Namespace, data: Path) -> None:
     if options.address_space_gb:
         most = int(options.address_space_gb * 1e9)
         how['preexec_fn'] = lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    # as users have it: all memory is the training's
-    del os.environ['XLA_PYTHON_CLIENT_PREALLOCATE']
     process = start(options, data, data.parent / 'run', stdout=subprocess.PIPE, **how)
     _, said = process.communicate()
     lines = [line for line in said.splitlines() if line.startswith('error:')]

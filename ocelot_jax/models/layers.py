@@ -32,13 +32,21 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.kernel == 1:
-            x = x[:, :: self.stride, :: self.stride]
+            if self.stride > 1:
+                x = _skip(x, self.stride)
             layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal, dtype=x.dtype)
             nn.share_scope(self, layer)
             return layer(x)
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param('kernel', _he_normal, shape).astype(x.dtype)
         return conv(x, kernel, self.stride, self.dilation)
+
+
+def _skip(x: Array, stride: int) -> Array:
+    """Every `stride`-th row and column of a map [B,H,W,C]."""
+    # XLA for GPUs ends the process where it fuses such a slice into the matrix product behind it
+    # (openxla/xla#47381); the barrier keeps them apart
+    return jax.lax.optimization_barrier(x[:, ::stride, ::stride])
 
 
 class DepthwiseConv(nn.Module):
