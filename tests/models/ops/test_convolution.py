@@ -86,6 +86,21 @@ def test_conv_equals_the_plain_formulation(
         assert_near(actual, wanted, tolerance)
 
 
+@pytest.mark.parametrize(
+    ('size', 'dilation'), [((8, 8), 2), ((7, 9), 2), ((1, 2), 2), ((7, 9), 3)]
+)
+def test_gradients_of_gpus_are_those_of_the_plain_formulation(size, dilation):
+    x, kernel, grad = draw((2, *size, 3), (3, 3, 3, 5), (2, *size, 5))
+
+    @jax.jit
+    def both(x, kernel, grad):
+        _, vjp = jax.vjp(lambda *a: reference(*a, dilation=dilation), x, kernel)
+        return convolution._cuda_backward(x, kernel, grad, 1, dilation), vjp(grad)
+
+    for actual, wanted in zip(*both(x, kernel, grad), strict=True):
+        assert_near(actual, wanted, 1e-5)
+
+
 @pytest.mark.parametrize(('platform', 'native'), [('cpu', False), ('cuda', True), ('tpu', True)])
 def test_only_cpus_do_without_the_native_convolution(platform, native):
     x, kernel = draw((1, 8, 8, 32), (3, 3, 32, 32))
