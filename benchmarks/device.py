@@ -2,8 +2,10 @@
 
 Runs part after part, each in a process of its own with a time limit, so that one that fails, hangs
 or is killed loses its own figures alone. What a part measures goes to `DIR/device.jsonl` at once,
-what it says besides to `DIR/device.log`. The cheap and sure parts come first. Those that are timed
-have the machine to themselves; in the end the tests run on the CPU beside the rest.
+what it says besides to `DIR/device.log`. First come the parts that only have to end, all at once,
+then those that are timed, which have the machine to themselves, in the end the tests. A training
+step takes more than a minute to compile: not all fits into eight minutes, so that `--only` and
+`--cases` choose.
 
 Nothing is downloaded, and no data set is needed. Where the peer is absent its parts are skipped.
 """
@@ -25,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-CASES = ('128x8', '256x4', '1024x8')
+CASES = ('1024x8', '128x8', '256x4')
 TESTS = ('tests/models', 'tests/inference', 'tests/training')
 DTYPES = ('float32', 'bfloat16')
 PARTS = 'benchmarks.device_parts'
@@ -64,10 +66,9 @@ def main() -> None:
     parser.add_argument('--runs', type=int, default=20, help='calls that are timed')
     parser.add_argument('--steps', type=int, default=16, help='of an epoch that is timed')
     parser.add_argument('--minutes', type=float, default=8.0, help='limit of all')
-    parser.add_argument(
-        '--untimed', type=float, default=2.0, help='of them, for what is not timed'
-    )
-    parser.add_argument('--losses', default=CASES[0], help='SIDExPAIRS whose losses are compared')
+    parser.add_argument('--checks', type=float, default=3.8, help='minute in which checks end')
+    parser.add_argument('--tests', type=float, default=0.5, help='minutes left for tests')
+    parser.add_argument('--losses', default='128x8', help='SIDExPAIRS whose losses are compared')
     parser.add_argument('--workers', type=int, default=16, help='that run the tests on the CPU')
     parser.add_argument('--threads', type=int, default=2, help="the peer's on the CPU")
     parser.add_argument('--only', default='', help='parts whose name holds this')
@@ -75,35 +76,45 @@ def main() -> None:
     options = parser.parse_args()
     if options.small:
         options.cases, options.losses, options.config = ('32x2',), '32x2', 'tests/tiny.py'
-        options.minutes, options.untimed, options.workers = 24, 6, 2
-        options.threads, options.runs = 1, 2
-        options.steps = 2
+        options.minutes, options.checks, options.tests = 24, 8, 6
+        options.workers, options.threads, options.runs, options.steps = 2, 1, 2, 2
         os.environ.setdefault('XLA_FLAGS', COMPILED_SOON)
     options.out.mkdir(parents=True, exist_ok=True)
     wanted = lambda parts: [part for part in parts if options.only in part.name]
-    runner = Runner(options.out, options.minutes, patience=3.0 if options.small else 1.0)
-    runner.run(wanted(timed_parts(options)), until=options.minutes - options.untimed)
+    runner = Runner(options.out, patience=3.0 if options.small else 1.0)
+    runner.run(wanted(first_parts()), until=options.minutes)
+    at_once(runner, wanted(checks(options)), until=options.checks)
+    runner.run(wanted(timed_parts(options)), until=options.minutes - options.tests)
+    at_once(runner, wanted(tests(options)), until=options.minutes)
+
+
+def at_once(runner: 'Runner', parts: Sequence[Part], until: float) -> None:
+    """Runs parts beside each other."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda part: runner.run([part]), wanted(untimed_parts(options))))
+        list(pool.map(lambda part: runner.run([part], until), parts))
+
+
+def first_parts() -> Iterator[Part]:
+    """What the others need."""
+    if importlib.util.find_spec('ocelot_jax.configs') is None:
+        # a plain checkout; only installed are configs/ and datasets/ found inside the package
+        alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
+        yield Part('install', ['pip', 'install', *alone, '--editable=.'], 60)
+    yield Part('about', [PARTS, 'about'], 30)
 
 
 def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
     """What runs alone, ours and the peer's in turn."""
     config = f'--config={options.config}'
     peer = [PARTS, 'peer', options.peer, f'--threads={options.threads}']
-    if importlib.util.find_spec('ocelot_jax.configs') is None:
-        # a plain checkout; only installed are configs/ and datasets/ found inside the package
-        alone = ('--no-index', '--no-deps', '--no-build-isolation', '--quiet')
-        yield Part('install', ['pip', 'install', *alone, '--editable=.'], 60)
-    yield Part('about', [PARTS, 'about'], 30)
     for case, dtype in itertools.product(options.cases, DTYPES):
         timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
         yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 150)
         yield Part(f'peer {case} {dtype}', [*peer, *timed], 90)
-    yield Part(f'around {options.cases[-1]}', ['benchmarks.parts', *sized(options.cases[-1])], 90)
+    yield Part(f'around {options.cases[0]}', ['benchmarks.parts', *sized(options.cases[0])], 90)
     epochs = [f'--steps={options.steps}', '--epochs=3', '--dtype=bfloat16', config]
-    yield Part('train', [RUNS, 'train', *sized(options.cases[-1]), *epochs], 150)
-    size, batch = options.cases[-1].split('x')
+    yield Part('train', [RUNS, 'train', *sized(options.cases[0]), *epochs], 150)
+    size, batch = options.cases[0].split('x')
     largest = [PARTS, 'largest', f'--first={2 * int(batch)}']
     if options.small:
         largest.append(f'--most={2 * int(batch)}')
@@ -112,7 +123,7 @@ def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
         ours = [PARTS, 'speed', *timed, config]
         yield Part(f'ours largest {dtype}', [*largest, *ours], 180)
         yield Part(f'peer largest {dtype}', [*largest, *peer, *timed], 90)
-    for case, dtype in itertools.product(reversed(options.cases), reversed(DTYPES)):
+    for case, dtype in itertools.product(options.cases, reversed(DTYPES)):
         timed = [*sized(case), f'--dtype={dtype}', f'--runs={options.runs}']
         yield Part(f'peer compiled {case} {dtype}', [*peer, *timed, '--compile'], 90)
 
@@ -123,49 +134,48 @@ def sized(case: str) -> list[str]:
     return [f'--size={size}', f'--batch={batch}']
 
 
-def untimed_parts(options: argparse.Namespace) -> Iterator[Part]:
-    """What only has to end, all at once; the tests on the CPU among them.
-
-    Another Python and another JAX alone are worth these.
-    """
+def checks(options: argparse.Namespace) -> Iterator[Part]:
+    """What only has to end."""
     config = f'--config={options.config}'
-    resume, too_large, tests = ['--size=128'], ['--size=1024', '--batch=64'], [*TESTS, '-n4']
-    suite = ['tests', '--dist=loadfile', '--no-loadscope-reorder']
+    resume, too_large = ['--size=128'], ['--size=1024', '--batch=64']
     if options.small:
         resume = ['--size=32', '--batch=2']
         too_large = ['--size=512', '--batch=64', '--address_space_gb=6']
-        tests, suite = ['tests/models/test_alignment.py'], ['tests/io']
     losses = [PARTS, 'losses', *sized(options.losses), config]
     yield Part('losses', losses, 240, SHARED_MEMORY)
     yield Part('resume', [RUNS, 'resume', *resume, config], 240)
     flags = {'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {DETERMINISTIC}'}
     yield Part('resume deterministic', [RUNS, 'resume', *resume, config], 240, flags)
     yield Part('too large', [RUNS, 'too_large', *too_large, config], 240)
-    yield Part('tests on the device', [PARTS, 'tests', *tests], 240, TESTED)
 
+
+def tests(options: argparse.Namespace) -> Iterator[Part]:
+    """Those that a device may fail, and all on the CPU: another Python and JAX are worth it."""
+    on_device, suite = [*TESTS, '-n4'], ['tests', '--dist=loadfile', '--no-loadscope-reorder']
+    if options.small:
+        on_device, suite = ['tests/models/test_alignment.py'], ['tests/io']
+    yield Part('tests on the device', [PARTS, 'tests', *on_device], 240, TESTED)
     on_cpu = [PARTS, 'tests', *suite, f'-n{options.workers}']
     yield Part('tests on the CPU', on_cpu, 480, {'JAX_PLATFORMS': 'cpu'})
 
 
 class Runner:
-    """Runs parts and keeps what they tell, all within some minutes."""
+    """Runs parts and keeps what they tell."""
 
-    def __init__(self, folder: Path, minutes: float, patience: float):
-        self._folder = folder
-        self._minutes, self._patience = minutes, patience
+    def __init__(self, folder: Path, patience: float):
+        self._folder, self._patience = folder, patience
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
-    def run(self, parts: Sequence[Part], until: float | None = None) -> None:
+    def run(self, parts: Sequence[Part], until: float) -> None:
         """Runs parts one after the other.
 
         Args:
             parts: what to run.
-            until: minutes after which the last must have ended, if not all that there are.
+            until: minutes after the start by which the last must have ended.
         """
-        end = 60 * (self._minutes if until is None else until)
         for part in parts:
-            left = end - (time.monotonic() - self._start)
+            left = 60 * until - (time.monotonic() - self._start)
             limit = min(part.seconds * self._patience, left)
             if limit > 1:
                 self._run_one(part, limit)

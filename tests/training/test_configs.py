@@ -55,9 +55,10 @@ OTHER_DATA = {
 def outcomes(tmp_path_factory):
     """Configuration -> what `steps.py` says of it."""
     folder = make_release(tmp_path_factory.mktemp('pairs'), {'train': 2}, size=32)
+    paths = (str(ROOT), str(ROOT / 'tests'), os.environ.get('PYTHONPATH', ''))
     environment = os.environ | {
         'JAX_PLATFORMS': 'cpu',
-        'PYTHONPATH': os.pathsep.join((str(ROOT), str(ROOT / 'tests'))),
+        'PYTHONPATH': os.pathsep.join(paths).rstrip(os.pathsep),
         'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {quick_xla.XLA_FLAGS}',
     }
     done = subprocess.run(
