@@ -21,8 +21,8 @@ def kept(tmp_path, monkeypatch):
         (tmp_path / f'part_{name}.py').write_text(code)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     parts = [device.Part(name, [f'part_{name}'], 3 if name == 'hangs' else 60) for name in PARTS]
-    runner = device.Runner(tmp_path, device.MINUTES)
-    runner.run(parts)
+    runner = device.Runner(tmp_path, patience=1.0)
+    runner.run(parts, until=8.0)
     runner.run([device.Part('late', ['part_well'], 60)], until=0)
     lines = (tmp_path / 'device.jsonl').read_text().splitlines()
     return [json.loads(line) for line in lines], (tmp_path / 'device.log').read_text()
