@@ -5,6 +5,7 @@ where the pairs are: `--config=configs/crc.py:cell_only --config.data.source=PAT
 """
 
 from ml_collections import ConfigDict
+from ocelot_jax.configs import pred_inter2_best
 
 from ocelot_jax import configs
 
@@ -14,16 +15,8 @@ def get_config(model: str = 'pred_inter2') -> ConfigDict:
     config.num_epochs = 12
     config.data.source = 'crc_pairs_v1.zip'
     config.data.max_cells = 128
-    # so short a training needs neither spatial dropout nor other colors, and a bold step
-    config.model.cell_dropout = 0.0
-    config.model.tissue_dropout = 0.0
-    config.augment.blur_probability = 0.0
-    config.augment.noise_probability = 0.0
-    config.augment.color_probability = 0.0
-    config.optimizer.learning_rate = 2e-3
+    pred_inter2_best.improve(config)
     config.optimizer.warmup_epochs = 0.5
-    # ten slides' scores swing from epoch to epoch
-    config.optimizer.average_decay = 0.99
     config.target.disk_radius_um = 1.62
     config.detection.sigma_um = 0.54
     config.detection.min_distance_um = 1.62

@@ -27,6 +27,7 @@ COMPILED = ('ablation_pred_inter2_fov', 'ablation_feature_sharing_fov')
 # those whose network is another's, as is tested apart
 OTHERS = {
     **dict.fromkeys(('default', 'carp', 'consep', 'crc', 'demo', 'tiger'), 'pred_inter2'),
+    'pred_inter2_best': 'pred_inter2',
     **{
         f'ablation_{name}_{kind}': name
         for name in ('pred_inter2', 'feature_sharing')
