@@ -88,6 +88,18 @@ def test_depthwise_is_native_where_that_is_fast(platform, dilation, native):
     assert lowered(platform, dilation).count('stablehlo.convolution') == (3 if native else 0)
 
 
+def test_gpus_get_strided_maps_before_they_are_multiplied():
+    # XLA for GPUs ends the process where it fuses the two
+    layer = layers.Conv(4, stride=2)
+    variables = jax.eval_shape(layer.init, jax.random.key(0), normal(SHAPE))
+    lowered = (
+        jax.jit(layer.apply).trace(variables, normal(SHAPE)).lower(lowering_platforms=('cuda',))
+    )
+    lines = lowered.as_text().splitlines()
+    order = ['stablehlo.slice', 'stablehlo.optimization_barrier', 'stablehlo.dot_general']
+    assert [name for line in lines for name in order if name in line] == order
+
+
 def brute_force_max_pool(x):
     """The maxima of windows 3, stride 2, padding 1, and the pixel that each was found at."""
     batch, height, width, channels = x.shape
