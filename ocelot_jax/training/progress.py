@@ -74,6 +74,7 @@ class Reporter:
         self._progress = self._open.enter_context(
             progress.show('training', pairs, 'pairs', step * batch_size, shown=first)
         )
+        self._progress.note('the first step is compiled, which may take some minutes')
 
     def step(self, step: int, losses: dict[str, float]) -> None:
         """Tells of one more step, with its losses."""

@@ -116,6 +116,7 @@ def test_reporter_counts_pairs_and_keeps_rows(tmp_path, capsys, monkeypatch):
         told.epoch(3, 30, {'loss': 0.5, 'mF1': 0.25})
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
+        'the first step is compiled, which may take some minutes',
         'epoch 2: loss 0.500  mF1 0.250',
         'epoch 3: loss 0.500  mF1 0.250  (0.311 pairs/s, 30:02 left)',
     ]
