@@ -108,7 +108,7 @@ def _detect(
     """`detect` with the Gaussian's weights as data: patches of other um/px share the program."""
     probs = probs.astype(jnp.float32)
     height_map = peak_map(probs, weights)
-    peaks = find_peaks(height_map, min_distance=min_distance, threshold=threshold)
+    peaks = find_peaks(height_map, min_distance=min_distance, threshold=threshold - 1.0)
     batch, height, width = height_map.shape
     taken = min(max_cells, height * width)
     ranked = jnp.where(peaks, height_map, -jnp.inf).reshape(batch, -1)
@@ -126,7 +126,7 @@ def _detect(
         points=jnp.where(held[..., None], points, 0.0),
         labels=jnp.where(held, jnp.argmax(classes, axis=-1).astype(jnp.int32) + 1, 0),
         scores=jnp.where(held, classes.max(axis=-1), 0.0),
-        heights=jnp.where(held, heights, 0.0),
+        heights=jnp.where(held, 1.0 + heights, 0.0),
         count=count,
         num_peaks=num_peaks,
     )
@@ -152,9 +152,12 @@ def gaussian(sigma: float | np.ndarray) -> np.ndarray:
 
 
 def peak_map(probs: jax.Array, weights: jax.Array) -> jax.Array:
-    """The map [B,H,W] whose peaks are cells: 1 - p(no cell), smoothed by `gaussian`'s weights."""
-    heights = 1.0 - probs[..., 0]
-    return _smooth(_smooth(heights, 1, weights), 2, weights)
+    """The map [B,H,W] whose peaks are cells: -p(no cell), smoothed by `gaussian`'s weights.
+
+    It is the map of 1 - p(no cell) less 1. Where a network is sure of a cell the latter is 1 in
+    float32 over whole clumps of nuclei, and a flat map has a peak in each window.
+    """
+    return _smooth(_smooth(-probs[..., 0], 1, weights), 2, weights)
 
 
 def find_peaks(
@@ -270,13 +273,16 @@ def detect_skimage(
     scores, top = (np.zeros((batch, max_cells), np.float32) for _ in range(2))
     num_peaks = np.zeros(batch, np.int32)
     for i, (patch, width) in enumerate(zip(probs, np.broadcast_to(sigma, batch), strict=True)):
-        heights = 1.0 - patch[..., 0]
+        heights = -patch[..., 0]
         if width > 0:
             heights = scipy.ndimage.gaussian_filter(
                 heights, width, mode='nearest', truncate=_TRUNCATE
             )
         peaks = skimage.feature.peak_local_max(
-            heights, min_distance=min_distance, threshold_abs=threshold, exclude_border=False
+            heights,
+            min_distance=min_distance,
+            threshold_abs=threshold - 1.0,
+            exclude_border=False,
         )
         num_peaks[i] = len(peaks)
         rows, columns = peaks[:max_cells].T
@@ -284,7 +290,7 @@ def detect_skimage(
         points[i, : len(rows)] = np.stack([columns, rows], axis=-1)
         labels[i, : len(rows)] = classes.argmax(axis=-1) + 1
         scores[i, : len(rows)] = classes.max(axis=-1)
-        top[i, : len(rows)] = heights[rows, columns]
+        top[i, : len(rows)] = 1.0 + heights[rows, columns]
     return PaddedCells(points, labels, scores, top, np.minimum(num_peaks, max_cells), num_peaks)
 
 

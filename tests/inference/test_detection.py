@@ -98,9 +98,24 @@ def test_smoothing_is_scipys(sigma):
     got = jax.jit(detection.peak_map)(probs, detection.gaussian(sigma))
     for i in range(2):
         want = scipy.ndimage.gaussian_filter(
-            1 - probs[i, ..., 0].astype(np.float64), sigma, mode='nearest', truncate=4.0
+            -probs[i, ..., 0].astype(np.float64), sigma, mode='nearest', truncate=4.0
         )
         np.testing.assert_allclose(got[i], want, atol=3e-7)
+
+
+@pytest.mark.parametrize('sigma', [0.0, 1.0])
+@pytest.mark.parametrize('detect', [detection.detect, detection.detect_skimage])
+def test_a_clump_that_the_network_is_sure_of_has_a_peak_a_nucleus(detect, sigma):
+    # less than half a unit in the last place of 1: all but certain, but not flat
+    centers = np.array([[12, 20], [28, 20]])
+    squared = ((np.mgrid[:40, :40][::-1, None] - centers.T[..., None, None]) ** 2).sum(0)
+    absent = (1e-11 * (1 + squared.min(0))).astype(np.float32)
+    absent[[0, -1]] = absent[:, [0, -1]] = 1.0
+    probs = np.stack([absent, 1 - absent, np.zeros_like(absent)], -1)[None]
+    assert (1 - absent == 1)[1:-1, 1:-1].all()
+    cells = detect(probs, sigma=sigma, min_distance=9, threshold=0.5, max_cells=64)
+    assert sorted(cells.of_patch(0).points.tolist()) == centers.tolist()
+    np.testing.assert_array_equal(np.asarray(cells.heights)[0, :2], 1.0)
 
 
 def test_smoothed_discs_are_found_at_their_centers():
