@@ -6,7 +6,8 @@ Prints one JSON line a program: seconds, memory that it needs, operations at its
 `--dump DIR` keeps the compiled programs.
 
 Beside JAX its plugin of the same version must be installed, CUDA itself need not be:
-`pip install jax-cuda12-plugin==VERSION jax-cuda12-pjrt==VERSION`.
+`pip install jax-cuda12-plugin==VERSION jax-cuda12-pjrt==VERSION`. JAX 0.10.2 wants
+`XLA_FLAGS=--xla_gpu_enable_triton_gemm=false` here, for it finds tiles by timing alone.
 """
 
 import argparse

@@ -28,7 +28,7 @@ class PaddedCells(flax.struct.PyTreeNode):
         points: [B, N, 2] float32, (x, y) in pixels of the cell patch; zeros in the padding.
         labels: [B, N] int32, 1..K; 0 in the padding.
         scores: [B, N] float32, the probability of the cell's class; 0 in the padding.
-        heights: [B, N] float32, how high the peak is in the map it was found in; 0 in the padding.
+        heights: [B, N] float32, the smoothed 1 - p(no cell) at the peak; 0 in the padding.
         count: [B] int32, cells held, at most N.
         num_peaks: [B] int32, peaks found; greater than `count` where N was too small.
     """

@@ -104,8 +104,8 @@ def _cuda_backward(
 ) -> tuple[Array, Array]:
     """The native gradients, but of a dilated convolution the kernel's from undilated maps.
 
-    XLA knows no kernel of cuDNN's for it, and convolves the map by the whole gradient instead:
-    2.5 ms where half a percent of that would do (H200, 8 x 64 x 64 x 512, bfloat16).
+    XLA knows no kernel of cuDNN's for it, and convolves the map by the whole gradient instead, in
+    2.5 ms (H200, 8 x 64 x 64 x 512, bfloat16).
     """
     grad_x, grad_kernel = _native_backward(x, kernel, grad, stride, dilation)
     if dilation > 1 and stride == 1:
