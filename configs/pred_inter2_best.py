@@ -8,6 +8,17 @@ OCELOT in 300 epochs nobody has measured (`benchmarks/README.md`). The paper's a
 from ml_collections import ConfigDict
 from ocelot_jax.configs import pred_inter2
 
+RECIPE = {
+    'optimizer.learning_rate': 2e-3,
+    # scores on few slides swing from epoch to epoch
+    'optimizer.average_decay': 0.99,
+    'model.cell_dropout': 0.0,
+    'model.tissue_dropout': 0.0,
+    'augment.blur_probability': 0.0,
+    'augment.noise_probability': 0.0,
+    'augment.color_probability': 0.0,
+}
+
 
 def get_config() -> ConfigDict:
     config = pred_inter2.get_config()
@@ -19,11 +30,4 @@ def get_config() -> ConfigDict:
 
 def improve(config: ConfigDict) -> None:
     """Changes how a model is trained, whichever it is."""
-    config.optimizer.learning_rate = 2e-3
-    # scores on few slides swing from epoch to epoch
-    config.optimizer.average_decay = 0.99
-    config.model.cell_dropout = 0.0
-    config.model.tissue_dropout = 0.0
-    config.augment.blur_probability = 0.0
-    config.augment.noise_probability = 0.0
-    config.augment.color_probability = 0.0
+    config.update_from_flattened_dict(RECIPE)

@@ -36,6 +36,7 @@ def main() -> None:
     workdirs, split = parsing.parse_runs(values.workdir), parsing.parse_split(values.split)
     disk.check_writable(parsing.parse_path(values.output) or workdirs[0])
     process.check_devices()
+    process.keep_compilations(workdirs[0].parent)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import evaluator
 

@@ -57,6 +57,7 @@ def main() -> None:
     source, parsed = predicting.read_flags()
     if parsed['workers'].here:
         process.check_devices()
+        process.keep_compilations(workdirs[0].parent)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.prediction import to_files
     from ocelot_jax.prediction.options import Options

@@ -26,6 +26,7 @@ def main() -> None:
     output = parsing.parse_path(values.output)
     disk.check_writable(output or workdir)
     process.check_devices()
+    process.keep_compilations(workdir.parent)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.evaluation import tuning
 

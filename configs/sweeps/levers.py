@@ -7,7 +7,10 @@ of all: `configs/sweeps/levers.py:crc,Running average,Color jitter`. `ocelot_jax
 each gives.
 """
 
+import operator
 from typing import Any
+
+from ocelot_jax.configs import default, pred_inter2_best
 
 from ocelot_jax.io.errors import InputError
 
@@ -20,8 +23,14 @@ CONFIGS = {
     'small': ('configs/crc.py:pred_inter2', 'configs/consep.py:pred_inter2'),
 }
 
+_PAPER = default.get_config()
+
 # By name what each changes; on a configuration that has these values already it is not run.
 LEVERS: dict[str, dict[str, Any]] = {
+    "The paper's values": {
+        name: operator.attrgetter(name)(_PAPER) for name in pred_inter2_best.RECIPE
+    },
+    'All that paid': pred_inter2_best.RECIPE,
     # SoftCTM's targets
     'Gaussian target': {'target.profile': 'gaussian'},
     'Dice and cross-entropy': {'loss': 'dice+cross_entropy'},
@@ -39,6 +48,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     'Running average': {'optimizer.average_decay': 0.99},
     'No running average': {'optimizer.average_decay': 0.0},
     'Learning rate 5e-4': {'optimizer.learning_rate': 5e-4},
+    'Learning rate 1e-3': {'optimizer.learning_rate': 1e-3},
     'Learning rate 2e-3': {'optimizer.learning_rate': 2e-3},
     'Learning rate 4e-3': {'optimizer.learning_rate': 4e-3},
     'Warm-up of 3 epochs': {'optimizer.warmup_epochs': 3.0},

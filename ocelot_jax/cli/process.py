@@ -24,12 +24,15 @@ def use_huge_pages() -> None:
 def keep_compilations(folder: Path) -> None:
     """Keeps compiled programs in `<folder>/compilation_cache`, for the next start to find.
 
-    A folder that `JAX_COMPILATION_CACHE_DIR` names is used instead.
+    A folder that `JAX_COMPILATION_CACHE_DIR` names is used instead; where nothing can be written,
+    as beside another's runs, none is.
     """
     import jax  # slow to load, and the flags are read before
 
     config: Any = jax.config  # whose type has no options
-    if not config.jax_compilation_cache_dir:
+    whole = folder.absolute()
+    there = next(place for place in (whole, *whole.parents) if place.exists())
+    if not config.jax_compilation_cache_dir and os.access(there, os.W_OK):
         config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

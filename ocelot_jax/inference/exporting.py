@@ -75,7 +75,7 @@ def compare(
     """The largest difference between JAX's probabilities and those that the graph `file` gives."""
     compute = jax.jit(functools.partial(network.probabilities, model))
     expected = [x for x in compute(variables, dict(batch)) if x is not None]
-    session = onnxruntime.open_graph(file.read_bytes())
+    session = onnxruntime.open_graph(file)
     found = session.run({name: batch[name] for name in session.inputs})
     # NumPy's maximum keeps what is not a number
     return float(np.max([np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]))

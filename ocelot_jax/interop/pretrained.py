@@ -146,7 +146,7 @@ def export(workdir: Path, file: Path) -> None:
                 f'{workdir}: config.model has the encoder {encoder!r}; '
                 'segmentation_models.pytorch has names for ResNets alone'
             )
-    _, variables = checkpoints.restore_best(workdir, factory.empty_variables(model))
+    _, variables = checkpoints.restore_best(workdir, factory.abstract_variables(model))
     tensors: StateDict = {}
     metadata = {'format': 'pt', 'encoder_name': encoders['cell']}
     if config.model.tissue_encoder_name:

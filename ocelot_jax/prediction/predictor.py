@@ -30,6 +30,9 @@ from ocelot_jax.slides.slide import Slide
 # Pairs whose looks are compared, and the share that may look odd: one in twenty does by chance.
 _LOOKED_AT, _ODD = 64, 0.25
 
+# Cell pixels of a batch on a CPU: with fewer its cores wait, more bring nothing.
+_CPU_PIXELS = 512**2
+
 _Path = str | os.PathLike[str]
 
 
@@ -40,13 +43,13 @@ class Predictor:
     Attributes:
         runs: the weights, their configuration and where they lie.
         engine: computes class probabilities.
-        batch_size: tissue patches computed at a time.
+        batch_size: tissue patches computed at a time; None for what suits the device.
         given_patches: sizes of the patches, instead of those that the runs were trained on.
     """
 
     runs: LoadedRuns
     engine: Engine
-    batch_size: int
+    batch_size: int | None = None
     given_patches: Patches | None = None
 
     @property
@@ -67,6 +70,11 @@ class Predictor:
             InputError: they differ between the runs.
         """
         return self.given_patches or self.runs.load_patches()
+
+    @property
+    def pairs_at_once(self) -> int:
+        """Number of pairs that are computed at a time."""
+        return self.batch_size or _suitable_batch(self.patches.cell_size)
 
     @functools.cached_property
     def appearances(self) -> Mapping[str, Appearance]:
@@ -152,7 +160,7 @@ class Predictor:
             some,
             self.engine,
             Detector(config.detection),
-            batch_size=self.batch_size,
+            batch_size=self.pairs_at_once,
             large_fov=config.data.large_fov,
             maps_tissue=factory.maps_tissue(config),
         )
@@ -175,7 +183,9 @@ class Predictor:
         Raises:
             InputError: the runs know no such class.
         """
-        config = self.runs.config
+        config, p = self.runs.config, self.patches
+        # cell windows are in the middle half of their tissue window
+        side = max(p.cell_size, p.tissue_size * p.tissue_mpp / p.cell_mpp / 2)
         if tumor_class not in (None, *self.cell_classes):
             raise InputError(
                 f'--tumor_class: {tumor_class} is no class of {self.runs.workdirs[0]}; '
@@ -184,12 +194,12 @@ class Predictor:
         return pipeline.Method(
             engine=self.engine,
             detect=Detector(config.detection),
-            patches=self.patches,
+            patches=p,
             cell_classes=self.cell_classes,
             tissue_classes=self.tissue_classes,
             reads_tissue=factory.reads_tissue(factory.create_model(config)),
             maps_tissue=factory.maps_tissue(config),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or _suitable_batch(side),
             tumor_class=tumor_class,
             appearances=self.appearances,
         )
@@ -230,15 +240,16 @@ def load(
             f'{runs.workdirs[0]}: takes the true tissue as input (config.model.context is label), '
             'which is not known here; want a run of another kind'
         )
-    return Predictor(runs, engines.of_runs(runs, engine), _choose_batch_size(batch_size), patches)
-
-
-def _choose_batch_size(wanted: int | None) -> int:
     devices = jax.local_device_count()
-    size = wanted or devices * (1 if jax.default_backend() == 'cpu' else 4)
-    if size % devices:
-        raise InputError(f'--batch_size: {size}; want a multiple of the {devices} devices')
-    return size
+    if batch_size is not None and batch_size % devices:
+        raise InputError(f'--batch_size: {batch_size}; want a multiple of the {devices} devices')
+    return Predictor(runs, engines.of_runs(runs, engine), batch_size, patches)
+
+
+def _suitable_batch(side: float) -> int:
+    """How many tissue patches to compute at a time, by the side of what cell pixels each has."""
+    per_device = max(1, int(_CPU_PIXELS / side**2)) if jax.default_backend() == 'cpu' else 4
+    return per_device * jax.local_device_count()
 
 
 def _odd_looks(some: Pairs, appearances: Mapping[str, Appearance]) -> Iterator[str]:

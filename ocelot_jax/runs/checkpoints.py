@@ -126,12 +126,14 @@ def restore_best(workdir: Path, like: Any) -> tuple[int, Any]:
     """Restores the `variables` of a run's best epoch, while a trainer may be at work there.
 
     Returns:
-        The epoch's step, and its variables on the devices of the arrays of `like`, variables of
-        the run's model.
+        The epoch's step, and its variables on the first device of this host; their shapes are
+        those of `like`, arrays or not, of the run's model.
 
     Raises:
         InputError: no epoch is finished, or a file of the checkpoints is damaged.
     """
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
     try:
         with open_manager(workdir, read_only=True) as manager:
             step = best_step(manager)

@@ -148,11 +148,11 @@ def load_runs(
     if test_time_augmentation:
         config.test_time_augmentation = True
     try:
-        empty = factory.empty_variables(factory.create_model(config))
+        like = factory.abstract_variables(factory.create_model(config))
     except InputError as error:
         raise InputError(f'{RunDirectory(workdirs[0]).config}: {error}') from None
     steps, variables = zip(
-        *(checkpoints.restore_best(workdir, empty) for workdir in workdirs), strict=True
+        *(checkpoints.restore_best(workdir, like) for workdir in workdirs), strict=True
     )
     return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_settings, configs)))
 

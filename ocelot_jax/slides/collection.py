@@ -1,6 +1,7 @@
 """Many slides into one folder, by this process or on a cluster, and a table over all of them."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -133,14 +134,15 @@ def estimate_slides(
         try:
             with Slide(path, mpps.get(name), name, override_mpp, open_reader) as slide:
                 plan = pipeline.make_plan(slide, method, everywhere)
-                rate = rate or pipeline.measure(slide, method, plan)
+                if rate is None and plan.groups:
+                    rate = pipeline.measure(slide, method, plan)
         except Exception as error:
             if len(slides) == 1:
                 raise
             failures.append(name)
             yield tell(pool_lib.failed(name, Failure.of(error)), shown[name], Path())
             continue
-        seconds = len(plan.groups) * rate if plan.groups else 0.0
+        seconds = math.ceil(len(plan.groups) / method.batch_size) * (rate or 0.0)
         total += seconds
         area = plan.foreground.sum() * plan.foreground_mpp**2 / 1e6
         yield Outcome(

@@ -53,7 +53,8 @@ def write(result: SlideResult, folder: Path) -> None:
             cells = page.cells_of(result, sample)
             overlays.append(overlay.draw_found(sample.image, cells, _RADIUS_UM / sample.mpp))
             with atomic.replacing(folder / f'overlay_{letter}.png') as temporary:
-                Image.fromarray(overlays[-1]).save(temporary, format='PNG')
+                # a sixth longer than by default, in a fifth of the time
+                Image.fromarray(overlays[-1]).save(temporary, 'PNG', compress_level=1)
         with atomic.replacing(folder / cohort_page.THUMBNAIL) as temporary:
             small = Image.fromarray(result.thumbnail)
             small.thumbnail((_THUMBNAIL, _THUMBNAIL))

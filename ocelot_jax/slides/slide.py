@@ -1,5 +1,7 @@
 """A slide or large image, read at any um/px."""
 
+import concurrent.futures
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -101,10 +103,15 @@ class Slide:
         # whatever the levels are, a block reads at most this many pixels of level 0 a side
         block = max(1, int(_OVERVIEW_BLOCK * self.mpp / mpp))
         result = np.empty((height, width, 3), np.uint8)
-        for y in range(0, height, block):
-            for x in range(0, width, block):
-                w, h = min(block, width - x), min(block, height - y)
-                result[y : y + h, x : x + w] = self.read(x, y, w, h, mpp)
+
+        def read(corner: tuple[int, int]) -> None:
+            y, x = corner
+            w, h = min(block, width - x), min(block, height - y)
+            result[y : y + h, x : x + w] = self.read(x, y, w, h, mpp)
+
+        corners = itertools.product(range(0, height, block), range(0, width, block))
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(read, corners))  # which raises what reading does
         return result
 
     def identity(self) -> dict[str, Any]:

@@ -57,6 +57,10 @@ def test_compilations_are_kept_in_the_folder_or_where_the_variable_says(tmp_path
     assert run(SHOW_CACHE, str(tmp_path)) == str(tmp_path / 'compilation_cache')
     elsewhere = str(tmp_path / 'elsewhere')
     assert run(SHOW_CACHE, str(tmp_path), JAX_COMPILATION_CACHE_DIR=elsewhere) == elsewhere
+    later = tmp_path / 'runs'  # a first training makes it
+    assert run(SHOW_CACHE, str(later)) == str(later / 'compilation_cache')
+    # root may write everywhere but where the system has no files
+    assert run(SHOW_CACHE, '/proc/sys/kernel') == 'None'
 
 
 def test_nothing_slow_is_loaded_before_the_flags_are_looked_at_nor_is_a_missing_device_a_bug():

@@ -133,7 +133,7 @@ def test_bfloat16_keeps_places():
     features[..., 600:760:4, :] = 1
     center, ratio = np.float32([[0.5, 0.6612]]), np.float32([0.25])
     graph = moving_graph('crop_upsample', features.shape, (256, 256), opened=False)
-    session = openvino.open_graph(graph, 'bf16')
+    session = exported.start(graph, functools.partial(openvino.open_graph, precision='bf16'))
     [moved] = session.run({'features': features, 'center': center, 'ratio': ratio})
     move = jax.jit(alignment.crop_upsample, static_argnums=3)
     expected = move(np.moveaxis(features, 1, -1), center, ratio, (256, 256))
@@ -142,7 +142,7 @@ def test_bfloat16_keeps_places():
 
 
 def moving_graph(way, shape, size, opened=True):
-    """A graph that moves a map [B,C,h,w] to `size`, opened by each program or as bytes."""
+    """A graph that moves a map [B,C,h,w] to `size`, opened by each program or not."""
     graph = Graph()
     features = graph.input('features', np.float32, ('batch', *shape[1:]))
     features = graph.add('Identity', features, size=shape[2:])
@@ -150,8 +150,8 @@ def moving_graph(way, shape, size, opened=True):
     place = onnx_alignment.Place.of(center, graph.input('ratio', np.float32, ('batch',)))
     moved = getattr(onnx_alignment, way)(features, place, size)
     graph.output(moved, 'moved', ('batch', shape[1], *size))
-    model = graph.to_model({}).SerializeToString()
-    return [start(model) for start in OPEN.values()] if opened else model
+    model = graph.to_model({})
+    return [exported.start(model, program) for program in OPEN.values()] if opened else model
 
 
 class Stand(RampModel):

@@ -63,7 +63,7 @@ def test_some_levers_are_chosen_by_name(monkeypatch):
         ['Batches of 4'],
         ('configs/crc.py:pred_inter2',),
     )
-    with pytest.raises(InputError, match=r"levers\.py:crc,Batch: 'Batch' is none of Gaussian t"):
+    with pytest.raises(InputError, match=r"levers\.py:crc,Batch: 'Batch' is none of The paper"):
         search.read_sweep('configs/sweeps/levers.py:crc,Batch')
 
 

@@ -3,7 +3,9 @@
 import functools
 import importlib
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import jax
 import numpy as np
 
 from ocelot_jax.inference.engine import Batch, Engine, Maps
+from ocelot_jax.io import disk
 from ocelot_jax.io.errors import MissingPackageError
 from ocelot_jax.models import factory
 
@@ -33,7 +36,7 @@ def require(package: str, what: str) -> ModuleType:
 
 
 def prepare(
-    model: factory.Model, program: str, flag: str, open_graph: Callable[[bytes], 'Session']
+    model: factory.Model, program: str, flag: str, open_graph: Callable[[Path], 'Session']
 ) -> Callable[[Any], Engine]:
     """Makes the function that binds variables to a network run by a program; see `engines.create`.
 
@@ -60,6 +63,24 @@ class Session(NamedTuple):
     run: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
 
 
+def start(graph: Any, open_graph: Callable[[Path], Session]) -> Session:
+    """Opens an ONNX model by way of a temporary file.
+
+    Its weights lie in a file beside it: within the model they would be copied several times, and
+    could be 2 GiB at most.
+
+    Raises:
+        OutputError: the disk of temporary files is full.
+    """
+    onnx = require('onnx', 'an exported network')
+    place = Path(tempfile.gettempdir())
+    advice = 'want room for the weights there, or another folder as TMPDIR'
+    with disk.full_as_error(place, advice), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'network.onnx'
+        onnx.save_model(graph, file, save_as_external_data=True, location='weights')
+        return open_graph(file)
+
+
 class Exported:
     """A network that another program runs, as `engines.network` computes it.
 
@@ -68,13 +89,12 @@ class Exported:
     """
 
     def __init__(
-        self, model: factory.Model, variables: Any, open_graph: Callable[[bytes], Session]
+        self, model: factory.Model, variables: Any, open_graph: Callable[[Path], Session]
     ):
         from ocelot_jax.interop import onnx_graph  # needs an extra
 
         def write(cell: Size, tissue: Size) -> Session:
-            graph = onnx_graph.to_onnx(model, variables, cell, tissue)
-            return open_graph(graph.SerializeToString())
+            return start(onnx_graph.to_onnx(model, variables, cell, tissue), open_graph)
 
         self._shares_tissue = factory.shares_tissue(model)
         self._open = functools.cache(write)

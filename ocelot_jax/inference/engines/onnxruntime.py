@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ocelot_jax.inference.engine import Engine
@@ -14,8 +15,8 @@ def prepare(model: factory.Model) -> Callable[[Any], Engine]:
     return exported.prepare(model, 'onnxruntime', '--engine=onnxruntime', open_graph)
 
 
-def open_graph(graph: bytes) -> exported.Session:
-    """Opens a graph in ONNX Runtime."""
+def open_graph(graph: Path) -> exported.Session:
+    """Opens an ONNX file in ONNX Runtime."""
     onnxruntime = exported.require('onnxruntime', 'ONNX Runtime')
     session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
     names = [value.name for value in session.get_inputs()]

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ def prepare_bf16(model: factory.Model) -> Callable[[Any], Engine]:
     return exported.prepare(model, 'openvino', '--engine=openvino-bf16', open_bf16)
 
 
-def open_graph(graph: bytes, precision: str = 'f32') -> exported.Session:
-    """Opens a graph in OpenVINO; `precision` is f32 or bf16.
+def open_graph(graph: Path, precision: str = 'f32') -> exported.Session:
+    """Opens an ONNX file in OpenVINO; `precision` is f32 or bf16.
 
     In bfloat16, whose 8 bits hold no place among a thousand pixels, OpenVINO leaves in float32
     what leads to an output: so the weights by which maps are moved become outputs.
@@ -32,7 +33,7 @@ def open_graph(graph: bytes, precision: str = 'f32') -> exported.Session:
     from ocelot_jax.interop.onnx_graph import alignment  # needs an extra
 
     core = openvino.Core()
-    model = core.read_model(graph, b'')
+    model = core.read_model(graph)
     count = len(model.outputs)
     nodes = [node.get_friendly_name() for node in model.get_ordered_ops()]
     model.add_outputs([name for name in nodes if name.startswith(alignment.WEIGHTS)])
