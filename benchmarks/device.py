@@ -112,7 +112,8 @@ def timed_parts(options: argparse.Namespace) -> Iterator[Part]:
         yield Part(f'ours {case} {dtype}', [PARTS, 'speed', *timed, config], 150)
         yield Part(f'peer {case} {dtype}', [*peer, *timed], 90)
     yield Part(f'around {options.cases[0]}', ['benchmarks.parts', *sized(options.cases[0])], 90)
-    epochs = [f'--steps={options.steps}', '--epochs=3', '--dtype=bfloat16', config]
+    dtype = 'float32' if options.small else 'bfloat16'  # CPUs refuse the latter
+    epochs = [f'--steps={options.steps}', '--epochs=3', f'--dtype={dtype}', config]
     yield Part('train', [RUNS, 'train', *sized(options.cases[0]), *epochs], 150)
     size, batch = options.cases[0].split('x')
     largest = [PARTS, 'largest', f'--first={2 * int(batch)}']

@@ -100,7 +100,7 @@ def _model() -> dict[str, Any]:
         'aspp_dropout': 0.5,
         # whether to compute inner activations anew in the backward pass, to save memory
         'remat': False,
-        # type of what is computed: `float32`, or `bfloat16`, which GPUs and TPUs do faster
+        # type of what is computed: `float32`, or `bfloat16`, for GPUs and TPUs, which do it faster
         'dtype': 'float32',
         # file of weights to start from: `.safetensors`, or `.pth`, `.pt`, `.bin` with PyTorch at
         # hand; `''` for none

@@ -36,6 +36,19 @@ def check_alike(devices: Sequence[jax.Device]) -> None:
         )
 
 
+def check_type(dtype: str) -> None:
+    """Checks that the devices train in a type no slower than in float32.
+
+    Raises:
+        InputError: they do not.
+    """
+    if dtype != 'float32' and jax.default_backend() == 'cpu':
+        raise InputError(
+            f'config.model.dtype: {dtype} takes CPUs up to three times as long as float32; want '
+            'float32 there'
+        )
+
+
 @contextlib.contextmanager
 def exhaustion_as_error(advice: str) -> Iterator[None]:
     """Within the context a lack of memory on a device is one line, which ends with `advice`.

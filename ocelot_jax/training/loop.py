@@ -53,11 +53,12 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
         NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
         OutputError: the disk is full; the last whole checkpoint is kept.
         InputError: the data do not fit the configuration, `workdir` holds another run, or the
-            devices are not alike.
+            devices are not alike, or slow in `config.model.dtype`.
         OutOfMemoryError: a step does not fit into the devices' memory.
     """
     devices.check_alike(jax.devices())
     configuration.check_values(config)
+    devices.check_type(config.model.dtype)
     pairs, validation = open_splits(config.data)
     example = pairs[0]
     finest_mpp = float(str(pairs.outline.cell_mpps.min()))

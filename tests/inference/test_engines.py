@@ -215,10 +215,13 @@ def test_runs_are_evaluated_by_engines(pred_to_inter2, tmp_path):
     assert sorted(point['point'] for point in found) == sorted(expected)
 
 
-def test_trained_runs_make_engines(pred_to_inter2, tmp_path):
-    run = make_run(tmp_path / 'run', pred_to_inter2.config, variables=pred_to_inter2.variables)
-    engine = engines.of_runs(loading.load_runs([run]), 'openvino')
-    assert_close(engine(pred_to_inter2.batch), pred_to_inter2.probabilities)
+@pytest.mark.parametrize('engine', ['xla', 'openvino'])
+def test_trained_runs_make_engines_of_float32_on_cpus(pred_to_inter2, tmp_path, engine):
+    config = pred_to_inter2.config.copy_and_resolve_references()
+    config.model.dtype = 'bfloat16'
+    run = make_run(tmp_path / 'run', config, variables=pred_to_inter2.variables)
+    compute = engines.of_runs(loading.load_runs([run]), engine)
+    assert_close(compute(pred_to_inter2.batch), pred_to_inter2.probabilities)
 
 
 def test_predictions_by_an_engine(pred_to_inter2, tmp_path):

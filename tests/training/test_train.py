@@ -326,6 +326,13 @@ def test_a_step_beyond_the_memory_is_one_line(folder, tmp_path, monkeypatch, ste
     assert 'remat' not in line
 
 
+def test_bfloat16_is_refused_on_cpus(folder, tmp_path):
+    config = tiny.create_config(data__source=str(folder), model__dtype='bfloat16')
+    with pytest.raises(InputError, match=r'config\.model\.dtype: bfloat16 takes CPUs'):
+        loop.train_and_evaluate(config, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
 def test_unlike_devices_leave_nothing_behind(folder, tmp_path, monkeypatch):
     mixed = [
         types.SimpleNamespace(device_kind=kind, local_hardware_id=number, process_index=0)

@@ -33,10 +33,17 @@ ENGINES = tuple(_FACTORIES)
 
 
 def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
-    """Makes an engine of a run, or of several, as their configuration wants it; see `create`."""
+    """Makes an engine of a run, or of several, as their configuration wants it; see `create`.
+
+    What was trained in bfloat16 is computed in float32 on CPUs, which XLA does faster there.
+    """
+    import jax
+
     from ocelot_jax.models import factory
 
     model = factory.create_model(runs.config)
+    if jax.default_backend() == 'cpu':
+        model = model.clone(dtype='float32')
     return create(name, model, runs.variables, runs.config.test_time_augmentation)
 
 
