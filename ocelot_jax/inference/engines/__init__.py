@@ -42,7 +42,7 @@ def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
     from ocelot_jax.models import factory
 
     model = factory.create_model(runs.config)
-    if jax.default_backend() == 'cpu':
+    if runs.config.model.dtype != 'float32' and jax.default_backend() == 'cpu':
         model = model.clone(dtype='float32')
     return create(name, model, runs.variables, runs.config.test_time_augmentation)
 
