@@ -4,11 +4,13 @@ Modules have timm's names, by which `interop.timm` reads its checkpoints.
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
 
 from ocelot_jax.models import resnet
+from ocelot_jax.models.ops.depthwise import depthwise_conv
 from ocelot_jax.models.vit import MLP, layer_norm
 
 Array = jax.Array
@@ -86,6 +88,11 @@ class Stage(nn.Module):
         return x
 
 
+def _convolve_depthwise(x: Array, kernel: Array, *_: Any, rhs_dilation: Any, **__: Any) -> Array:
+    """What Flax's `Conv` wants of XLA's convolution, by a kernel [7,7,1,C]."""
+    return depthwise_conv(x, kernel[:, :, 0], rhs_dilation[0])
+
+
 class Block(nn.Module):
     """A 7x7 depthwise convolution and an MLP beside a shortcut."""
 
@@ -101,6 +108,7 @@ class Block(nn.Module):
             kernel_dilation=self.dilation,
             feature_group_count=channels,
             dtype=x.dtype,
+            conv_general_dilated=_convolve_depthwise,
             name='conv_dw',
         )(x)
         y = MLP(4 * channels, name='mlp')(layer_norm('norm', x.dtype)(y))

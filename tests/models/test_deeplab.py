@@ -45,7 +45,7 @@ def test_meets_the_reference_network(golden, weights):
 def test_rematerialisation_changes_memory_alone(monkeypatch):
     """The same losses, gradients and statistics, dropout included."""
     monkeypatch.setitem(resnet.VARIANTS, 'one block', resnet.Variant((1, 0, 0, 0)))
-    image = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    image = np.random.default_rng(0).standard_normal((6, 32, 32, 3)).astype(np.float32)
     plain, remat = (deeplab.DeepLabV3Plus(2, 'one block', 0.2, remat=r) for r in (False, True))
     shapes = jax.eval_shape(lambda: plain.init(jax.random.key(0), image, train=False))
     names = jax.eval_shape(lambda: remat.init(jax.random.key(0), image, train=False))
@@ -70,5 +70,5 @@ def test_rematerialisation_changes_memory_alone(monkeypatch):
         *(jax.tree.leaves(differentiate(model)) for model in (plain, remat)), strict=True
     ):
         scale = np.abs(a).max()
-        # batch statistics of two pooled pixels magnify rounding
-        np.testing.assert_allclose(b, a, atol=1e-2 * scale + 1e-6)
+        # batch statistics of six pooled pixels magnify rounding
+        np.testing.assert_allclose(b, a, atol=1e-3 * scale + 1e-6)

@@ -10,21 +10,22 @@ from ocelot_jax.models import layers
 from ocelot_jax.models.ops import depthwise as ops
 
 SHAPE = (2, 6, 9, 3)
-# less than the map, the last that reaches across its height, past one side, past both
-DILATIONS = (1, 2, 5, 6, 24)
+# sides of kernels and dilations: reaching less far than the map, the last that reaches across its
+# height, past one side, past both
+TAPS = ((3, 1), (3, 2), (3, 5), (3, 6), (3, 24), (7, 1), (7, 2), (5, 3))
 
 
 def normal(shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.fixture(scope='module', params=DILATIONS)
+@pytest.fixture(scope='module', params=TAPS)
 def depthwise(request):
     """(dilation, inputs, outputs by branch): one compilation for all that is asserted.
 
     No CPU takes the accelerators' branch, so that it is called by its name.
     """
-    dilation = request.param
+    side, dilation = request.param
 
     @jax.jit
     def call(x, kernel, grad):
@@ -33,13 +34,14 @@ def depthwise(request):
         native_grads = ops._native_backward(x, kernel, grad, dilation)
         return {'here': (y, *vjp(grad)), 'accelerator': (native, *native_grads)}
 
-    inputs = normal(SHAPE), normal((3, 3, SHAPE[-1]), 1), normal(SHAPE, 2)
+    inputs = normal(SHAPE), normal((side, side, SHAPE[-1]), 1), normal(SHAPE, 2)
     return dilation, inputs, call(*inputs)
 
 
 def scipy_depthwise(x, kernel, dilation):
     """SciPy's correlation with the kernel written out with its holes."""
-    full = np.zeros((2 * dilation + 1, 2 * dilation + 1, kernel.shape[-1]))
+    reach = (len(kernel) - 1) * dilation + 1
+    full = np.zeros((reach, reach, kernel.shape[-1]))
     full[::dilation, ::dilation] = kernel
     planes = [
         scipy.ndimage.correlate(x[b, ..., c].astype(float), full[..., c], mode='constant')
@@ -63,7 +65,7 @@ def test_depthwise_gradients_are_scipys(depthwise, branch):
     wanted = scipy_depthwise(grad, kernel[::-1, ::-1], dilation)
     np.testing.assert_allclose(grad_x, wanted, rtol=1e-5, atol=1e-5)
     wanted = np.zeros(kernel.shape)
-    for tap in np.ndindex(3, 3):
+    for tap in np.ndindex(kernel.shape[:2]):
         # the output is linear in the kernel: its derivative by a tap is what that tap sees
         one_tap = np.zeros_like(kernel)
         one_tap[tap] = 1
