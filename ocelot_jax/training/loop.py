@@ -69,7 +69,6 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     train_step = create_train_step(config, model, tx, finest_mpp, epoch_steps)
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
     stream = open_stream(config, pairs)
-
     batches = map(functools.partial(shard, num_local_devices=jax.local_device_count()), stream)
 
     with contextlib.ExitStack() as stack:
