@@ -17,6 +17,8 @@ from ocelot_jax.slides import companions, readers, windows
 from ocelot_jax.slides.readers import stated_mpp
 
 _OVERVIEW_BLOCK = 4096
+# each holds a block at full resolution
+_OVERVIEW_THREADS = 2
 _MOST_STRETCHED = 2.0
 
 OpenReader = Callable[[Path], readers.Reader]
@@ -110,7 +112,7 @@ class Slide:
             result[y : y + h, x : x + w] = self.read(x, y, w, h, mpp)
 
         corners = itertools.product(range(0, height, block), range(0, width, block))
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(_OVERVIEW_THREADS) as pool:
             list(pool.map(read, corners))  # which raises what reading does
         return result
 
