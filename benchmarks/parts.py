@@ -6,7 +6,6 @@ scikit-image's, the evaluation of a split.
 
 import argparse
 import functools
-import io
 import itertools
 import json
 import tempfile
@@ -140,11 +139,14 @@ def random_probabilities(batch: dict[str, Any]) -> np.ndarray:
 
 
 def write_pairs(folder: Path, size: int, counts: dict[str, int]) -> None:
-    """Writes pairs by split in OCELOT's layout, every image a real stained section of a colon."""
+    """Writes pairs by split in OCELOT's layout, every image a real stained section of a colon.
+
+    It is shifted, so that no two are the same.
+    """
     section = skimage.transform.resize(skimage.data.immunohistochemistry(), (size, size))
-    jpeg, png = io.BytesIO(), io.BytesIO()
-    Image.fromarray((255 * section).astype(np.uint8)).save(jpeg, 'jpeg', quality=90)
-    Image.fromarray(np.ones((size, size), np.uint8)).save(png, 'png')
+    section = (255 * section).astype(np.uint8)
+    # cancer where the section is dark
+    mask = 1 + (scipy.ndimage.gaussian_filter(section.mean(-1), size / 40) < 180).astype(np.uint8)
     for split, kind in itertools.product(counts, ('cell', 'tissue')):
         (folder / 'images' / split / kind).mkdir(parents=True)
         (folder / 'annotations' / split / kind).mkdir(parents=True)
@@ -158,9 +160,12 @@ def write_pairs(folder: Path, size: int, counts: dict[str, int]) -> None:
         points = np.column_stack([rng.integers(0, size, (cells, 2)), rng.integers(1, 3, cells)])
         lines = [','.join(map(str, row)) for row in points.tolist()]
         (folder / f'annotations/{split}/cell/{name}.csv').write_text('\n'.join(lines))
-        (folder / f'annotations/{split}/tissue/{name}.png').write_bytes(png.getvalue())
         for kind in ('cell', 'tissue'):
-            (folder / f'images/{split}/{kind}/{name}.jpg').write_bytes(jpeg.getvalue())
+            shift = tuple(rng.integers(0, size, 2))
+            image = Image.fromarray(np.roll(section, shift, (0, 1)))
+            image.save(folder / f'images/{split}/{kind}/{name}.jpg', quality=90)
+        png = Image.fromarray(np.roll(mask, shift, (0, 1)))
+        png.save(folder / f'annotations/{split}/tissue/{name}.png')
         entries[name] = {
             'slide_name': name,
             'organ': 'colon',

@@ -10,6 +10,7 @@ from ocelot_jax.configs import default
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.slides import geojson, outputs, pipeline, prediction, summary, tissue_map
+from ocelot_jax.slides.slide import Slide
 
 PATCHES = Patches(64, 0.5, 64, 2.0)
 
@@ -49,7 +50,8 @@ def _perform(name, path, detect, output, log, deadly):
         return darkness(batch)
 
     method = pipeline.Method(engine, detect, PATCHES, ('BC', 'TC'), ('BG', 'CA'))
-    done = prediction.predict(name, path, method, output, identity={}, origin={'runs': []})
+    with Slide(path, name=name) as slide:
+        done = prediction.predict(slide, method, output, identity={}, origin={'runs': []})
     with log.open('a') as file:
         file.write(f'{name} {batches}\n')
     return done

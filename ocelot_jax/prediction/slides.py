@@ -1,18 +1,20 @@
 """Slides, one or a directory of them."""
 
+import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Perform
 from ocelot_jax.prediction import given_mpp
 from ocelot_jax.prediction.options import Options, load_predictor
-from ocelot_jax.slides import collection, finding, prediction
+from ocelot_jax.slides import collection, finding, foreground, prediction
 from ocelot_jax.slides.collection import Outcome
+from ocelot_jax.slides.prediction import Predicted
 from ocelot_jax.slides.readers.isolated import ReadingProcess
+from ocelot_jax.slides.slide import OpenReader, Slide
 
 
 def predict(
@@ -55,7 +57,7 @@ def predict(
                 yield Outcome(pool.about)
             yield from collection.predict_slides(slides, pool, output, options.shard)
     else:
-        predicted = prepare()(source.stem, source)
+        predicted = _predict_single(workdirs, source, output, options, mpps.get(source.stem))
         yield collection.tell(Ended(source.stem, predicted), source, output)
 
 
@@ -65,10 +67,51 @@ def _find(source: Path, options: Options) -> dict[str, Path]:
     return finding.find_slides(source, options.recursive)
 
 
+def _predict_single(
+    workdirs: Sequence[Path], path: Path, output: Path, options: Options, mpp: float | None
+) -> Predicted:
+    """Predicts a slide, whose overview is read while the runs are loaded: both take seconds."""
+    reading = ReadingProcess()
+    with (
+        Slide(path, mpp, None, options.override_mpp, reading.open) as slide,
+        concurrent.futures.ThreadPoolExecutor(1) as thread,
+    ):
+        overview = thread.submit(foreground.overview, slide)
+        try:
+            predict = _load(workdirs, output, options)
+            return predict(slide, overview=overview.result())
+        except BaseException:
+            reading.kill()  # of a slide without lower resolutions it would read for minutes
+            raise
+
+
 def prepare_worker(
     workdirs: Sequence[Path], output: Path, options: Options, mpps: Mapping[str, float]
 ) -> Perform:
     """Makes, once a worker, what predicts a slide by its name and file."""
+    return functools.partial(
+        _predict_one,
+        mpps=mpps,
+        override_mpp=options.override_mpp,
+        open_reader=ReadingProcess().open,
+        predict=_load(workdirs, output, options),
+    )
+
+
+def _predict_one(
+    name: str,
+    path: Path,
+    mpps: Mapping[str, float],
+    override_mpp: bool,
+    open_reader: OpenReader,
+    predict: Callable[[Slide], Predicted],
+) -> Predicted:
+    with Slide(path, mpps.get(name), name, override_mpp, open_reader) as slide:
+        return predict(slide)
+
+
+def _load(workdirs: Sequence[Path], output: Path, options: Options) -> Callable[..., Predicted]:
+    """Loads runs; gives `prediction.predict` of an open slide by them."""
     predictor = load_predictor(workdirs, options)
     method = predictor.method(options.tumor_class)
     identity = {
@@ -77,20 +120,11 @@ def prepare_worker(
         'tumor_class': options.tumor_class,
     }
     return functools.partial(
-        _predict_one,
-        mpps=mpps,
+        prediction.predict,
         method=method,
         output=output,
         identity=predictor.runs.identity() | identity,
         origin=predictor.runs.describe(),
-        override_mpp=options.override_mpp,
         everywhere=options.everywhere,
         propose=options.propose,
-        open_reader=ReadingProcess().open,
     )
-
-
-def _predict_one(
-    name: str, path: Path, mpps: Mapping[str, float], **options: Any
-) -> prediction.Predicted:
-    return prediction.predict(name, path, mpp=mpps.get(name), **options)

@@ -6,6 +6,9 @@ from skimage import filters, morphology
 
 from ocelot_jax.slides.slide import Slide
 
+# [h,w,3] uint8, and its um/px
+Overview = tuple[np.ndarray, float]
+
 _MPP = 8.0
 _SIDE = 2000
 # Of 255. Below the first is glass in any light, above the second nothing is.
@@ -16,7 +19,7 @@ _PEN_RIM_UM = 32.0
 _SPECK_UM2 = 3000.0
 
 
-def overview(slide: Slide) -> tuple[np.ndarray, float]:
+def overview(slide: Slide) -> Overview:
     """A picture of the whole slide, at most 2000 px a side.
 
     Returns:

@@ -96,15 +96,21 @@ class Plan:
         return sum(len(group.windows) for group in self.groups)
 
 
-def make_plan(slide: Slide, method: Method, everywhere: bool = False) -> Plan:
+def make_plan(
+    slide: Slide,
+    method: Method,
+    everywhere: bool = False,
+    overview: foreground.Overview | None = None,
+) -> Plan:
     """Finds the tissue of a slide, and the windows that hold some; warns of its um/px and looks.
 
     Args:
         slide: the slide.
         method: how cells are found.
         everywhere: whether to treat all of the slide as tissue.
+        overview: that of the slide, where it was read already.
     """
-    thumbnail, mpp = foreground.overview(slide)
+    thumbnail, mpp = overview or foreground.overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
     if everywhere:
         mask[:] = True

@@ -14,9 +14,9 @@ from typing import Any
 
 from ocelot_jax.io import digests, disk
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import pipeline, readers
+from ocelot_jax.slides import foreground, pipeline
 from ocelot_jax.slides.result import SlideResult
-from ocelot_jax.slides.slide import OpenReader, Slide
+from ocelot_jax.slides.slide import Slide
 
 # What writes the results is loaded where it is used, a second later than the rest: what is wrong
 # with the input is told before.
@@ -44,48 +44,41 @@ class Predicted:
 
 
 def predict(
-    name: str,
-    path: Path,
+    slide: Slide,
     method: pipeline.Method,
     output: Path,
     identity: dict[str, Any],
     origin: dict[str, Any],
-    mpp: float | None = None,
-    override_mpp: bool = False,
     everywhere: bool = False,
     propose: int | None = None,
-    open_reader: OpenReader = readers.open_reader,
+    overview: foreground.Overview | None = None,
 ) -> Predicted:
     """Predicts a slide, unless that is done already.
 
     Proposals are no part of the results: they are written, or written anew, in either case.
 
     Args:
-        name: of its folder in `output`.
-        path: the slide.
+        slide: the slide, open; its name is that of its folder in `output`.
         method: how cells are found.
         output: the folder to write to.
         identity: what the results depend on beside the slide; other results are not taken for
             done.
         origin: what else is to be told of them, such as the runs' names.
-        mpp: um per pixel of the slide, where its file states none.
-        override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
         propose: how many regions to propose for correction; None for no file of them.
-        open_reader: see `Slide`.
+        overview: see `pipeline.make_plan`.
 
     Raises:
         OutputError: the output cannot be written, or the disk is full.
         InputError: the slide is damaged, or other results are in its place.
     """
-    target, work = output / name, output / f'.{name}.partial'
-    opened = Slide(path, mpp, name, override_mpp, open_reader)
-    with disk.full_as_error(output), opened as slide:
+    target, work = output / slide.name, output / f'.{slide.name}.partial'
+    with disk.full_as_error(output):
         identity = identity | {'slide': slide.identity(), 'everywhere': everywhere}
-        record = origin | {'file': path.name, 'depends_on': identity}
+        record = origin | {'file': slide.path.name, 'depends_on': identity}
         windows, done = None, target.exists()
         if not done or propose:
-            plan = pipeline.make_plan(slide, method, everywhere)
+            plan = pipeline.make_plan(slide, method, everywhere, overview)
         if not done:
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)

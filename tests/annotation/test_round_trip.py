@@ -16,6 +16,7 @@ from ocelot_jax.inference.detector import Detector
 from ocelot_jax.io import csv_files
 from ocelot_jax.slides import annotations, geojson, outputs, pipeline, prediction, summary, tables
 from ocelot_jax.slides import tissue_map as tissue_map_lib
+from ocelot_jax.slides.slide import Slide
 
 BOUNDS = (13, 7, 420, 380)
 
@@ -38,7 +39,8 @@ def found(tmp_path, monkeypatch):
     path = write_pyramid(tmp_path / 'a.tif', draw_slide(440, 400, 0.5, points, labels), 0.5)
     detect = Detector(small_config(detection__backend='skimage').detection)
     method = pipeline.Method(darkness, detect, SMALL, ('BC', 'TC'), ('BG', 'CA'))
-    prediction.predict('a', path, method, tmp_path, {}, {'runs': []}, propose=2)
+    with Slide(path) as slide:
+        prediction.predict(slide, method, tmp_path, {}, {'runs': []}, propose=2)
     return types.SimpleNamespace(slide=path, folder=tmp_path / 'a')
 
 

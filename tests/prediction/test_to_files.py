@@ -27,7 +27,7 @@ from ocelot_jax.io.errors import InputError, MissingFileError, OutputError
 from ocelot_jax.prediction import slides, to_files
 from ocelot_jax.prediction.options import Options
 from ocelot_jax.runs import configuration, loading
-from ocelot_jax.slides import outputs, readers, summary
+from ocelot_jax.slides import foreground, outputs, readers, summary
 
 pytestmark = pytest.mark.usefixtures('engine')
 
@@ -148,7 +148,7 @@ def summaries_alone(monkeypatch):
 @pytest.fixture
 def light(monkeypatch, summaries_alone):
     """Reads slides in this process, too."""
-    here = types.SimpleNamespace(open=readers.open_reader)
+    here = types.SimpleNamespace(open=readers.open_reader, kill=lambda: None)
     monkeypatch.setattr(slides, 'ReadingProcess', lambda: here)
 
 
@@ -202,6 +202,27 @@ def test_a_file_that_kills_its_reader_costs_one_slide(
             f'error: {tmp_path}/slides/{name}.tif: the process that read it was killed by {signal}'
         )
         assert any(line.startswith(start) for line in lines)
+
+
+def test_runs_that_cannot_be_loaded_are_told_while_the_slide_is_read(
+    run, slide_path, tmp_path, monkeypatch
+):
+    """An overview of a large slide without lower resolutions takes minutes."""
+    whole = []
+
+    def overview(slide):
+        for _ in range(2000):
+            slide.read(0, 0, 100, 100, slide.mpp)
+        whole.append(slide)
+
+    def load(*arguments):
+        raise InputError('no such run')
+
+    monkeypatch.setattr(foreground, 'overview', overview)
+    monkeypatch.setattr(slides, 'load_predictor', load)
+    with pytest.raises(InputError, match='no such run'):
+        predict([run], slide_path, tmp_path / 'out')
+    assert not whole
 
 
 def test_names_that_no_result_can_hold_are_told_before_the_work(run, slide_path, tmp_path):

@@ -20,6 +20,7 @@ from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.io.errors import InputError, OutputError
 from ocelot_jax.slides import collection, finding, outputs, pipeline, prediction, summary, tables
+from ocelot_jax.slides.slide import Slide
 
 FILES = {'cells.csv', 'cells.geojson', 'page.html', 'summary.json', 'prediction.json'}
 
@@ -65,10 +66,17 @@ def light(monkeypatch):
     monkeypatch.setattr(outputs, 'write', write)
 
 
+def open_and_predict(name, path, mpp=None, override_mpp=False, **options):
+    with Slide(path, mpp, name, override_mpp) as slide:
+        return prediction.predict(slide, origin=ORIGIN, **options)
+
+
 def predict_one(path, method, output, identity=None, **options):
     """The number of cells found, and that of windows."""
     output.mkdir(exist_ok=True)
-    done = prediction.predict(path.stem, path, method, output, identity or {}, ORIGIN, **options)
+    done = open_and_predict(
+        path.stem, path, method=method, output=output, identity=identity or {}, **options
+    )
     return sum(done.numbers['cells'].values()), done.windows
 
 
@@ -78,7 +86,7 @@ def predict(source, method, output, shard=(0, 1), recursive=False, **options):
     slides = finding.find_slides(source, recursive)
     own = dict(list(slides.items())[shard[0] :: shard[1]])
     perform = functools.partial(
-        prediction.predict, method=method, output=output, identity={}, origin=ORIGIN, **options
+        open_and_predict, method=method, output=output, identity={}, **options
     )
     with pool_lib.open_pool(pool_lib.HERE, lambda: perform, 'predict') as pool:
         yield from collection.predict_slides(own, pool, output, shard)

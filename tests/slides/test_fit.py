@@ -1,7 +1,6 @@
 """What is said of a slide that does not look like what a run was trained on, and where."""
 
 import dataclasses
-import functools
 import json
 
 import drawn_looks
@@ -86,15 +85,12 @@ def test_half_the_um_per_px_are_told_in_the_plan(plan, known):
 
 def test_twice_the_um_per_px_are_told_everywhere(known, folder, tmp_path, caplog):
     """In the log, the summary, the table of all slides and at the top of the page."""
-    perform = functools.partial(
-        prediction.predict,
-        method=make_method({'one': known}),
-        output=tmp_path,
-        identity={},
-        origin={'runs': ['one']},
-        mpp=1.0,
-        override_mpp=True,
-    )
+    method = make_method({'one': known})
+
+    def perform(name, path):
+        with Slide(path, 1.0, name, override_mpp=True) as slide:
+            return prediction.predict(slide, method, tmp_path, {}, {'runs': ['one']})
+
     with pool_lib.open_pool(pool_lib.HERE, lambda: perform, 'predict') as pool:
         list(collection.predict_slides({'a': folder / 'a.tif'}, pool, tmp_path))
     [row] = csv_files.read_rows(tmp_path / 'slides.csv')

@@ -23,6 +23,7 @@ from ocelot_jax.slides import (
     tables,
     tissue_map,
 )
+from ocelot_jax.slides.slide import Slide
 
 # of drawn slides, um
 WIDTH, HEIGHT, SIDE = 300, 260, 64
@@ -106,7 +107,8 @@ def light(monkeypatch):
 
 
 def predict(path, method, output, **options):
-    return prediction.predict('a', path, method, output, {}, {'runs': ['r']}, **options)
+    with Slide(path, name='a') as slide:
+        return prediction.predict(slide, method, output, {}, {'runs': ['r']}, **options)
 
 
 def read(path):

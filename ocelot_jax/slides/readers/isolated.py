@@ -48,6 +48,12 @@ class ReadingProcess:
                 self._served = _Served()
         return _Reader(self._served, path)
 
+    def kill(self) -> None:
+        """Ends the process amid what it reads; whoever waits for that gets an InputError."""
+        with self._lock:
+            if self._served is not None:
+                self._served.kill()
+
 
 class _Reader:
     """A slide that is open in the process; see `base.Reader`."""
@@ -95,6 +101,10 @@ class _Served:
     def is_over(self) -> bool:
         """Whether the process has ended."""
         return self._process.poll() is not None
+
+    def kill(self) -> None:
+        """Ends the process."""
+        self._process.kill()
 
     def ask(self, path: Path, *request: Any) -> Any:
         """Sends a request and waits for the answer; errors there are raised here.
