@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
-import scipy.optimize
+import scipy  # loads optimize where it is used, which many commands do not
 
 # no confidence is surer than this, so that one cell cannot decide
 _SUREST = 1e-6

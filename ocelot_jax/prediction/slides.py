@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def _predict_single(
         concurrent.futures.ThreadPoolExecutor(1) as thread,
     ):
         overview = thread.submit(foreground.overview, slide)
+        # and what will write the results, while the weights are read
+        thread.submit(importlib.import_module, 'ocelot_jax.slides.outputs')
         try:
             predict = _load(workdirs, output, options)
             return predict(slide, overview=overview.result())

@@ -138,7 +138,7 @@ def draw_tissue(result: SlideResult) -> np.ndarray:
     shown = (tissue != 0) & (tissue != UNPREDICTED)
     shown &= _spread(result, result.foreground, result.foreground_mpp)
     colors = np.array([(0, 0, 0), *(to_rgb(palette.tissue_color(v)) for v in range(1, 256))])
-    return _blend(result, colors[tissue], np.where(shown, 0.55, 0))
+    return _paint(result, shown, colors[tissue[shown]], 0.55)
 
 
 def draw_values(
@@ -153,10 +153,9 @@ def draw_values(
         colors: name of a color map, from 0 to `highest`.
         highest: the last color's value.
     """
-    spread = _spread(result, values, side_mm * 1000)
-    known = np.isfinite(spread)
-    painted = matplotlib.colormaps[colors](np.where(known, spread, 0) / highest)[..., :3]
-    return _blend(result, painted, np.where(known, _OPAQUE, 0))
+    known = _spread(result, np.isfinite(values), side_mm * 1000)
+    painted = matplotlib.colormaps[colors](values / highest)[..., :3]
+    return _paint(result, known, _spread(result, painted, side_mm * 1000)[known], _OPAQUE)
 
 
 def _thumbnail(result: SlideResult) -> np.ndarray:
@@ -167,18 +166,22 @@ def _thumbnail(result: SlideResult) -> np.ndarray:
 
 
 def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:
-    """Looks up the value at each pixel of the canvas."""
+    """Looks up the value, or what else [rows,columns,...] holds, at each pixel of the canvas."""
     step = result.width * result.mpp / canvas_shape(result)[1]
     rows, columns = (
         np.minimum(((np.arange(size) + 0.5) * step / mpp).astype(int), limit - 1)
-        for size, limit in zip(canvas_shape(result), values.shape, strict=True)
+        for size, limit in zip(canvas_shape(result), values.shape[:2], strict=True)
     )
     return np.asarray(values[np.ix_(rows, columns)])
 
 
-def _blend(result: SlideResult, colors: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Paints colors in 0..1 over a gray and faded slide."""
-    gray = _thumbnail(result).mean(axis=-1, keepdims=True) / 255
-    faded = 1 - _FADED * (1 - gray)
-    mixed = faded + opacity[..., None] * (colors - faded)
-    return np.rint(255 * np.clip(mixed, 0, 1)).astype(np.uint8)
+def _paint(
+    result: SlideResult, where: np.ndarray, colors: np.ndarray, opacity: float
+) -> np.ndarray:
+    """Paints n pixels of a gray and faded slide by colors [n,3] in 0..1."""
+    gray = _thumbnail(result).mean(axis=-1, dtype=np.float32)
+    faded = 255 - np.float32(_FADED) * (255 - gray)
+    picture = np.repeat(np.rint(faded).astype(np.uint8)[..., None], 3, axis=-1)
+    mixed = (1 - opacity) * faded[where][:, None] + opacity * 255 * colors
+    picture[where] = np.rint(mixed).astype(np.uint8)
+    return picture

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 
 from ocelot_jax.io import digests, names
 from ocelot_jax.io.errors import InputError
@@ -152,11 +151,12 @@ class Slide:
             starts.append(start)
             sizes.append(min(length, math.ceil(last) + reach) - start)
             boxes.append((first - start, last - start))
-        image = self._reader.region(level, *starts, *sizes)
         (left, right), (top, bottom) = boxes
-        shape = (box[2] - box[0], box[3] - box[1])
-        return np.asarray(
-            image.resize(shape, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        return self._reader.resample(
+            level,
+            (starts[0], starts[1], sizes[0], sizes[1]),
+            (box[2] - box[0], box[3] - box[1]),
+            (left, top, right, bottom),
         )
 
 

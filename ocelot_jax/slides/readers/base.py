@@ -2,7 +2,11 @@
 
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
+
+Box = tuple[int, int, int, int]
+Corners = tuple[float, float, float, float]
 
 _WHITE = (255, 255, 255)
 
@@ -35,6 +39,26 @@ class Reader(Protocol):
         Raises:
             InputError: the file is damaged there.
         """
+
+    def resample(self, level: int, place: Box, size: tuple[int, int], box: Corners) -> np.ndarray:
+        """Reads pixels of a level, and makes a part of them larger or smaller.
+
+        Bicubic, with anti-aliasing: what lies around the part counts, too.
+
+        Args:
+            level: of `levels`.
+            place: (x, y, width, height) of what is read, within the level.
+            size: (width, height) of the result.
+            box: (left, top, right, bottom) of the part, in pixels from the corner of `place`.
+
+        Returns:
+            [height,width,3] uint8.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+        read = self.region(level, *place)
+        return np.asarray(read.resize(size, Image.Resampling.BICUBIC, box=box))
 
     def close(self) -> None:
         """Closes the file."""

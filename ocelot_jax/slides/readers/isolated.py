@@ -21,10 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import readers
+from ocelot_jax.slides.readers import base
 
 # A process that closed a connection is about to end.
 _SECONDS = 2.0
@@ -55,7 +57,7 @@ class ReadingProcess:
                 self._served.kill()
 
 
-class _Reader:
+class _Reader(base.Reader):
     """A slide that is open in the process; see `base.Reader`."""
 
     def __init__(self, served: '_Served', path: Path):
@@ -71,6 +73,12 @@ class _Reader:
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
         return self._ask('region', self._number, level, x, y, width, height)
+
+    def resample(
+        self, level: int, place: base.Box, size: tuple[int, int], box: base.Corners
+    ) -> np.ndarray:
+        # there, so that this process has its hands free and less is sent
+        return self._ask('resample', self._number, level, place, size, box)
 
     def close(self) -> None:
         with contextlib.suppress(InputError):  # the process is gone, and the slide with it

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides.readers import stated_mpp
+from ocelot_jax.slides.readers import base, stated_mpp
 from ocelot_jax.slides.readers.base import on_white
 
 try:
@@ -38,7 +38,7 @@ def can_read(path: Path) -> bool:
     return INSTALLED and openslide.OpenSlide.detect_format(path) is not None
 
 
-class Reader:
+class Reader(base.Reader):
     """A slide opened by OpenSlide; see `base.Reader`.
 
     Raises:

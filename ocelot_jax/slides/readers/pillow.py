@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.slides.readers import base
 from ocelot_jax.slides.readers.base import on_white
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -18,7 +19,7 @@ def can_read(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-class Reader:
+class Reader(base.Reader):
     """An image in memory, with one level; see `base.Reader`.
 
     Raises:

@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides.readers import openslide, stated_mpp
+from ocelot_jax.slides.readers import base, openslide, stated_mpp
 from ocelot_jax.slides.readers.base import on_white
 
 SUFFIXES = ('.tif', '.tiff', '.qptiff')
@@ -45,7 +45,7 @@ def can_read(path: Path) -> bool:
     return bool(mine) or path.suffix.lower() == '.qptiff' or not openslide.can_read(path)
 
 
-class Reader:
+class Reader(base.Reader):
     """A TIFF opened by tifffile; see `base.Reader`.
 
     Raises:
