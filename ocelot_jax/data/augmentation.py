@@ -17,6 +17,7 @@ import chex
 import dm_pix
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ocelot_jax.data import scaling, stain
 
@@ -35,9 +36,9 @@ def to_float(images: jax.Array) -> jax.Array:
     return images
 
 
-def normalize(images: jax.Array) -> jax.Array:
+def normalize(images: Any) -> Any:
     """Standardises RGB images [..., 3] f32 in [0, 1] by ImageNet's mean and deviation."""
-    return (images - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
+    return (images - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
 
 
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,10 +75,11 @@ class Graph:
     def constant(self, array: np.ndarray | float | int, name: str = 'constant') -> Value:
         """Adds a constant; floating-point ones are float32."""
         array = np.asarray(array)
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
+        kind = np.float32 if array.dtype == np.float64 else array.dtype
         name = self._unique(name)
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        # in one go: weights are transposed, and to go through them so is slow
+        array = np.ascontiguousarray(array, kind)
+        self._constants.append(numpy_helper.from_array(array, name))
         return Value(self, name)
 
     def add(

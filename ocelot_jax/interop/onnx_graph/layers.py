@@ -42,6 +42,10 @@ class Scope:
         """A variable of the module, float64."""
         return np.asarray(self.variables[collection, *self.path, name], np.float64)
 
+    def kernel(self) -> np.ndarray:
+        """The module's weights, float32: there are too many to be doubled in a moment."""
+        return np.asarray(self.variables['params', *self.path, 'kernel'], np.float32)
+
 
 def conv_bn(
     scope: Scope, x: Value, *, stride: int = 1, dilation: int = 1, relu: bool = True
@@ -53,7 +57,7 @@ def conv_bn(
 
 def separable_conv_bn(scope: Scope, x: Value, *, dilation: int = 1) -> Value:
     """Depthwise 3x3 and pointwise 1x1 convolution, batch normalisation, ReLU."""
-    weight = to_depthwise_weight((scope / 'depthwise').variable('kernel'))
+    weight = to_depthwise_weight((scope / 'depthwise').kernel())
     x = _conv(scope / 'depthwise', x, weight, None, dilation=dilation, group=len(weight))
     x = _conv(scope / 'pointwise', x, *_fold(scope, 'pointwise'))
     return x.graph.add('Relu', x, name=f'{scope.name}/relu')
@@ -61,7 +65,7 @@ def separable_conv_bn(scope: Scope, x: Value, *, dilation: int = 1) -> Value:
 
 def dense(scope: Scope, x: Value) -> Value:
     """A matrix product at every pixel, `nn.Dense`."""
-    return _conv(scope, x, to_weight(scope.variable('kernel')), scope.variable('bias'))
+    return _conv(scope, x, to_weight(scope.kernel()), scope.variable('bias'))
 
 
 def max_pool(x: Value) -> Value:
@@ -131,7 +135,7 @@ def _fold(scope: Scope, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias of a convolution with the batch normalisation after it."""
     bn = scope / 'bn'
     scale = bn.variable('scale') / np.sqrt(bn.variable('var', 'batch_stats') + _EPSILON)
-    weight = to_weight((scope / name).variable('kernel')) * scale[:, None, None, None]
+    weight = to_weight((scope / name).kernel()) * scale.astype(np.float32)[:, None, None, None]
     return weight, bn.variable('bias') - bn.variable('mean', 'batch_stats') * scale
 
 

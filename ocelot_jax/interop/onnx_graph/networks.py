@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.traverse_util
-import jax.numpy as jnp
 import numpy as np
 import onnx
 
@@ -93,7 +92,7 @@ class _Batch:
             )
         image = self._graph.input(f'{name}_image', np.uint8, (self.counts[name], *size, 3))
         image = self._graph.add('Cast', image, to=_FLOAT)
-        zero, one = (np.asarray(augmentation.normalize(jnp.full(3, x))) for x in (0.0, 1.0))
+        zero, one = (augmentation.normalize(np.full(3, x, np.float32)) for x in (0.0, 1.0))
         image = image * ((one - zero) / 255) + zero
         return self._graph.add('Transpose', image, perm=[0, 3, 1, 2], size=size)
 
