@@ -169,7 +169,8 @@ def create_device_step(
             batch['is_told'] = is_told
         params, batch_stats = state.variables['params'], state.variables['batch_stats']
         grads, (metrics, batch_stats) = compute_gradients(params, batch_stats, batch, dropout_key)
-        grads = jax.lax.pmean(grads, AXIS)
+        if jax.lax.axis_size(AXIS) > 1:  # XLA would copy a single device's
+            grads = jax.lax.pmean(grads, AXIS)
         if config.model.tied_encoders:
             grads = tying.mean_gradients(grads)
         updates, opt_state = tx.update(grads, state.opt_state, params)
