@@ -62,7 +62,8 @@ def test_winograd_computes_the_convolution_and_its_gradients(tile, shape):
         ((1, 1, 2, 32), 3, 32, 1, 2),
         ((2, 8, 10, 32), 3, 32, 2, 1),
         ((2, 8, 10, 3), 3, 32, 1, 1),
-        ((1, 12, 12, 3), 7, 8, 2, 1),
+        ((2, 12, 10, 3), 7, 8, 2, 1),
+        ((1, 11, 12, 3), 7, 8, 2, 1),
     ],
 )
 def test_conv_equals_the_plain_formulation(
