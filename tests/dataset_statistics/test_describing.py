@@ -59,7 +59,8 @@ def slow_counts(folder):
     ].items():
         subset = entry['subset']
         mask = Image.open(folder / f'annotations/{subset}/tissue/{pair_id}.png')
-        width, height = Image.open(folder / f'images/{subset}/cell/{pair_id}.jpg').size
+        with Image.open(folder / f'images/{subset}/cell/{pair_id}.jpg') as image:
+            width, height = image.size
         mpp = {k: fractions.Fraction(str(entry[k]['resized_mpp_x'])) for k in ('cell', 'tissue')}
         place = {}
         for row in range(mask.height):
