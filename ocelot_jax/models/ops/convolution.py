@@ -22,6 +22,8 @@ T = TypeVar('T')
 _MIN_CHANNELS = 32
 # pixels from which on large tiles pay for transforming the kernel, which is larger too
 _MANY_PIXELS = 1024
+# pixels of images up to which a stem's kernel gradient as products makes a step faster
+_STEM_PIXELS = 8 * 128 * 128
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -94,9 +96,11 @@ def _suits_winograd(x: Array, kernel: Array, stride: int) -> bool:
 
 
 def _is_stem(x: Array, kernel: Array, stride: int) -> bool:
-    """Whether this is a ResNet's first convolution, of an image with even sides."""
-    _, height, width, _ = x.shape
-    return kernel.shape[:3] == (7, 7, 3) and stride == 2 and height % 2 == width % 2 == 0
+    """Whether this is a ResNet's first convolution, of few images with even sides."""
+    batch, height, width, _ = x.shape
+    if kernel.shape[:3] != (7, 7, 3) or stride != 2 or height % 2 or width % 2:
+        return False
+    return batch * height * width <= _STEM_PIXELS
 
 
 def _stem_kernel_gradient(x: Array, grad: Array) -> Array:
