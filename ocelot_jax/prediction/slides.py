@@ -72,20 +72,18 @@ def _predict_single(
     workdirs: Sequence[Path], path: Path, output: Path, options: Options, mpp: float | None
 ) -> Predicted:
     """Predicts a slide, whose overview is read while the runs are loaded: both take seconds."""
-    reading = ReadingProcess()
-    with (
-        Slide(path, mpp, None, options.override_mpp, reading.open) as slide,
-        concurrent.futures.ThreadPoolExecutor(1) as thread,
-    ):
+    reading, thread = ReadingProcess(), concurrent.futures.ThreadPoolExecutor(1)
+    with Slide(path, mpp, None, options.override_mpp, reading.open) as slide:
         overview = thread.submit(foreground.overview, slide)
         # and what will write the results, while the weights are read
         thread.submit(importlib.import_module, 'ocelot_jax.slides.outputs')
         try:
             predict = _load(workdirs, output, options)
-            return predict(slide, overview=overview.result())
-        except BaseException:
-            reading.kill()  # of a slide without lower resolutions it would read for minutes
-            raise
+            return predict(slide, read_overview=lambda slide: overview.result())
+        finally:
+            # an overview that was not needed may take minutes, without lower resolutions
+            reading.kill()
+            thread.shutdown(cancel_futures=True)
 
 
 def prepare_worker(

@@ -1,5 +1,7 @@
 """Finds the tissue of a slide at low resolution, without glass and pen marks."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 from skimage import filters, morphology
@@ -8,6 +10,7 @@ from ocelot_jax.slides.slide import Slide
 
 # [h,w,3] uint8, and its um/px
 Overview = tuple[np.ndarray, float]
+ReadOverview = Callable[[Slide], Overview]
 
 _MPP = 8.0
 _SIDE = 2000

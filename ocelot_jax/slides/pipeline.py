@@ -100,7 +100,7 @@ def make_plan(
     slide: Slide,
     method: Method,
     everywhere: bool = False,
-    overview: foreground.Overview | None = None,
+    read_overview: foreground.ReadOverview = foreground.overview,
 ) -> Plan:
     """Finds the tissue of a slide, and the windows that hold some; warns of its um/px and looks.
 
@@ -108,9 +108,9 @@ def make_plan(
         slide: the slide.
         method: how cells are found.
         everywhere: whether to treat all of the slide as tissue.
-        overview: that of the slide, where it was read already.
+        read_overview: gives that of the slide, which may be read already.
     """
-    thumbnail, mpp = overview or foreground.overview(slide)
+    thumbnail, mpp = read_overview(slide)
     mask, mask_mpp = foreground.find(thumbnail, mpp)
     if everywhere:
         mask[:] = True

@@ -51,7 +51,7 @@ def predict(
     origin: dict[str, Any],
     everywhere: bool = False,
     propose: int | None = None,
-    overview: foreground.Overview | None = None,
+    read_overview: foreground.ReadOverview = foreground.overview,
 ) -> Predicted:
     """Predicts a slide, unless that is done already.
 
@@ -66,7 +66,7 @@ def predict(
         origin: what else is to be told of them, such as the runs' names.
         everywhere: see `pipeline.make_plan`.
         propose: how many regions to propose for correction; None for no file of them.
-        overview: see `pipeline.make_plan`.
+        read_overview: see `pipeline.make_plan`; not called where nothing is to be done.
 
     Raises:
         OutputError: the output cannot be written, or the disk is full.
@@ -78,7 +78,7 @@ def predict(
         record = origin | {'file': slide.path.name, 'depends_on': identity}
         windows, done = None, target.exists()
         if not done or propose:
-            plan = pipeline.make_plan(slide, method, everywhere, overview)
+            plan = pipeline.make_plan(slide, method, everywhere, read_overview)
         if not done:
             try:
                 result = pipeline.predict_slide(slide, method, plan, work, identity)

@@ -204,10 +204,11 @@ def test_a_file_that_kills_its_reader_costs_one_slide(
         assert any(line.startswith(start) for line in lines)
 
 
-def test_runs_that_cannot_be_loaded_are_told_while_the_slide_is_read(
-    run, slide_path, tmp_path, monkeypatch
+def test_an_overview_that_is_not_needed_is_not_waited_for(
+    run, slide_path, tmp_path, summaries_alone, monkeypatch
 ):
-    """An overview of a large slide without lower resolutions takes minutes."""
+    """Of a large slide without lower resolutions it takes minutes."""
+    predict([run], slide_path, tmp_path / 'out')
     whole = []
 
     def overview(slide):
@@ -219,6 +220,7 @@ def test_runs_that_cannot_be_loaded_are_told_while_the_slide_is_read(
         raise InputError('no such run')
 
     monkeypatch.setattr(foreground, 'overview', overview)
+    assert predict([run], slide_path, tmp_path / 'out') == [f'{tmp_path}/out/a: done already']
     monkeypatch.setattr(slides, 'load_predictor', load)
     with pytest.raises(InputError, match='no such run'):
         predict([run], slide_path, tmp_path / 'out')

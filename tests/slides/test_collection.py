@@ -265,7 +265,7 @@ def test_a_bug_costs_one_slide_and_keeps_its_traceback(
         raise MemoryError('a\nbug')
 
     with monkeypatch.context() as patch:  # a dry run does not stop, either
-        patch.setattr(pipeline.foreground, 'overview', lambda slide: fail_once())
+        patch.setattr(pipeline.foreground, 'find', lambda *overview: fail_once())
         slides = finding.find_slides(folder)
         with pytest.raises(InputError, match=r'2 of 2 slides failed: a, b'):
             list(collection.estimate_slides(slides, method, {}))
