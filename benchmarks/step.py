@@ -6,7 +6,6 @@ inference (both branches, softmax), without augmentation and detection.
 """
 
 import argparse
-import functools
 import json
 import statistics
 import time
@@ -55,10 +54,9 @@ def train_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
 def infer_call(config: Any, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call that computes both patches' class probabilities."""
     model = factory.create_model(config)
-    variables = jax.device_put(workload.random_variables(model))
-    infer = jax.jit(functools.partial(network.probabilities, model))
+    engine = network.prepare(model)(workload.random_variables(model))
     batch = jax.device_put(batch)
-    return lambda: infer(variables, batch)
+    return lambda: engine(batch)
 
 
 def median_seconds(call: Callable[[], Any], runs: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 class RampModel:
     """Sees where it looks, by fixed weights that know no symmetry; `weight` scales all."""
 
-    def apply(self, variables, batch, train):
+    def apply(self, variables, batch, train, mutable=()):
         height, width = batch['cell_image'].shape[1:3]
         ramp = jnp.linspace(-1, 1, height)[:, None] * 2 + jnp.linspace(-1, 1, width)[None]
         weights = jnp.stack([ramp, -ramp, 0.5 + 0 * ramp], -1)
@@ -15,7 +15,8 @@ class RampModel:
         cell = batch['cell_image'] * weights + shift * jnp.arange(3.0)
         tissue = batch['tissue_image'][..., :2] * ramp[..., None]
         scale = variables['weight']
-        return {'cell_logits': cell * scale, 'tissue_logits': tissue * scale}
+        outputs = {'cell_logits': cell * scale, 'tissue_logits': tissue * scale}
+        return (outputs, {}) if mutable else outputs
 
 
 ONE = {'weight': np.float32(1)}

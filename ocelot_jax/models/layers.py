@@ -10,10 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ocelot_jax.models.ops.convolution import conv
+from ocelot_jax.models.ops.convolution import conv, conv_transformed, transform_kernel
 from ocelot_jax.models.ops.depthwise import depthwise_conv
 
 Array = jax.Array
+
+TRANSFORMED = 'transformed'
+"""The collection of kernels as CPUs want them, made once where weights stay as they are.
+
+A model applied with it as mutable makes it, for maps of that size; given it, a model computes what
+it does without, faster.
+"""
 
 _he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
@@ -37,8 +44,14 @@ class Conv(nn.Module):
             layer = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal, dtype=x.dtype)
             nn.share_scope(self, layer)
             return layer(x)
+        if self.has_variable(TRANSFORMED, 'kernel'):
+            return conv_transformed(x, self.get_variable(TRANSFORMED, 'kernel'), self.dilation)
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param('kernel', _he_normal, shape).astype(x.dtype)
+        if self.is_mutable_collection(TRANSFORMED) and not self.is_initializing():
+            transformed = transform_kernel(x, kernel, self.stride)
+            if transformed is not None:
+                self.put_variable(TRANSFORMED, 'kernel', transformed)
         return conv(x, kernel, self.stride, self.dilation)
 
 

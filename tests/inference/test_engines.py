@@ -10,6 +10,7 @@ import onnx
 import pytest
 from conftest import make_release
 from fake_runs import make_run
+from flax import traverse_util
 from random_networks import (
     KINDS,
     SIZE,
@@ -102,6 +103,40 @@ def test_engines_compute_what_jax_does(reference):
         shared = {**batch, 'tissue_image': batch['tissue_image'][:1]}
         tissue = expected[1] if expected[1] is None else expected[1].mean(0, keepdims=True)
         assert_close(engine(shared), (expected[0], tissue))
+
+
+def test_kernels_transformed_once_give_the_same_bits(reference):
+    made = jax.jit(functools.partial(network.transformed_kernels, reference.model))(
+        reference.variables, reference.batch
+    )
+    params = traverse_util.flatten_dict(reference.variables['params'])
+    transformed = traverse_util.flatten_dict(made['transformed'])
+    assert transformed
+    for path, kernel in transformed.items():
+        assert kernel.shape[1:] == params[path].shape[2:]
+        params[path] = np.full_like(params[path], np.nan)  # not needed any more
+    variables = {**reference.variables, 'params': traverse_util.unflatten_dict(params), **made}
+    compute = jax.jit(functools.partial(network.probabilities, reference.model))
+    found = compute(variables, reference.batch)
+    jax.tree.map(np.testing.assert_array_equal, found, reference.probabilities)
+    # of other batches the maps may want other tiles
+    last = {name: field[2:] for name, field in reference.batch.items()}
+    expected = jax.tree.map(lambda maps: maps[2:], reference.probabilities)
+    assert_close(compute(variables, last), expected)
+
+
+def test_networks_of_bfloat16_have_no_kernels_to_transform(pred_to_inter2):
+    model = pred_to_inter2.model.clone(dtype='bfloat16')
+    make = functools.partial(network.transformed_kernels, model)
+    assert not jax.eval_shape(make, pred_to_inter2.variables, pred_to_inter2.batch)
+
+
+def test_the_compiled_network_computes_what_its_function_does(pred_to_inter2):
+    """Of a second batch, too, for which the transformed kernels are there."""
+    engine = engines.create('xla', pred_to_inter2.model, [pred_to_inter2.variables])
+    for batch in (random_batch(3), random_batch(3, seed=1)):
+        expected = pred_to_inter2.compute(pred_to_inter2.variables, batch)
+        assert_close(engine(batch), expected, 1e-5)
 
 
 def test_bfloat16_is_near(pred_to_inter2):

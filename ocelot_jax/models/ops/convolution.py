@@ -35,6 +35,23 @@ def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
     return _convolve(x, kernel, stride, dilation)
 
 
+def transform_kernel(x: Array, kernel: Array, stride: int) -> Array | None:
+    """What `conv_transformed` takes for a kernel, on maps like `x`; None where `conv` is as fast.
+
+    At every call a CPU spends up to a third of `conv`'s time on this (`benchmarks/README.md`).
+    """
+    if not _suits_winograd(x, kernel, stride):
+        return None
+    return winograd.transform_kernel(kernel, _tile(x))
+
+
+def conv_transformed(x: Array, transformed: Array, dilation: int) -> Array:
+    """What `conv` computes, with the same bits on maps of the size that the kernel is for."""
+    tile = winograd.tile_of(transformed)
+    y = winograd.conv(_split(x, dilation, tile), transformed)
+    return _merge(y, (*x.shape[:3], transformed.shape[-1]), dilation)
+
+
 # jitted, so that the many convolutions of equal shapes are traced and lowered once
 
 
@@ -73,9 +90,10 @@ def _choose(
 
 
 def _cpu(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-    if _suits_winograd(x, kernel, stride):
-        return _winograd(x, kernel, dilation)
-    return native(x, kernel, stride, dilation)
+    transformed = transform_kernel(x, kernel, stride)
+    if transformed is None:
+        return native(x, kernel, stride, dilation)
+    return conv_transformed(x, transformed, dilation)
 
 
 def _cpu_backward(
@@ -161,12 +179,6 @@ def _cuda_backward(
         x, grad = (_split(maps, dilation, tile=1) for maps in (x, grad))
         _, grad_kernel = _native_backward(x, kernel, grad, stride, dilation=1)
     return grad_x, grad_kernel
-
-
-def _winograd(x: Array, kernel: Array, dilation: int) -> Array:
-    tile = _tile(x)
-    y = winograd.conv(_split(x, dilation, tile), kernel, tile)
-    return _merge(y, (*x.shape[:3], kernel.shape[-1]), dilation)
 
 
 def _winograd_backward(x: Array, kernel: Array, grad: Array, dilation: int) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ Every step is linear: what is at the places of a window is mixed by a small cons
 channels by one matrix product a place. So the gradients are the same steps, transposed.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -67,25 +68,35 @@ _TRANSFORMS = {
 }
 
 
-def conv(x: Array, kernel: Array, tile: int) -> Array:
-    """Convolves with a kernel [3,3,C,K], zeros beyond the border: [B,H,W,C] to [B,H,W,K].
+def transform_kernel(kernel: Array, tile: int) -> Array:
+    """A kernel [3,3,C,K] as `conv` takes it: [(m+2)^2,C,K], m being `tile`, which is 2 or 4."""
+    return _mix(_TRANSFORMS[tile].kernel, kernel.reshape(9, *kernel.shape[2:]))
 
-    All is float32; H and W are multiples of `tile`, m, which is 2 or 4.
+
+def tile_of(transformed: Array) -> int:
+    """The tile that a kernel was transformed for."""
+    return math.isqrt(len(transformed)) - 2
+
+
+def conv(x: Array, transformed: Array) -> Array:
+    """Convolves with a transformed kernel, zeros beyond the border: [B,H,W,C] to [B,H,W,K].
+
+    All is float32; H and W are multiples of the kernel's tile.
     """
-    transforms = _TRANSFORMS[tile]
-    products = _transform_inputs(x, tile) @ _transform_kernel(kernel, tile)
-    tiles = _mix(transforms.outputs, products)
+    tile = tile_of(transformed)
+    products = _transform_inputs(x, tile) @ transformed
+    tiles = _mix(_TRANSFORMS[tile].outputs, products)
     batch, height, width, _ = x.shape
-    blocks = tiles.reshape(tile, tile, batch, height // tile, width // tile, kernel.shape[-1])
+    blocks = tiles.reshape(tile, tile, batch, height // tile, width // tile, products.shape[-1])
     return _from_blocks(blocks)
 
 
 def conv_vjp(x: Array, kernel: Array, grad: Array, tile: int) -> tuple[Array, Array]:
-    """The gradients of `conv` by its input and its kernel, given that by its output [B,H,W,K]."""
+    """The gradients of `conv` by its input and its kernel [3,3,C,K], given that by its output."""
     transforms = _TRANSFORMS[tile]
     grads = _to_blocks(grad, tile).reshape(tile * tile, -1, grad.shape[-1])
     grads = _mix(transforms.outputs.T, grads)
-    grad_inputs = jnp.einsum('ptk,pck->ptc', grads, _transform_kernel(kernel, tile))
+    grad_inputs = jnp.einsum('ptk,pck->ptc', grads, transform_kernel(kernel, tile))
     grad_kernel = jnp.einsum('ptc,ptk->pck', _transform_inputs(x, tile), grads)
     grad_x = _from_windows(_mix(transforms.inputs.T, grad_inputs), x.shape, tile)
     return grad_x, _mix(transforms.kernel.T, grad_kernel).reshape(kernel.shape)
@@ -100,11 +111,6 @@ def _mix(matrix: np.ndarray, places: Array) -> Array:
 def _transform_inputs(x: Array, tile: int) -> Array:
     """[B,H,W,C] to [(m+2)^2,tiles,C]."""
     return _mix(_TRANSFORMS[tile].inputs, _to_windows(x, tile))
-
-
-def _transform_kernel(kernel: Array, tile: int) -> Array:
-    """[3,3,C,K] to [(m+2)^2,C,K]."""
-    return _mix(_TRANSFORMS[tile].kernel, kernel.reshape(9, *kernel.shape[2:]))
 
 
 def _to_windows(x: Array, tile: int) -> Array:
