@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ocelot_jax.data.sources import open_source
+from ocelot_jax.data.sources import Source, open_source
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
@@ -38,6 +38,20 @@ class Example(NamedTuple):
     pictures: tuple[Picture, ...]
 
 
+class Sources:
+    """The data of runs, each read through and checked once."""
+
+    def __init__(self) -> None:
+        self._opened: dict[tuple[str, str], Source] = {}
+
+    def open(self, run: Run, split: str) -> Source:
+        """Opens a split of the data that a run's configuration names."""
+        key = run.config.data.to_json(), split
+        if key not in self._opened:
+            self._opened[key] = open_source(run.config.data, split)
+        return self._opened[key]
+
+
 class Drawer:
     """Draws an evaluated run's cells on the patches of a split, 'validation' or 'test'.
 
@@ -46,13 +60,13 @@ class Drawer:
         InputError: they are not what they should be.
     """
 
-    def __init__(self, run: Run, split: str):
+    def __init__(self, run: Run, split: str, sources: Sources):
         self._run = run
         self.pairs = run.pairs(split)
         self._cells = run.cells(split)
         path = run.evaluation(split).tissue
         self._tissue = files.read_tissue(path, len(self.pairs.ids)) if path.exists() else None
-        self._source = open_source(run.config.data, split)
+        self._source = sources.open(run, split)
         if len(self._source) != len(self.pairs.ids):
             raise InputError(
                 f'{run.config.data.source}: holds {len(self._source)} pairs of {split}; '
@@ -98,13 +112,15 @@ class Drawer:
         return _embed(drawn, f'{name}: {told}', alt)
 
 
-def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example]:
+def compare(
+    first: Run, second: Run, split: str, sources: Sources, count: int = 2
+) -> list[Example]:
     """Shows the `count` patches on which a second run is most ahead of a first, and most behind.
 
     Raises:
         FileNotFoundError, InputError: as `Drawer` does, or the runs are of other pairs.
     """
-    drawers = Drawer(first, split), Drawer(second, split)
+    drawers = Drawer(first, split, sources), Drawer(second, split, sources)
     mistakes = [_mistakes(drawer.pairs) for drawer in drawers]
     if not np.array_equal(drawers[0].pairs.ids, drawers[1].pairs.ids):
         raise InputError(
@@ -125,13 +141,13 @@ def compare(first: Run, second: Run, split: str, count: int = 2) -> list[Example
     ]
 
 
-def extremes(run: Run, split: str, count: int = 2) -> list[Example]:
+def extremes(run: Run, split: str, sources: Sources, count: int = 2) -> list[Example]:
     """Shows the `count` best and worst patches of a run, of those with five true cells or more.
 
     Raises:
         FileNotFoundError, InputError: as `Drawer` does.
     """
-    drawer = Drawer(run, split)
+    drawer = Drawer(run, split, sources)
     true = drawer.pairs.counts[:, 2].sum(axis=1)
     found = drawer.pairs.counts[:, :2].sum(axis=(1, 2))
     f1 = 2 * drawer.pairs.counts[:, 0].sum(axis=1) / np.maximum(true + found, 1)

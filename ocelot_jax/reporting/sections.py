@@ -115,10 +115,11 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
         'where it makes the most; the lowest seed of each. As Figures 7 and E.1.'
     )
     title = f'{first} and {second} on the same patches'
+    sources = gallery.Sources()
     compared = Patches(title, caption, (), ('There are not runs of both.',))
     if first in held and second in held:
         runs = held[first].runs[0], held[second].runs[0]
-        compared = _drawn(title, caption, lambda: gallery.compare(*runs, split))
+        compared = _drawn(title, caption, lambda: gallery.compare(*runs, split, sources))
     scores = {
         name: score.mean
         for name, settings in held.items()
@@ -131,7 +132,7 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
         f'{best} has the highest validation mF1 of the models that are not told the true tissue. '
         'Its lowest seed; patches of five true cells or more.'
     )
-    draw = lambda: gallery.extremes(held[best].runs[0], split)
+    draw = lambda: gallery.extremes(held[best].runs[0], split, sources)
     return compared, _drawn(f'Best and worst patches of {best}', caption, draw)
 
 

@@ -12,7 +12,7 @@ from conftest import make_release
 from outline import Outline
 from PIL import Image
 
-from ocelot_jax.reporting import collect, gallery, report
+from ocelot_jax.reporting import collect, gallery, report, sections
 
 FULL = {
     'cell_only': 0.5,
@@ -123,7 +123,7 @@ def test_data_that_are_gone_are_told(roots, tmp_path):
 def test_patches_are_those_with_the_most_and_the_fewest_mistakes(roots):
     found = collect.collect(roots / 'full').experiments(NAME)
     first, second = (found[name].runs[0] for name in ('Cell-only', 'Pred-to-inter-2'))
-    examples = gallery.compare(first, second, 'test')
+    examples = gallery.compare(first, second, 'test', gallery.Sources())
     mistakes = []
     for run in (first, second):
         counts = run.pairs('test').counts.sum(axis=-1)
@@ -137,6 +137,17 @@ def test_patches_are_those_with_the_most_and_the_fewest_mistakes(roots):
     for example in examples:
         for picture in example.pictures:
             assert re.search(r'\d+ matched, \d+ missed, \d+ false', picture.title)
+
+
+def test_data_that_runs_share_are_read_once(roots, monkeypatch):
+    opened = []
+    open_source = gallery.open_source
+    monkeypatch.setattr(gallery, 'open_source', lambda *a: opened.append(a) or open_source(*a))
+    held = collect.collect(roots / 'full').experiments(NAME)
+    patches = sections._patches(held, 'test')
+    assert all(part.examples for part in patches)
+    assert len(patches) == 2
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize('width', [1200, 390])
