@@ -131,12 +131,29 @@ def test_networks_of_bfloat16_have_no_kernels_to_transform(pred_to_inter2):
     assert not jax.eval_shape(make, pred_to_inter2.variables, pred_to_inter2.batch)
 
 
-def test_the_compiled_network_computes_what_its_function_does(pred_to_inter2):
+def test_the_compiled_network_transforms_its_kernels_and_computes_the_same(
+    pred_to_inter2, monkeypatch
+):
     """Of a second batch, too, for which the transformed kernels are there."""
+    transform, made = network.transformed_kernels, []
+    monkeypatch.setattr(
+        network, 'transformed_kernels', lambda *a: made.append(transform(*a)) or made[-1]
+    )
     engine = engines.create('xla', pred_to_inter2.model, [pred_to_inter2.variables])
     for batch in (random_batch(3), random_batch(3, seed=1)):
         expected = pred_to_inter2.compute(pred_to_inter2.variables, batch)
         assert_close(engine(batch), expected, 1e-5)
+    assert len(made) == 1
+    assert made[0]['transformed']
+
+
+@pytest.mark.parametrize('remat', [False, True])
+def test_kernels_are_those_of_rematerialised_networks_too(pred_to_inter2, remat):
+    model = pred_to_inter2.model.clone(remat=remat)
+    make = functools.partial(network.transformed_kernels, model)
+    made = jax.eval_shape(make, pred_to_inter2.variables, pred_to_inter2.batch)
+    # of each branch's four blocks both convolutions, but for the two that halve the map
+    assert len(jax.tree.leaves(made)) == 2 * (4 * 2 - 2)
 
 
 def test_bfloat16_is_near(pred_to_inter2):

@@ -38,7 +38,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
 def transform_kernel(x: Array, kernel: Array, stride: int) -> Array | None:
     """What `conv_transformed` takes for a kernel, on maps like `x`; None where `conv` is as fast.
 
-    At every call a CPU spends up to a third of `conv`'s time on this (`benchmarks/README.md`).
+    At every call this takes a quarter of an inference on CPUs (`benchmarks/README.md`).
     """
     if not _suits_winograd(x, kernel, stride):
         return None
