@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 
 
@@ -30,9 +31,7 @@ def keep_compilations(folder: Path) -> None:
     import jax  # slow to load, and the flags are read before
 
     config: Any = jax.config  # whose type has no options
-    whole = folder.absolute()
-    there = next(place for place in (whole, *whole.parents) if place.exists())
-    if not config.jax_compilation_cache_dir and os.access(there, os.W_OK):
+    if not config.jax_compilation_cache_dir and os.access(disk.nearest_folder(folder), os.W_OK):
         config.update('jax_compilation_cache_dir', str(folder / 'compilation_cache'))
         # small programs too: what takes less than the default second adds up
         config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

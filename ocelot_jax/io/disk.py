@@ -40,8 +40,13 @@ def check_writable(folder: Path) -> None:
     Raises:
         OutputError: as `make_folder`.
     """
+    make_folder(nearest_folder(folder))
+
+
+def nearest_folder(folder: Path) -> Path:
+    """The folder where it is there, else the nearest above it that is."""
     whole = folder.absolute()
-    make_folder(next(place for place in (whole, *whole.parents) if place.is_dir()))
+    return next(place for place in (whole, *whole.parents) if place.is_dir())
 
 
 @contextlib.contextmanager
