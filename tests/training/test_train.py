@@ -32,7 +32,7 @@ from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration
 from ocelot_jax.training import loop
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training.step import max_radius
+from ocelot_jax.training.step import max_radius, memory_as_error
 from ocelot_jax.training.stopping import Stopped
 
 EPOCHS = 8
@@ -321,9 +321,17 @@ def test_a_step_beyond_the_memory_is_one_line(folder, tmp_path, monkeypatch, ste
         loop.train_and_evaluate(config, tmp_path)
     [line] = str(caught.value).splitlines()
     assert '12.5GiB more were wanted' in line
-    assert 'want a config.data.batch_size below 2, --config.model.dtype=bfloat16 or' in line
-    # what is done already helps no further
-    assert 'remat' not in line
+    assert 'want a config.data.batch_size below 2 or more devices' in line
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'gpu'])
+def test_memory_is_saved_by_what_is_not_done_yet_and_not_refused(monkeypatch, backend):
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+    config = tiny.create_config(model__remat=True)
+    with pytest.raises(InputError) as caught, memory_as_error(config):
+        raise_no_memory()
+    assert ('dtype=bfloat16' in str(caught.value)) == (backend == 'gpu')
+    assert 'remat' not in str(caught.value)
 
 
 def test_bfloat16_is_refused_on_cpus(folder, tmp_path):
