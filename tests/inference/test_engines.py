@@ -179,6 +179,19 @@ def test_maps_are_moved_as_in_jax(way, old, new):
         np.testing.assert_allclose(np.moveaxis(moved, 1, -1), expected, atol=2e-5)
 
 
+def test_what_a_program_gave_stays_when_it_runs_again():
+    features = np.random.default_rng(0).random((3, 2, 8, 8), np.float32)
+    arrays = {'features': features, 'center': np.full((3, 2), 0.5, np.float32)}
+    arrays |= {'ratio': np.ones(3, np.float32)}
+    for session in moving_graph('crop_upsample', features.shape, (8, 8)):
+        [first] = session.run(arrays)
+        for count in (2, 3):
+            others = {name: array[:count] for name, array in arrays.items()}
+            [again] = session.run(others | {'features': -features[:count]})
+            np.testing.assert_allclose(again, -features[:count], atol=1e-6)
+        np.testing.assert_allclose(first, features, atol=1e-6)
+
+
 def test_bfloat16_keeps_places():
     """Single pixels among a thousand are found where they are."""
     features = np.zeros((1, 1, 1024, 1024), np.float32)

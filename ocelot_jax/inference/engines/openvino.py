@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, float32 or bfloat16."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.inference.engines import exported
 from ocelot_jax.models import factory
+
+_ALIGNMENT = 64  # bytes
 
 
 def prepare(model: factory.Model) -> Callable[[Any], Engine]:
@@ -34,15 +37,43 @@ def open_graph(graph: Path, precision: str = 'f32') -> exported.Session:
 
     core = openvino.Core()
     model = core.read_model(graph)
-    count = len(model.outputs)
+    outputs = _outputs(graph)
     nodes = [node.get_friendly_name() for node in model.get_ordered_ops()]
     model.add_outputs([name for name in nodes if name.startswith(alignment.WEIGHTS)])
     # one batch at a time, by all cores
     hints = {'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY'}
     compiled = core.compile_model(model, 'CPU', hints)
+    request = compiled.create_infer_request()
 
     def run(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
-        result = compiled(arrays)
-        return [result[output] for output in compiled.outputs[:count]]
+        # new ones each time, written where they stay: to copy large maps takes as long as a layer
+        results = [_aligned((len(arrays[name]), *sides)) for name, sides in outputs]
+        for index, result in enumerate(results):
+            request.set_output_tensor(index, openvino.Tensor(result, shared_memory=True))
+        request.infer(arrays, share_inputs=True, share_outputs=True)
+        return results
 
     return exported.Session([value.any_name for value in compiled.inputs], run)
+
+
+def _outputs(graph: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """For each output of an ONNX file, the input of as many rows, and the sides of a row."""
+    import onnx
+
+    written = onnx.load(graph, load_external_data=False).graph
+    sides = {
+        value.name: value.type.tensor_type.shape.dim for value in [*written.input, *written.output]
+    }
+    inputs = {sides[value.name][0].dim_param: value.name for value in written.input}
+    return [
+        (inputs[first.dim_param], tuple(side.dim_value for side in others))
+        for first, *others in (sides[value.name] for value in written.output)
+    ]
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Memory for float32 values that JAX on a CPU uses as it is; what is not aligned it copies."""
+    size = math.prod(shape) * 4
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(np.float32).reshape(shape)
