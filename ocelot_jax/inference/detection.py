@@ -190,13 +190,9 @@ def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
     the neighbours of the kept ones: the greedy result in as many rounds as the longest
     chain of decisions, which is one where no plateau holds several candidates.
     """
-    _, height, width = candidates.shape
-    order = -jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
-    last = jnp.iinfo(jnp.int32).min
 
     def firsts(undecided: jax.Array) -> jax.Array:
-        rank = jnp.where(undecided, order, last)
-        return undecided & (rank == _max_filter(rank, radius, last))
+        return undecided & ~_any_before(undecided, radius)
 
     def one_round(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         kept, undecided = state
@@ -209,25 +205,34 @@ def _keep_spaced(candidates: jax.Array, radius: int) -> jax.Array:
     return kept
 
 
-def _max_filter(x: jax.Array, radius: int, lowest: float) -> jax.Array:
-    """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W].
+def _any_before(x: jax.Array, radius: int) -> jax.Array:
+    """Where a window of [B, H, W] bool holds one that is true above its middle, or left of it."""
+    rows = _slide(x, 2, radius, radius, False)
+    return _slide(rows, 1, radius, -1, False) | _slide(x, 2, radius, -1, False)
 
-    Slides along one axis, then the other; each step joins two windows, so a window of n takes
-    log2(n) steps.
+
+def _max_filter(x: jax.Array, radius: int, lowest: float) -> jax.Array:
+    """Maximum over a square window of 2 * radius + 1 pixels of [B, H, W]."""
+    return _slide(_slide(x, 1, radius, radius, lowest), 2, radius, radius, lowest)
+
+
+def _slide(x: jax.Array, axis: int, before: int, after: int, lowest: float) -> jax.Array:
+    """Maximum, along one axis, from `before` pixels before each to `after` after it.
+
+    Each step joins two windows, so a window of n takes log2(n) steps.
     """
-    window = 2 * radius + 1
-    for axis in (1, 2):
-        padding = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
-        x = jnp.pad(x, padding, constant_values=lowest)
-        reached = 1
-        while reached < window:
-            step = min(reached, window - reached)
-            size = x.shape[axis] - step
-            x = jnp.maximum(
-                lax.slice_in_dim(x, 0, size, axis=axis),
-                lax.slice_in_dim(x, step, step + size, axis=axis),
-            )
-            reached += step
+    window = before + 1 + after
+    padding = [(before, after, 0) if each == axis else (0, 0, 0) for each in range(3)]
+    x = lax.pad(x, jnp.asarray(lowest, x.dtype), padding)
+    reached = 1
+    while reached < window:
+        step = min(reached, window - reached)
+        size = x.shape[axis] - step
+        x = jnp.maximum(
+            lax.slice_in_dim(x, 0, size, axis=axis),
+            lax.slice_in_dim(x, step, step + size, axis=axis),
+        )
+        reached += step
     return x
 
 
@@ -241,7 +246,8 @@ def _smooth(x: jax.Array, axis: int, weights: jax.Array) -> jax.Array:
     size = x.shape[axis]
     padding = [(0, 0)] * x.ndim
     padding[axis] = (radius, radius)
-    x = jnp.pad(x, padding, mode='edge')
+    # XLA would fuse this with the sum and choose between edge and map for each of its terms
+    x = lax.optimization_barrier(jnp.pad(x, padding, mode='edge'))
 
     def shifted(offset: int) -> jax.Array:
         start = radius + offset
