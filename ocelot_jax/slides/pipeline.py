@@ -1,9 +1,11 @@
 """From a slide to its cells and tissue: threads read windows while the device computes."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -186,9 +188,11 @@ def find(
     slide: Slide, method: Method, layout: windows.Layout, groups: Sequence[windows.Group]
 ) -> Iterator[Found]:
     """Finds cells and tissue in groups of windows, batch by batch."""
-    read = functools.partial(read_group, slide, method, layout)
+    # for single windows, so that all cores read what the first batch waits for
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+    read = functools.partial(read_group, slide, method, layout, pool)
     # closed here whatever fails: its threads must not read from a slide that is closed
-    with contextlib.closing(prefetch.read_ahead(groups, read, method.batch_size)) as batches:
+    with pool, contextlib.closing(prefetch.read_ahead(groups, read, method.batch_size)) as batches:
         for batch, patches, tissue in loop.find(
             method.engine, method.detect, batches, maps_tissue=method.maps_tissue
         ):
@@ -217,26 +221,28 @@ def _collect(
 
 
 def read_group(
-    slide: Slide, method: Method, layout: windows.Layout, group: windows.Group
+    slide: Slide,
+    method: Method,
+    layout: windows.Layout,
+    pool: concurrent.futures.Executor,
+    group: windows.Group,
 ) -> dict[str, np.ndarray]:
     """Reads a tissue window and the cell windows in it, as an engine takes them.
 
-    The rows are filled up to `layout.max_group` by the last window.
+    The rows are filled up to `layout.max_group` by the last window; `pool` does the reading.
     """
     p = method.patches
-    numbers = list(group.windows) + [group.windows[-1]] * (layout.max_group - len(group.windows))
-    images = {
-        window: slide.read(*layout.origin(window), p.cell_size, p.cell_size, p.cell_mpp)
-        for window in group.windows
-    }
+    places = [(*layout.origin(w), p.cell_size, p.cell_size, p.cell_mpp) for w in group.windows]
     if method.reads_tissue:
-        place = layout.tissue_origin(group)
-        tissue = slide.read(*place, p.tissue_size, p.tissue_size, p.tissue_mpp)
-    else:
-        tissue = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
+        origin, side = layout.tissue_origin(group), p.tissue_size
+        places.append((*origin, side, side, p.tissue_mpp))
+    images = list(pool.map(slide.read, *zip(*places, strict=True)))
+    tissue = images.pop() if method.reads_tissue else np.zeros((*[p.tissue_size] * 2, 3), np.uint8)
+    fill = layout.max_group - len(group.windows)
+    numbers = [*group.windows, *group.windows[-1:] * fill]
     return {
         'valid': np.arange(len(numbers)) < len(group.windows),
-        'cell_image': np.stack([images[window] for window in numbers]),
+        'cell_image': np.stack([*images, *images[-1:] * fill]),
         'tissue_image': tissue[None],
         'center': np.stack([layout.center(group, window) for window in numbers]),
         'cell_mpp': np.full(len(numbers), p.cell_mpp, np.float32),
