@@ -45,12 +45,14 @@ class Predictor:
         engine: computes class probabilities.
         batch_size: tissue patches computed at a time; None for what suits the device.
         given_patches: sizes of the patches, instead of those that the runs were trained on.
+        takes_any_size: whether `engine` takes batches of any size.
     """
 
     runs: LoadedRuns
     engine: Engine
     batch_size: int | None = None
     given_patches: Patches | None = None
+    takes_any_size: bool = False
 
     @property
     def cell_classes(self) -> tuple[str, ...]:
@@ -191,6 +193,7 @@ class Predictor:
                 f'--tumor_class: {tumor_class} is no class of {self.runs.workdirs[0]}; '
                 f'want one of {", ".join(self.cell_classes)}'
             )
+        batch_size = self.batch_size or _suitable_batch(side)
         return pipeline.Method(
             engine=self.engine,
             detect=Detector(config.detection),
@@ -199,7 +202,8 @@ class Predictor:
             tissue_classes=self.tissue_classes,
             reads_tissue=factory.reads_tissue(factory.create_model(config)),
             maps_tissue=factory.maps_tissue(config),
-            batch_size=self.batch_size or _suitable_batch(side),
+            batch_size=batch_size,
+            same_size=batch_size > 1 or not self.takes_any_size,
             tumor_class=tumor_class,
             appearances=self.appearances,
         )
@@ -243,7 +247,13 @@ def load(
     devices = jax.local_device_count()
     if batch_size is not None and batch_size % devices:
         raise InputError(f'--batch_size: {batch_size}; want a multiple of the {devices} devices')
-    return Predictor(runs, engines.of_runs(runs, engine), batch_size, patches)
+    return Predictor(
+        runs,
+        engines.of_runs(runs, engine),
+        batch_size,
+        patches,
+        engines.takes_any_size(engine),
+    )
 
 
 def _suitable_batch(side: float) -> int:

@@ -1,11 +1,7 @@
 """From a slide to its cells and tissue: threads read windows while the device computes."""
 
-import concurrent.futures
-import contextlib
 import dataclasses
-import functools
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +12,12 @@ from absl import logging
 
 from ocelot_jax.data.appearance import Appearance
 from ocelot_jax.data.patches import Patches
-from ocelot_jax.inference import loop, prefetch
+from ocelot_jax.inference import loop
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import progress
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.slides import fit, foreground, seams, windows
+from ocelot_jax.slides import batches, fit, foreground, seams, windows
 from ocelot_jax.slides.result import Sample, SlideResult
 from ocelot_jax.slides.slide import Slide
 from ocelot_jax.slides.store import Part, Store
@@ -43,6 +39,7 @@ class Method:
         reads_tissue: whether the network takes tissue windows.
         maps_tissue: whether it predicts their tissue classes.
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
+        same_size: whether all batches have as many rows; see `batches.read`.
         tumor_class: see `SlideResult`.
         appearances: what each run was trained on, by its name.
     """
@@ -55,6 +52,7 @@ class Method:
     reads_tissue: bool = True
     maps_tissue: bool = True
     batch_size: int = 1
+    same_size: bool = True
     tumor_class: str | None = None
     appearances: Mapping[str, Appearance] = dataclasses.field(default_factory=dict)
 
@@ -188,13 +186,16 @@ def find(
     slide: Slide, method: Method, layout: windows.Layout, groups: Sequence[windows.Group]
 ) -> Iterator[Found]:
     """Finds cells and tissue in groups of windows, batch by batch."""
-    # for single windows, so that all cores read what the first batch waits for
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
-    read = functools.partial(read_group, slide, method, layout, pool)
-    # closed here whatever fails: its threads must not read from a slide that is closed
-    with pool, contextlib.closing(prefetch.read_ahead(groups, read, method.batch_size)) as batches:
+    with batches.read(
+        slide,
+        layout,
+        groups,
+        batch_size=method.batch_size,
+        reads_tissue=method.reads_tissue,
+        same_size=method.same_size,
+    ) as ahead:
         for batch, patches, tissue in loop.find(
-            method.engine, method.detect, batches, maps_tissue=method.maps_tissue
+            method.engine, method.detect, ahead, maps_tissue=method.maps_tissue
         ):
             yield _collect(batch['items'], patches, tissue, method, layout)
 
@@ -206,7 +207,10 @@ def _collect(
     method: Method,
     layout: windows.Layout,
 ) -> Found:
-    """Moves the cells of a batch's windows, `layout.max_group` rows a group, to the cell grid."""
+    """Moves the cells of a batch's windows to the cell grid.
+
+    Each group but the last has `layout.max_group` rows.
+    """
     parts, numbers = [], [np.zeros(0, np.int32)]
     min_distance = method.detect.min_distance(method.patches.cell_mpp)
     for place, group in enumerate(groups):
@@ -218,36 +222,6 @@ def _collect(
             numbers.append(np.full(len(parts[-1]), window, np.int32))
     classes = None if tissue is None else tissue[: len(groups)]
     return Found(groups, Cells.concatenate(parts), np.concatenate(numbers), classes)
-
-
-def read_group(
-    slide: Slide,
-    method: Method,
-    layout: windows.Layout,
-    pool: concurrent.futures.Executor,
-    group: windows.Group,
-) -> dict[str, np.ndarray]:
-    """Reads a tissue window and the cell windows in it, as an engine takes them.
-
-    The rows are filled up to `layout.max_group` by the last window; `pool` does the reading.
-    """
-    p = method.patches
-    places = [(*layout.origin(w), p.cell_size, p.cell_size, p.cell_mpp) for w in group.windows]
-    if method.reads_tissue:
-        origin, side = layout.tissue_origin(group), p.tissue_size
-        places.append((*origin, side, side, p.tissue_mpp))
-    images = list(pool.map(slide.read, *zip(*places, strict=True)))
-    tissue = images.pop() if method.reads_tissue else np.zeros((*[p.tissue_size] * 2, 3), np.uint8)
-    fill = layout.max_group - len(group.windows)
-    numbers = [*group.windows, *group.windows[-1:] * fill]
-    return {
-        'valid': np.arange(len(numbers)) < len(group.windows),
-        'cell_image': np.stack([*images, *images[-1:] * fill]),
-        'tissue_image': tissue[None],
-        'center': np.stack([layout.center(group, window) for window in numbers]),
-        'cell_mpp': np.full(len(numbers), p.cell_mpp, np.float32),
-        'tissue_mpp': np.full(len(numbers), p.tissue_mpp, np.float32),
-    }
 
 
 def _part(found: Found, layout: windows.Layout) -> Part:

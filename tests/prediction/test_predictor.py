@@ -63,3 +63,12 @@ def test_a_slide_in_memory_and_in_files_is_one(run, predictor, tmp_path):
         predictor.predict_slide(tmp_path / 'b.tif')
     with pytest.raises(InputError, match='nope is no class of'):
         predictor.predict_slide(path, tumor_class='nope')
+
+
+def test_only_compiled_engines_and_several_tissue_windows_want_batches_of_one_size(run):
+    def same_size(engine, batch_size):
+        return ocelot_jax.load(run, engine=engine, batch_size=batch_size).method().same_size
+
+    assert same_size('xla', 1)
+    assert same_size('openvino', 2)
+    assert not same_size('openvino', 1)

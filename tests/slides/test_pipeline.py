@@ -192,10 +192,22 @@ def test_what_another_run_left_is_not_taken(path, tmp_path):
 
 
 def test_batches_change_nothing(path, tmp_path):
-    _, expected = run(path, make_method(), tmp_path / 'one')
-    _, result = run(path, make_method(batch_size=4), tmp_path / 'four')
-    np.testing.assert_array_equal(result.cells.points, expected.cells.points)
-    np.testing.assert_array_equal(result.tissue, expected.tissue)
+    rows = []
+
+    def engine(batch):
+        rows.append(len(batch['cell_image']))
+        return darkness(batch)
+
+    plan, expected = run(path, make_method(engine), tmp_path / 'one')
+    assert set(rows) == {plan.layout.max_group}
+    rows.clear()
+    _, bare = run(path, make_method(engine, same_size=False), tmp_path / 'bare')
+    assert rows == [len(group.windows) for group in plan.groups]
+    assert min(rows) < max(rows)
+    _, four = run(path, make_method(batch_size=4), tmp_path / 'four')
+    for result in (bare, four):
+        np.testing.assert_array_equal(result.cells.points, expected.cells.points)
+        np.testing.assert_array_equal(result.tissue, expected.tissue)
 
 
 def test_a_network_without_a_tissue_branch(path, cells, tmp_path):

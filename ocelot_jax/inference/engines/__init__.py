@@ -32,6 +32,11 @@ _FACTORIES = {
 ENGINES = tuple(_FACTORIES)
 
 
+def takes_any_size(name: str) -> bool:
+    """Whether an engine takes batches of any size; XLA compiles a program for each."""
+    return name != 'xla'
+
+
 def of_runs(runs: 'LoadedRuns', name: str = 'xla') -> 'Engine':
     """Makes an engine of a run, or of several, as their configuration wants it; see `create`.
 

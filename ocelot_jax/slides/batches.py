@@ -1,0 +1,76 @@
+"""Batches of a slide's windows, read by threads while the device computes."""
+
+import concurrent.futures
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ocelot_jax.inference import prefetch
+from ocelot_jax.inference.engine import Batch
+from ocelot_jax.slides import windows
+from ocelot_jax.slides.slide import Slide
+
+
+@contextlib.contextmanager
+def read(
+    slide: Slide,
+    layout: windows.Layout,
+    groups: Sequence[windows.Group],
+    *,
+    batch_size: int = 1,
+    reads_tissue: bool = True,
+    same_size: bool = True,
+) -> Iterator[Iterator[Batch]]:
+    """Reads groups of windows, a few ahead; no thread reads after the block's end.
+
+    Args:
+        slide: where they lie.
+        layout: where they lie on it.
+        groups: what is read, in this order.
+        batch_size: tissue windows of a batch.
+        reads_tissue: whether the network takes tissue windows; else they are black.
+        same_size: whether all groups have `layout.max_group` rows, as one program for all wants:
+            copies of their last window, not `valid`, follow. Where not, `batch_size` is 1.
+
+    Yields:
+        The batches, as engines take them, with their groups as `items`; see `prefetch.read_ahead`.
+    """
+    # for single windows, so that all cores read what the first batch waits for
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        read_one = functools.partial(_read_group, slide, layout, pool, reads_tissue, same_size)
+        with contextlib.closing(prefetch.read_ahead(groups, read_one, batch_size)) as batches:
+            yield batches
+
+
+def _read_group(
+    slide: Slide,
+    layout: windows.Layout,
+    pool: concurrent.futures.Executor,
+    reads_tissue: bool,
+    same_size: bool,
+    group: windows.Group,
+) -> dict[str, np.ndarray]:
+    """Reads a tissue window and the cell windows in it, all by `pool`; see `read`."""
+    p = layout.patches
+    places = [(*layout.origin(w), p.cell_size, p.cell_size, p.cell_mpp) for w in group.windows]
+    if reads_tissue:
+        x, y = layout.tissue_origin(group)
+        places.append((x, y, p.tissue_size, p.tissue_size, p.tissue_mpp))
+    images = list(pool.map(slide.read, *zip(*places, strict=True)))
+    if reads_tissue:
+        tissue = images.pop()
+    else:
+        tissue = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
+    fill = layout.max_group - len(group.windows) if same_size else 0
+    numbers = [*group.windows, *group.windows[-1:] * fill]
+    return {
+        'valid': np.arange(len(numbers)) < len(group.windows),
+        'cell_image': np.stack([*images, *images[-1:] * fill]),
+        'tissue_image': tissue[None],
+        'center': np.stack([layout.center(group, window) for window in numbers]),
+        'cell_mpp': np.full(len(numbers), p.cell_mpp, np.float32),
+        'tissue_mpp': np.full(len(numbers), p.tissue_mpp, np.float32),
+    }
