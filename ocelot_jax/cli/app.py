@@ -2,12 +2,15 @@
 
 import atexit
 import gc
+import os
 import re
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TextIO
 
 from absl import app, flags, logging
 
@@ -23,9 +26,10 @@ def run(main: Callable[..., None], positionals: Sequence[str] = ()) -> None:
     """Parses flags and calls `main`.
 
     Wrong input (`InputError`) ends with one line and status 1, Ctrl-C and SIGTERM with one and
-    status 130 and 143, any other error with its traceback. `--quiet` leaves out progress and
-    warnings, `--verbose` shows what the libraries note and the traceback of wrong input as well;
-    absl's `--verbosity` is finer. `--help` ends with status 0.
+    status 130 and 143, output that nobody reads any more with 141, any other error with its
+    traceback. `--quiet` leaves out progress and warnings, `--verbose` shows what the libraries
+    note and the traceback of wrong input as well; absl's `--verbosity` is finer. `--help` ends
+    with status 0.
 
     Args:
         main: called with the positional arguments as strings.
@@ -121,13 +125,27 @@ def _guarded(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
+        sys.stdout.flush()
     except InputError as error:
         logging.debug('', exc_info=True)
         _die(error)
+    except BrokenPipeError:
+        if not _is_cut(sys.stdout):
+            raise
+        # what is still to be written would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt as error:
         number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
         print(f'error: interrupted by {number.name}', file=sys.stderr)
         sys.exit(128 + number)
+
+
+def _is_cut(file: TextIO) -> bool:
+    """Whether a file is a pipe that nobody reads any more, as behind `| head`."""
+    poll = select.poll()
+    poll.register(file, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _verbosity() -> int:

@@ -128,6 +128,18 @@ def test_a_bug_ends_with_its_traceback(commands, error):
     assert done.errors == []
 
 
+@pytest.mark.parametrize(
+    ('write', 'status', 'told'),
+    [('os.dup2(there, 1); print("x")', 141, ''), ('os.write(there, b"x")', 1, 'BrokenPipeError')],
+)
+def test_who_reads_no_more_of_the_output_is_told_nothing(commands, write, status, told):
+    """As `| head`; a pipe of the command's own is a bug."""
+    lines = ['import os', 'read, there = os.pipe()', 'os.close(read)', write]
+    done = commands.run(source(body='\n    '.join(lines)))
+    assert done.returncode == status
+    assert (told in done.stderr) if told else not done.stderr
+
+
 @pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 143)])
 @pytest.mark.parametrize('wait', ['time.sleep(9)', 'concurrent.futures.wait([pool.submit(nap)])'])
 def test_ctrl_c_and_sigterm_end_with_one_line_after_what_is_to_be_done(
