@@ -83,8 +83,12 @@ class _Clock:
         if self._since is None or self.done in (self._since[1], self._total):
             return ''
         rate = (self.done - self._since[1]) / max(time.monotonic() - self._since[0], 1e-9)
-        seconds = tqdm.tqdm.format_interval((self._total - self.done) / rate)
-        return f'{rate:.3g} {self._unit}/s, {seconds} left'
+        # what takes minutes is easier to read the other way round
+        pace = f'{rate:.3g} {self._unit}/s' if rate > 1 / 60 else f'{_interval(1 / rate)} each'
+        return f'{pace}, {_interval((self._total - self.done) / rate)} left'
+
+
+_interval = tqdm.tqdm.format_interval
 
 
 class _Silent:
@@ -158,7 +162,7 @@ class _Lines:
 
     def end(self) -> None:
         if self._told:
-            spent = tqdm.tqdm.format_interval(time.monotonic() - self._start)
+            spent = _interval(time.monotonic() - self._start)
             self._tell(f'{self._clock.done} of {self._total} {self._unit} in {spent}')
 
     def _tell(self, text: str) -> None:

@@ -13,7 +13,7 @@ from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import HERE, Perform, Pool, Workers
 from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, tuning
-from ocelot_jax.io import atomic
+from ocelot_jax.io import atomic, progress
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.runs import files, provenance
 from ocelot_jax.runs.directory import RunDirectory
@@ -44,7 +44,7 @@ def run_sweep(
         workdir: the sweep's directory.
         overrides: values of fields for all runs.
         shard: (i, n), to train every n-th run alone, beginning with the i-th.
-        report: called with lines on how it is going.
+        report: called with lines on what came out.
         workers: who trains the runs.
         start_worker: called with the directory, once in every process that trains some.
 
@@ -143,17 +143,20 @@ def _run_all(
     own = {point.name: point.config for point in points[index::count] if point.name not in scores}
     numbers = {name: number for number, name in enumerate(own, 1)}
     broken = []
-    for ended in pool.run(own, lambda name: report(f'{numbers[name]} of {len(own)}: {name}')):
-        if ended.error is None:
-            scores[ended.name], lines = ended.value
-            for line in lines:
-                report(line)
-            continue
-        report(f'{ended.name}: {ended.error}')
-        if RunDirectory(workdir / ended.name).failure.exists():
-            scores[ended.name] = None
-        else:
-            broken.append(ended.name)
+    with progress.show('sweep', len(own), 'runs', shown=bool(own)) as shown:
+        tell = lambda name: shown.note(f'{numbers[name]} of {len(own)}: {name}')
+        for ended in pool.run(own, tell):
+            shown.advance()
+            if ended.error is None:
+                scores[ended.name], lines = ended.value
+                for line in lines:
+                    report(line)
+                continue
+            report(f'{ended.name}: {ended.error}')
+            if RunDirectory(workdir / ended.name).failure.exists():
+                scores[ended.name] = None
+            else:
+                broken.append(ended.name)
     return broken
 
 

@@ -49,6 +49,15 @@ def test_a_file_gets_a_line_after_five_seconds_and_then_every_half_minute(clock,
     ]
 
 
+def test_what_takes_minutes_is_told_by_the_piece(clock, capsys):
+    with progress.show('sweep', 4, 'runs') as shown:
+        for _ in range(2):
+            clock[0] += 1100
+            shown.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == 'sweep: 2 of 4 runs, 50%, 18:20 each, 36:40 left'
+
+
 def test_a_file_gets_nothing_of_what_is_done_at_once(capsys):
     assert list(progress.track('abc', 'counting', 3, 'pairs')) == ['a', 'b', 'c']
     assert capsys.readouterr() == ('', '')
