@@ -25,8 +25,8 @@ def create_model(config: Any, axis_name: str | None = None) -> Model:
     """Makes the model of a configuration.
 
     Each attribute of the model takes the value of its name in `config.model`; encoders that learn
-    at no rate are frozen. Over the mapped axis
-    `axis_name`, if any, batch statistics are averaged in training.
+    at no rate are frozen. Over the mapped axis `axis_name`, if any, batch statistics are averaged
+    in training.
 
     Raises:
         InputError: the configuration names a part that does not exist, or that does not go with

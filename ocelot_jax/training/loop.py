@@ -59,12 +59,13 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     devices.check_alike(jax.devices())
     configuration.check_values(config)
     devices.check_type(config.model.dtype)
+    # first, so that what is wrong with it is told before data are read
+    model = factory.create_model(config, AXIS)
     pairs, validation = open_splits(config.data)
     example = pairs[0]
     finest_mpp = float(str(pairs.outline.cell_mpps.min()))
     epoch_steps = steps_per_epoch(pairs, config.data.batch_size)
     total_steps = config.num_epochs * epoch_steps
-    model = factory.create_model(config, AXIS)
     tx = create_optimizer(config, epoch_steps)
     train_step = create_train_step(config, model, tx, finest_mpp, epoch_steps)
     prepare = engines.prepare('xla', factory.create_model(config), config.test_time_augmentation)
