@@ -59,8 +59,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     devices.check_alike(jax.devices())
     configuration.check_values(config)
     devices.check_type(config.model.dtype)
-    # first, so that what is wrong with it is told before data are read
-    model = factory.create_model(config, AXIS)
+    model = factory.create_model(config, AXIS)  # its errors come before those of data
     pairs, validation = open_splits(config.data)
     example = pairs[0]
     finest_mpp = float(str(pairs.outline.cell_mpps.min()))
