@@ -20,6 +20,8 @@ FIRST_SECONDS, SECONDS = 5.0, 30.0
 
 Item = TypeVar('Item')
 
+_interval = tqdm.tqdm.format_interval
+
 
 class Progress(Protocol):
     """What long work tells of itself."""
@@ -86,9 +88,6 @@ class _Clock:
         # what takes minutes is easier to read the other way round
         pace = f'{rate:.3g} {self._unit}/s' if rate > 1 / 60 else f'{_interval(1 / rate)} each'
         return f'{pace}, {_interval((self._total - self.done) / rate)} left'
-
-
-_interval = tqdm.tqdm.format_interval
 
 
 class _Silent:

@@ -193,7 +193,6 @@ class Predictor:
                 f'--tumor_class: {tumor_class} is no class of {self.runs.workdirs[0]}; '
                 f'want one of {", ".join(self.cell_classes)}'
             )
-        batch_size = self.batch_size or _suitable_batch(side)
         return pipeline.Method(
             engine=self.engine,
             detect=Detector(config.detection),
@@ -202,8 +201,8 @@ class Predictor:
             tissue_classes=self.tissue_classes,
             reads_tissue=factory.reads_tissue(factory.create_model(config)),
             maps_tissue=factory.maps_tissue(config),
-            batch_size=batch_size,
-            same_size=batch_size > 1 or not self.takes_any_size,
+            batch_size=self.batch_size or _suitable_batch(side),
+            takes_any_size=self.takes_any_size,
             tumor_class=tumor_class,
             appearances=self.appearances,
         )

@@ -20,9 +20,9 @@ def read(
     layout: windows.Layout,
     groups: Sequence[windows.Group],
     *,
-    batch_size: int = 1,
-    reads_tissue: bool = True,
-    same_size: bool = True,
+    batch_size: int,
+    reads_tissue: bool,
+    takes_any_size: bool,
 ) -> Iterator[Iterator[Batch]]:
     """Reads groups of windows, a few ahead; no thread reads after the block's end.
 
@@ -32,15 +32,17 @@ def read(
         groups: what is read, in this order.
         batch_size: tissue windows of a batch.
         reads_tissue: whether the network takes tissue windows; else they are black.
-        same_size: whether all groups have `layout.max_group` rows, as one program for all wants:
-            copies of their last window, not `valid`, follow. Where not, `batch_size` is 1.
+        takes_any_size: whether the engine takes batches of any size. If so, a single tissue
+            window comes with its cell windows alone. Else, or where several must have as many,
+            copies of a group's last window, not `valid`, fill it up to `layout.max_group` rows.
 
     Yields:
         The batches, as engines take them, with their groups as `items`; see `prefetch.read_ahead`.
     """
     # for single windows, so that all cores read what the first batch waits for
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        read_one = functools.partial(_read_group, slide, layout, pool, reads_tissue, same_size)
+        fills = batch_size > 1 or not takes_any_size
+        read_one = functools.partial(_read_group, slide, layout, pool, reads_tissue, fills)
         with contextlib.closing(prefetch.read_ahead(groups, read_one, batch_size)) as batches:
             yield batches
 
@@ -50,7 +52,7 @@ def _read_group(
     layout: windows.Layout,
     pool: concurrent.futures.Executor,
     reads_tissue: bool,
-    same_size: bool,
+    fills: bool,
     group: windows.Group,
 ) -> dict[str, np.ndarray]:
     """Reads a tissue window and the cell windows in it, all by `pool`; see `read`."""
@@ -64,7 +66,7 @@ def _read_group(
         tissue = images.pop()
     else:
         tissue = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
-    fill = layout.max_group - len(group.windows) if same_size else 0
+    fill = layout.max_group - len(group.windows) if fills else 0
     numbers = [*group.windows, *group.windows[-1:] * fill]
     return {
         'valid': np.arange(len(numbers)) < len(group.windows),

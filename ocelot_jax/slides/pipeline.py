@@ -39,7 +39,7 @@ class Method:
         reads_tissue: whether the network takes tissue windows.
         maps_tissue: whether it predicts their tissue classes.
         batch_size: tissue windows computed at a time, a multiple of the number of devices.
-        same_size: whether all batches have as many rows; see `batches.read`.
+        takes_any_size: whether `engine` takes batches of any size; see `batches.read`.
         tumor_class: see `SlideResult`.
         appearances: what each run was trained on, by its name.
     """
@@ -52,7 +52,7 @@ class Method:
     reads_tissue: bool = True
     maps_tissue: bool = True
     batch_size: int = 1
-    same_size: bool = True
+    takes_any_size: bool = False
     tumor_class: str | None = None
     appearances: Mapping[str, Appearance] = dataclasses.field(default_factory=dict)
 
@@ -192,7 +192,7 @@ def find(
         groups,
         batch_size=method.batch_size,
         reads_tissue=method.reads_tissue,
-        same_size=method.same_size,
+        takes_any_size=method.takes_any_size,
     ) as ahead:
         for batch, patches, tissue in loop.find(
             method.engine, method.detect, ahead, maps_tissue=method.maps_tissue

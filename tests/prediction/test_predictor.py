@@ -65,10 +65,6 @@ def test_a_slide_in_memory_and_in_files_is_one(run, predictor, tmp_path):
         predictor.predict_slide(path, tumor_class='nope')
 
 
-def test_only_compiled_engines_and_several_tissue_windows_want_batches_of_one_size(run):
-    def same_size(engine, batch_size):
-        return ocelot_jax.load(run, engine=engine, batch_size=batch_size).method().same_size
-
-    assert same_size('xla', 1)
-    assert same_size('openvino', 2)
-    assert not same_size('openvino', 1)
+def test_only_compiled_engines_want_batches_of_one_size(run):
+    assert not ocelot_jax.load(run, engine='xla').method().takes_any_size
+    assert ocelot_jax.load(run, engine='openvino').method().takes_any_size

@@ -201,10 +201,13 @@ def test_batches_change_nothing(path, tmp_path):
     plan, expected = run(path, make_method(engine), tmp_path / 'one')
     assert set(rows) == {plan.layout.max_group}
     rows.clear()
-    _, bare = run(path, make_method(engine, same_size=False), tmp_path / 'bare')
+    _, bare = run(path, make_method(engine, takes_any_size=True), tmp_path / 'bare')
     assert rows == [len(group.windows) for group in plan.groups]
     assert min(rows) < max(rows)
-    _, four = run(path, make_method(batch_size=4), tmp_path / 'four')
+    rows.clear()
+    method = make_method(engine, batch_size=4, takes_any_size=True)
+    _, four = run(path, method, tmp_path / 'four')
+    assert set(rows) == {4 * plan.layout.max_group}
     for result in (bare, four):
         np.testing.assert_array_equal(result.cells.points, expected.cells.points)
         np.testing.assert_array_equal(result.tissue, expected.tissue)
