@@ -192,6 +192,20 @@ def test_what_a_program_gave_stays_when_it_runs_again():
         np.testing.assert_allclose(first, features, atol=1e-6)
 
 
+def test_rows_that_openvino_does_not_write_are_no_maps():
+    graph = Graph()
+    few = graph.input('few', np.float32, ('batch', 4))
+    many = graph.input('many', np.float32, ('rows', 4))
+    # of as many rows as `few` has, whatever is stated
+    graph.output(graph.add('Add', few, few), 'sum', ('rows', 4))
+    graph.output(graph.add('Add', many, many), 'other', ('rows', 4))
+    session = exported.start(graph.to_model({}), openvino.open_graph)
+    ones = np.ones((5, 4), np.float32)
+    np.testing.assert_array_equal(session.run({'few': ones, 'many': ones})[0], 2 * ones)
+    with pytest.raises(ValueError, match=r'output 0: \(3, 4\), want \(5, 4\)'):
+        session.run({'few': ones[:3], 'many': ones})
+
+
 def test_bfloat16_keeps_places():
     """Single pixels among a thousand are found where they are."""
     features = np.zeros((1, 1, 1024, 1024), np.float32)
