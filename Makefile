@@ -18,7 +18,7 @@ define DEMO_NEXT
 Next, each with --help:
   another model      $(BIN)/python -m ocelot_jax.main --config=configs/demo.py:cell_only --workdir=runs/cell_only
   cells in an image  $(BIN)/python -m ocelot_jax.predict --workdir=runs/demo --input=IMAGE --mpp=0.25 --output=cells
-  your own pairs     $(BIN)/python -m ocelot_jax.main --config=configs/demo.py --config.data.source=FOLDER_OR_ZIP
+  your own pairs     $(BIN)/python -m ocelot_jax.main --config=configs/crc.py --config.data.source=FOLDER_OR_ZIP --workdir=runs/mine
 endef
 export DEMO_NEXT
 

@@ -22,6 +22,7 @@ def test_pairs_are_made_and_are_a_data_set(tmp_path, commands):
     assert (done.returncode, done.errors) == (0, [])
     assert 'files of annotations that belong to no slide: c.geojson' in done.stdout
     assert f'look at {output / "pictures/first_pairs.png"} before you train' in done.stdout
+    assert 'ocelot_jax.main --config=configs/crc.py:pred_inter2 --config' in done.stdout
     shown = Image.open(output / 'pictures/first_pairs.png')
     assert shown.width > 1400
     assert shown.height > 6 * 700

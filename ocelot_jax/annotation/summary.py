@@ -89,14 +89,23 @@ class Summary:
     def _commands(self, output: Path, choices: Choices) -> list[str]:
         cells, tissue = choices.cell_classes.names, choices.tissue_classes.names
         is_known = any(counts.pixels[:-1].any() for counts in self.counts.values())
-        config = 'pred_inter2' if is_known else 'cell_only'
+        config = _configuration('pred_inter2' if is_known else 'cell_only', choices)
         data = shlex.quote(str(output))
         return [
             f'python -m ocelot_jax.statistics --dataset={data} '
             f'--cell_classes={",".join(cells)} --tissue_classes={",".join(tissue)}',
-            f'python -m ocelot_jax.main --config=configs/{config}.py --config.data.source={data} '
+            f'python -m ocelot_jax.main --config={config} --config.data.source={data} '
             f'--config.data.cell_classes="{cells}" --config.data.tissue_classes="{tissue}"',
         ]
+
+
+def _configuration(model: str, choices: Choices) -> str:
+    """The one that trains a model on patches of that size."""
+    if choices.patches.cell_size <= 128:
+        return f'configs/crc.py:{model}'
+    if choices.patches.cell_size <= 256:
+        return f'configs/consep.py:{model}'
+    return f'configs/{model}.py'
 
 
 def _row(counts: Counts) -> list[str]:
