@@ -11,6 +11,6 @@ MODELS = (*table5.MODELS, 'unet', 'mfovce')
 
 
 def get_sweep() -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     configs = tuple(f'configs/crc.py:{model}' for model in MODELS)
     return {'configs': configs, 'axes': {}, 'repeats': 3}

@@ -6,7 +6,7 @@ DIRECTIONS = ('none', 'c2t', 't2c', 'both')
 
 
 def get_sweep() -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     seams = ('encoder', 'aspp', 'decoder')
     return {
         'configs': ('configs/feature_sharing.py',),

@@ -3,7 +3,7 @@
 Every slide of the training and validation splits is tested once a seed by a run that never saw it;
 the data set's own test split has no part in it. `configs/sweeps/levers.py` is on OCELOT, `:crc`
 and `:consep` on small pairs, `:small` on both; what follows a comma are the levers to try, instead
-of all: `configs/sweeps/levers.py:crc,Running average,Color jitter`. `ocelot_jax.report` shows what
+of all: `configs/sweeps/levers.py:crc,Gaussian target,Color jitter`. `ocelot_jax.report` shows what
 each gives.
 """
 
@@ -76,7 +76,7 @@ LEVERS: dict[str, dict[str, Any]] = {
 
 
 def get_sweep(chosen: str = '') -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     data, *names = chosen.split(',')
     for name, known in [(data, [*CONFIGS]), *((name, [*LEVERS]) for name in names)]:
         if name not in known:

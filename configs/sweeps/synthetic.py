@@ -11,6 +11,6 @@ from ocelot_jax.configs.sweeps import crc
 
 
 def get_sweep() -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     configs = tuple(f'configs/demo.py:{model}' for model in crc.MODELS)
     return {'configs': configs, 'axes': {}, 'repeats': 3}

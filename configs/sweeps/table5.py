@@ -18,7 +18,7 @@ AXES = {
 
 
 def get_sweep(data: str = '') -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     files = (f'{data}.py:{model}' if data else f'{model}.py' for model in MODELS)
     configs = tuple(f'configs/{file}' for file in files)
     return {'configs': configs, 'axes': AXES, 'repeats': 5}

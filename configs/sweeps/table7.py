@@ -12,6 +12,6 @@ MODELS = (
 
 
 def get_sweep() -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     configs = tuple(f'configs/{model}.py' for model in MODELS)
     return {'configs': configs, 'axes': table5.AXES, 'repeats': 5}

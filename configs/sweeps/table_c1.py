@@ -8,6 +8,6 @@ MODELS = ('cell_only', 'unet', 'mfovce', 'pred_inter2')
 
 
 def get_sweep() -> dict[str, Any]:
-    """What `ocelot_jax.sweep.Sweep` holds."""
+    """What `ocelot_jax.sweeping.search.Sweep` holds."""
     configs = tuple(f'configs/{model}.py' for model in MODELS)
     return {'configs': configs, 'axes': table5.AXES, 'repeats': 5}
