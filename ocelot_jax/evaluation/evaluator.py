@@ -16,6 +16,7 @@ from ocelot_jax.evaluation import challenge, outcomes, scoring
 from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
 from ocelot_jax.io import atomic, digests, disk, hosts, text_table
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import files, loading, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
@@ -65,7 +66,8 @@ def evaluate_run(
     Args:
         workdirs: the run's directory, or those of several, whose probabilities are averaged.
         split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
-        source: other data than the run's own, named as `config.data.source` names it.
+        source: other data than the run's own, named as `config.data.source` names it; their splits
+            are their own, not folds.
         untrained: whether to score the network before training as well.
         test_time_augmentation: whether to predict by means over the eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
@@ -76,13 +78,14 @@ def evaluate_run(
         The scores. Of several hosts, which share the pairs, the first writes.
 
     Raises:
-        InputError: the run has no finished epoch, or the data are wrong.
+        InputError: the run has no finished epoch, the data are wrong, or of several runs one was
+            trained on other pairs than the first, so that it may know those to be scored.
         MissingFileError: the directory holds no run.
         OutputError: nothing can be written there.
     """
     loaded = loading.load_runs(workdirs, test_time_augmentation, detection=detection)
     config = loaded.config
-    config.data.source = source or config.data.source
+    _take_data(loaded, source)
     split = split or splits(config.data)[-1]
     pairs = open_source(config.data, split)
     pairs.outline.check_cells(config.data.max_cells)
@@ -107,6 +110,45 @@ def evaluate_run(
             write(results, table, EvaluationDirectory(folder), config)
     names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
     return Report(' and '.join(names), split, table, written)
+
+
+def _take_data(loaded: loading.LoadedRuns, source: str | None) -> None:
+    """Puts the data to be scored into the configuration: the runs' own, or others.
+
+    Raises:
+        InputError: they are the first run's own, and another run was trained on other ones.
+    """
+    config, (workdir, *others) = loaded.config, loaded.workdirs
+    held = provenance.load_data(workdir)
+    if source is not None:
+        config.data.source = source
+        if config.data.folds and not _is_own(config, held):
+            logging.warning(
+                '%s: one of %d folds; %s has other pairs, whose own splits are taken: on slides '
+                'that it was trained on, scores flatter',
+                workdir,
+                config.data.folds,
+                source,
+            )
+            config.data.folds = config.data.fold = 0
+        if not loaded.ensemble or not _is_own(config, held):
+            return
+    for other in others:
+        differing = held and provenance.other_data(provenance.load_data(other), held)
+        if differing:
+            raise InputError(
+                f'{other}: does not fit {workdir} in an evaluation, for it may have been trained '
+                f'on pairs to be scored: {"; ".join(differing)}; want runs of the same data and '
+                'fold, or --source with other pairs'
+            )
+
+
+def _is_own(config: ml_collections.ConfigDict, held: provenance.Data) -> bool:
+    """Whether a configuration's data are those that a run kept the identities of."""
+    try:
+        return bool(held) and not provenance.other_data(held, provenance.identify_data(config))
+    except InputError:  # told when the data are opened
+        return False
 
 
 def _score_untrained(

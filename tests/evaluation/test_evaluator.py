@@ -99,6 +99,35 @@ def test_the_same_data_elsewhere_are_the_run_s_own(run, source, tmp_path):
     assert evaluated(run) == ['validation']
 
 
+@pytest.fixture
+def dealt(tmp_path):
+    return make_release(tmp_path / 'dealt', {'train': 3, 'val': 2, 'test': 1})
+
+
+def test_a_run_is_not_scored_on_what_another_of_them_was_trained_on(run, dealt, tmp_path):
+    folds = [make(tmp_path / f'folds/{k}', dealt, data__folds=3, data__fold=k) for k in (0, 1)]
+    for source in (None, str(shutil.copytree(dealt, tmp_path / 'elsewhere'))):
+        with pytest.raises(InputError, match=r'folds/1: does not fit .*folds/0 .* trained on'):
+            evaluator.evaluate_run(folds, 'test', source)
+    # nobody learned from these
+    other = make_release(tmp_path / 'other', {'train': 1, 'test': 2}, seed=7)
+    evaluator.evaluate_run(folds, 'test', str(other))
+
+
+def test_other_data_are_not_dealt_to_the_folds_of_a_run(run, dealt, tmp_path, caplog):
+    fold = make(tmp_path / 'folds/0', dealt, data__folds=3)
+    other = make_release(tmp_path / 'other', {'train': 1, 'test': 2}, seed=7)
+    report = evaluator.evaluate_run([fold], 'test', str(other))
+    assert report.table['population']['pairs'] == 2
+    assert 'one of 3 folds' in caplog.text
+    caplog.clear()
+    moved = shutil.copytree(dealt, tmp_path / 'elsewhere')
+    own, again = (evaluator.evaluate_run([fold], 'validation', s) for s in (None, str(moved)))
+    assert own.table == again.table
+    assert own.written == again.written
+    assert 'one of 3 folds' not in caplog.text
+
+
 def test_ensembles_keep_apart(run, source, tmp_path):
     others = [make(tmp_path / f'runs/{name}', source, 1.0 + n) for n, name in enumerate('bc')]
     for other in others:
