@@ -7,6 +7,8 @@ import numpy as np
 class RampModel:
     """Sees where it looks, by fixed weights that know no symmetry; `weight` scales all."""
 
+    STRIDE = 1
+
     def apply(self, variables, batch, train, mutable=()):
         height, width = batch['cell_image'].shape[1:3]
         ramp = jnp.linspace(-1, 1, height)[:, None] * 2 + jnp.linspace(-1, 1, width)[None]

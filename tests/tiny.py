@@ -16,6 +16,8 @@ class Tiny(nn.Module):
 
     axis_name: str | None = None
 
+    STRIDE = 1
+
     @nn.compact
     def __call__(self, batch, train):
         branch = lambda classes, name: Branch(classes, self.axis_name, name=name)

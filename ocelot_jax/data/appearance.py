@@ -186,6 +186,8 @@ def learn(measured: np.ndarray, slides: np.ndarray) -> Appearance | None:
     if len(slides) < _MIN_PATCHES or len(names) < _MIN_SLIDES:
         return None
     folds = of_slide % _FOLDS
+    if len(slides) - np.bincount(folds).max() < 2:  # nearly all are of one slide
+        return None
     scores = np.empty((len(slides), 2, len(CHANGES)))
     distances = np.empty(len(slides))
     for fold in np.unique(folds):

@@ -54,6 +54,8 @@ def check_model(values: Any) -> None:
     """
     _check('architecture', values.architecture, ARCHITECTURES)
     _check_encoders(values)
+    for branch in values.pretrained_branches:
+        _check('pretrained_branches', branch, ('cell', 'tissue'))
     _check('dtype', values.dtype, ('float32', 'bfloat16'))
     _check('context', values.context, ARCHITECTURES[values.architecture].CONTEXTS)
     own = BRANCHES[values.architecture].SEAMS if values.architecture in BRANCHES else ()
@@ -68,6 +70,25 @@ def check_model(values: Any) -> None:
             raise InputError(f'config.model.sharing: {seam!r}; want seams of {wanted}')
         missing = values.context == 'features' and seam not in own
         _check(f'sharing.{seam}', direction, ('none',) if missing else cell_tissue.DIRECTIONS)
+
+
+def check_sizes(model: Model, cell: Size, tissue: Size) -> None:
+    """Checks that a model takes patches of these sizes, (H, W) in pixels.
+
+    Of others its maps would cover more than the patch, and the tissue's would be injected beside
+    its place.
+
+    Raises:
+        InputError: it does not.
+    """
+    stride = BRANCHES[model.architecture].STRIDE if isinstance(model, CellTissue) else model.STRIDE
+    sizes = {'cell': cell} | ({'tissue': tissue} if reads_tissue(model) else {})
+    for name, (height, width) in sizes.items():
+        if height % stride or width % stride:
+            raise InputError(
+                f'{name}_image of {width} x {height} px: want sides that are multiples of '
+                f'{stride}, the stride of the network'
+            )
 
 
 def _check_encoders(values: Any) -> None:

@@ -35,6 +35,7 @@ class MFoVCENet(nn.Module):
     encoder_name: str = 'resnet34'
     cell_dropout: float = 0.1
     tissue_dropout: float = 0.1
+    frozen: tuple[str, ...] = ()
     remat: bool = False
     dtype: str = 'float32'
     axis_name: str | None = None
@@ -52,7 +53,8 @@ class MFoVCENet(nn.Module):
         """
 
         def view(name: str, dropout: float) -> FieldOfView:
-            return FieldOfView(self.encoder_name, dropout, self.remat, self.axis_name, name=name)
+            own = (self.encoder_name, dropout, name in self.frozen, self.remat, self.axis_name)
+            return FieldOfView(*own, name=name)
 
         tissue_image, cell_image = (
             batch[name].astype(self.dtype) for name in ('tissue_image', 'cell_image')
@@ -69,6 +71,7 @@ class FieldOfView(nn.Module):
 
     encoder_name: str
     dropout: float
+    frozen: bool
     remat: bool
     axis_name: str | None
 
@@ -79,7 +82,8 @@ class FieldOfView(nn.Module):
 
     def __call__(self, x: Array, train: bool) -> tuple[Array, ...]:
         """Encodes [B,H,W,3] as `ResNetEncoder` does."""
-        return self.encoder(x, train)
+        maps = self.encoder(x, train and not self.frozen)
+        return jax.lax.stop_gradient(maps) if self.frozen else maps
 
 
 class AggregationHead(nn.Module):

@@ -30,7 +30,7 @@ _NOT_BELOW_ZERO = (
     'optimizer.encoder_lr_multiplier',
     *('detection.sigma_um', 'augment.blur_sigma', 'augment.noise_std'),
     *('augment.brightness', 'augment.contrast', 'augment.saturation', 'augment.hue'),
-    *('augment.scale', 'model.context_noise'),
+    *('augment.scale', 'model.context_noise', 'seed'),
 )
 # where 1 would leave nothing
 _BELOW_ONE = (
@@ -195,19 +195,23 @@ def load_appearance(workdir: Path) -> Appearance | None:
     try:
         if held['features'] != list(FEATURES):
             raise ValueError('it has other features')
+        size = len(FEATURES)
         gaussians = {
             name: Gaussian(
-                _numbers(held['means'][name], 1), _numbers(held['covariances'][name], 2)
+                _numbers(held['means'][name], (size,)),
+                _numbers(held['covariances'][name], (size, size)),
             )
             for name in ('own', *CHANGES)
         }
+        limits = _numbers([held['limits'][name] for name in CHANGES], (len(CHANGES),))
+        far = _numbers(held['far'], ())
         return Appearance(
             patches=int(held['patches']),
             slides=int(held['slides']),
             own=gaussians.pop('own'),
             changed=gaussians,
-            limits={name: float(held['limits'][name]) for name in CHANGES},
-            far=float(held['far']),
+            limits=dict(zip(CHANGES, limits.tolist(), strict=True)),
+            far=far.item(),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -216,9 +220,9 @@ def load_appearance(workdir: Path) -> Appearance | None:
         ) from error
 
 
-def _numbers(held: Any, dimensions: int) -> np.ndarray:
+def _numbers(held: Any, shape: tuple[int, ...]) -> np.ndarray:
     values = np.array(held, float)
-    if values.shape != (len(FEATURES),) * dimensions or not np.isfinite(values).all():
+    if values.shape != shape or not np.isfinite(values).all():
         raise ValueError(f'it has {values.shape} numbers, or some are not finite')
     return values
 

@@ -18,15 +18,15 @@ from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
 from ocelot_jax.data.sources import Record, Source, open_source, splits
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import devices, engines
+from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
-from ocelot_jax.interop import pretrained
 from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
-from ocelot_jax.training import appearance, progress, tying
+from ocelot_jax.training import appearance, progress, weights
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training.optimizer import create_optimizer, encoder_multipliers
+from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
 from ocelot_jax.training.step import create_train_step, memory_as_error
 from ocelot_jax.training.stopping import Stopped, StopSignal
@@ -59,9 +59,12 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
     devices.check_alike(jax.devices())
     configuration.check_values(config)
     devices.check_type(config.model.dtype)
-    model = factory.create_model(config, AXIS)  # its errors come before those of data
+    # errors of what does not need the data come before those of data
+    model = factory.create_model(config, AXIS)
+    Detector(config.detection)
     pairs, validation = open_splits(config.data)
     example = pairs[0]
+    factory.check_sizes(model, example['cell_image'].shape[:2], example['tissue_image'].shape[:2])
     finest_mpp = float(str(pairs.outline.cell_mpps.min()))
     epoch_steps = steps_per_epoch(pairs, config.data.batch_size)
     total_steps = config.num_epochs * epoch_steps
@@ -170,32 +173,11 @@ def start(
     step = manager.latest_step()
     history: list[Metrics] = []
     if step is None:
-        step, state = 0, create(first_variables(config, model, example))
+        step, state = 0, create(weights.first_variables(config, model, example))
     else:
         like = create(factory.empty_variables(model))
         history, state = restore(manager, step, like, stream)
     return step, history, train_state.replicate(state, jax.local_device_count())
-
-
-def first_variables(
-    config: ml_collections.ConfigDict, model: factory.Model, example: Record
-) -> dict[str, Any]:
-    """The variables of a run before its first step, drawn or pretrained."""
-    variables = factory.init_variables(model, config.seed, example)
-    if config.model.pretrained:
-        values = config.model
-        variables = pretrained.initialise(
-            variables,
-            Path(values.pretrained),
-            values.pretrained_branches,
-            values.pretrained_mean,
-            values.pretrained_std,
-        )
-    if config.model.tied_encoders:
-        multipliers = encoder_multipliers(config)
-        params = tying.start_alike(variables['params'], multipliers)
-        variables = {**variables, 'params': params}
-    return variables
 
 
 def restore(

@@ -150,4 +150,5 @@ def test_few_patches_or_one_slide_tell_nothing(held_out):
     slides = np.arange(len(held_out)) // 2
     assert appearance.learn(held_out[:23], slides[:23]) is None
     assert appearance.learn(held_out[:24], np.zeros(24, int)) is None
+    assert appearance.learn(held_out[:24], np.arange(24) // 23) is None
     assert appearance.learn(held_out[:24], slides[:24]).slides == 12

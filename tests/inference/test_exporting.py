@@ -99,7 +99,7 @@ def test_bad_input_is_told_in_one_line(run, tmp_path):
 
 
 def test_patches_must_fit_the_networks_stride(run, tmp_path):
-    with pytest.raises(ValueError, match=r'cell_image of 72 x 72 px: .* multiples of 32'):
+    with pytest.raises(InputError, match=r'cell_image of 72 x 72 px: .* multiples of 32'):
         exporting.export(run, tmp_path / 'network.onnx', Patches(72, 0.5, 64, 2.0))
 
 

@@ -1,5 +1,7 @@
 """From configurations to networks."""
 
+import contextlib
+import functools
 import importlib
 import itertools
 import re
@@ -12,6 +14,8 @@ from conftest import ROOT
 from ocelot_jax.configs import default, feature_sharing
 from ocelot_jax.configs.sweeps import feature_sharing as candidates
 
+from benchmarks import random_weights
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import card, factory
 
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
@@ -36,6 +40,10 @@ def shapes(config):
     ('values', 'message'),
     [
         ({'architecture': 'unet++'}, "architecture: 'unet\\+\\+'; want one of deeplabv3plus, un"),
+        (
+            {'pretrained_branches': ('tisue',)},
+            "pretrained_branches: 'tisue'; want one of cell, ti",
+        ),
         ({'encoder_name': 'vgg'}, "encoder_name: 'vgg'; want one of resnet18, resnet34, resnet50"),
         (
             {'context': 'label', 'seam': 'head'},
@@ -129,6 +137,46 @@ def test_the_card_names_modules_and_sums():
     lines = text.splitlines()
     assert lines[-2].split() == ['all', f'{trained / 1e6:.2f}', 'M', 'parameters']
     assert lines[-1].endswith('GFLOPs for one pair of 1024 x 1024 px')
+
+
+@pytest.mark.parametrize(
+    ('name', 'cell', 'tissue', 'message'),
+    [
+        ('pred_inter2', (100, 96), (64, 64), 'cell_image of 96 x 100 px: .* multiples of 16'),
+        ('pred_inter2', (48, 48), (64, 72), 'tissue_image of 72 x 64 px: .* multiples of 16'),
+        ('mfovce', (48, 48), (64, 64), 'cell_image of 48 x 48 px: .* multiples of 32'),
+        ('pred_inter2', (48, 48), (64, 80), None),
+        ('cell_only', (48, 48), (33, 33), None),  # it looks at no tissue patch
+    ],
+)
+def test_patches_are_covered_by_the_maps_or_refused(name, cell, tissue, message):
+    model = factory.create_model(importlib.import_module(f'configs.{name}').get_config())
+    refused = pytest.raises(InputError, match=message) if message else contextlib.nullcontext()
+    with refused:
+        factory.check_sizes(model, cell, tissue)
+
+
+def test_frozen_encoders_of_mfovce_compute_in_training_what_they_compute_later():
+    config = importlib.import_module('configs.mfovce').get_config()
+    config.model.encoder_name = narrow.ENCODER
+    batch = factory.blank_batch((32, 32), (32, 32))
+    moved = []
+    for multiplier in (1.0, 0.0):
+        config.optimizer.encoder_lr_multiplier = multiplier
+        model = factory.create_model(config)
+        variables = random_weights.draw(factory.abstract_variables(model))
+        apply = functools.partial(model.apply, variables, batch, train=True)
+        _, after = jax.jit(
+            lambda f=apply: f(rngs={'dropout': jax.random.key(0)}, mutable=['batch_stats'])
+        )()
+        differ = jax.tree.map(
+            lambda a, b: bool((a != b).any()), variables['batch_stats'], after['batch_stats']
+        )
+        moved.append({part: any(jax.tree.leaves(tree)) for part, tree in differ.items()})
+    assert moved == [
+        {'cell': True, 'tissue': True, 'cell_head': True},
+        {'cell': False, 'tissue': False, 'cell_head': True},
+    ]
 
 
 @pytest.mark.parametrize('name', ['pred_inter2', 'feature_sharing', 'mfovce'])

@@ -411,6 +411,8 @@ def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
         ('loss', 'dise', r"config\.loss: 'dise'; want one of dice"),
         ('optimizer__name', 'sgd', r"config\.optimizer\.name: 'sgd'; want one of adam"),
         ('optimizer__learning_rate', -1.0, r'learning_rate: -1\.0; want more than 0'),
+        ('seed', -1, r'config\.seed: -1; want 0 or more'),
+        ('detection__backend', 'skimge', r"config\.detection\.backend: 'skimge'; want one of"),
     ],
 )
 def test_unknown_names_leave_nothing_behind(folder, tmp_path, monkeypatch, field, value, message):

@@ -1,16 +1,21 @@
 """Both branches learn one encoder."""
 
+import fake_runs
 import jax
 import jax.numpy as jnp
+import narrow
 import numpy as np
 import optax
 import pytest
 import stub_steps
+from fake_runs import SMALL
 from ocelot_jax.configs import default
 
+from ocelot_jax.interop import pretrained
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.models import factory
 from ocelot_jax.training import state as train_state
-from ocelot_jax.training import tying
+from ocelot_jax.training import tying, weights
 from ocelot_jax.training.optimizer import encoder_multipliers
 from ocelot_jax.training.step import create_device_step
 
@@ -84,6 +89,14 @@ def test_two_tied_encoders_are_one():
 def test_encoders_that_cannot_be_tied(params, multipliers, words):
     with pytest.raises(InputError, match=words):
         tying.start_alike(params, multipliers)
+
+
+def test_one_encoder_is_not_pretrained_for_one_branch(monkeypatch):
+    config = narrow.get_config()
+    config.model.update(tied_encoders=True, pretrained='FILE', pretrained_branches=('tissue',))
+    monkeypatch.setattr(pretrained, 'initialise', lambda variables, *_: variables)
+    with pytest.raises(InputError, match=r"pretrained_branches is .'tissue',.; want both or none"):
+        weights.first_variables(config, factory.create_model(config), fake_runs.record(SMALL))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def transformed_kernels(model: factory.Model, variables: Any, batch: Batch) -> d
 
 def _inputs(model: factory.Model, batch: Batch) -> dict[str, Any]:
     """What the network takes, with a tissue patch for each cell patch unless it can share them."""
+    factory.check_sizes(model, batch['cell_image'].shape[1:3], batch['tissue_image'].shape[1:3])
     inputs = augmentation.model_inputs(batch)
     if not factory.shares_tissue(model):
         shared = len(inputs['cell_image']) // len(inputs['tissue_image'])

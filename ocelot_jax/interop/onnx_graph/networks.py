@@ -12,7 +12,7 @@ from ocelot_jax.interop.onnx_graph import alignment, branches, layers
 from ocelot_jax.interop.onnx_graph.alignment import Place
 from ocelot_jax.interop.onnx_graph.graph import Graph, Value
 from ocelot_jax.interop.onnx_graph.layers import Scope
-from ocelot_jax.models import BRANCHES, CellTissue, MFoVCENet, factory, seams
+from ocelot_jax.models import CellTissue, MFoVCENet, factory, seams
 from ocelot_jax.models.cell_tissue import WAYS
 
 _FLOAT = onnx.TensorProto.FLOAT
@@ -36,9 +36,9 @@ def to_onnx(
     with a tissue branch, `tissue_probabilities` [T,h,w,T'], float32.
 
     Raises:
-        ValueError: the network cannot take patches of these sizes.
-        InputError: one of its encoders is no ResNet.
+        InputError: the network cannot take patches of these sizes, or an encoder is no ResNet.
     """
+    factory.check_sizes(model, cell_size, tissue_size)
     graph = Graph()
     scope = Scope(graph, flax.traverse_util.flatten_dict(dict(variables)))
     batch = _Batch(graph, cell_size, tissue_size, factory.shares_tissue(model))
@@ -82,14 +82,9 @@ class _Batch:
         sides = {name: width for name, (_, width) in self._sizes.items()}
         return Place.of(center, (cell / tissue) * (sides['cell'] / sides['tissue']))
 
-    def image(self, name: str, stride: int) -> Value:
+    def image(self, name: str) -> Value:
         """An image, [B,3,H,W], standardised as by `augmentation.normalize`."""
-        height, width = size = self._sizes[name]
-        if height % stride or width % stride:
-            raise ValueError(
-                f'{name}_image of {width} x {height} px: want sides that are multiples of '
-                f'{stride}, the stride of the network'
-            )
+        size = self._sizes[name]
         image = self._graph.input(f'{name}_image', np.uint8, (self.counts[name], *size, 3))
         image = self._graph.add('Cast', image, to=_FLOAT)
         zero, one = (augmentation.normalize(np.full(3, x, np.float32)) for x in (0.0, 1.0))
@@ -99,9 +94,8 @@ class _Batch:
 
 def _cell_tissue(model: CellTissue, scope: Scope, batch: _Batch) -> tuple[Value, Value | None]:
     """Probabilities of both patches, [B,C,H,W]."""
-    stride = BRANCHES[model.architecture].STRIDE
     names = ('cell', 'tissue') if factory.reads_tissue(model) else ('cell',)
-    images = {name: batch.image(name, stride) for name in names}
+    images = {name: batch.image(name) for name in names}
 
     def stages(name: str) -> dict[str, seams.Stages[Value]]:
         create = branches.STAGES[model.architecture]
@@ -169,7 +163,7 @@ def _mfovce(encoder_name: str, scope: Scope, batch: _Batch) -> Value:
     """Probabilities of the cell patch, [B,C,H,W]."""
     stride = MFoVCENet.STRIDE
     tissue, cell = (
-        branches.encode(scope / name / 'encoder', batch.image(name, stride), encoder_name, stride)
+        branches.encode(scope / name / 'encoder', batch.image(name), encoder_name, stride)
         for name in ('tissue', 'cell')
     )
     head, place = scope / 'cell_head', batch.place()
