@@ -87,11 +87,11 @@ class Fold:
         split: 'train', 'validation' or 'test'.
 
     Raises:
-        InputError: two pairs have one id, or there are fewer patients than folds.
+        InputError: there are fewer patients than folds.
     """
 
     def __init__(self, sources: Sequence[Any], num_folds: int, fold: int, split: str):
-        self._sources, self._name = sources, f'{split!r} of fold {fold} of {num_folds}'
+        self._sources = sources
         outlines = [source.outline for source in sources]
         slides = [slide for outline in outlines for slide in outline.slides]
         rows = belongs(deal(slides, num_folds), num_folds, fold, split)
@@ -115,7 +115,3 @@ class Fold:
         return Outline.join(
             [s.outline.take(rows) for s, rows in zip(self._sources, chosen, strict=True)]
         )
-
-    def __repr__(self) -> str:
-        # Grain keeps a source's repr in its checkpoints and compares it on resuming.
-        return f'Fold({self._name}, {len(self)} pairs)'

@@ -272,7 +272,3 @@ class PairSource:
     def pair_ids(self) -> tuple[str, ...]:
         """The pairs' ids, in order."""
         return tuple(pair.pair_id for pair in self.pairs)
-
-    def __repr__(self) -> str:
-        # Grain keeps a source's repr in its checkpoints and compares it on resuming.
-        return f'PairSource({self._folder.files.path.name!r}, {self._split!r}, {len(self)} pairs)'

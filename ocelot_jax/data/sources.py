@@ -223,9 +223,14 @@ def _dealt(config: ml_collections.ConfigDict) -> list[str]:
 
 def _open_split(config: ml_collections.ConfigDict, split: str) -> Source:
     """Opens one split of the data set itself."""
-    # a data set of TFDS names its own
-    classes = (config.get(name, ()) for name in ('cell_classes', 'tissue_classes'))
-    return open_pairs(config.source, split, *classes)
+    classes = [tuple(config.get(name, ())) for name in ('cell_classes', 'tissue_classes')]
+    source = open_pairs(config.source, split, *classes)
+    if isinstance(source, TfdsSource) and classes[0] not in ((), source.cell_classes):
+        raise InputError(
+            f'config.data.cell_classes: {classes[0]}, but those of {config.source!r} are '
+            f'{source.cell_classes}; want the same'
+        )
+    return source
 
 
 def identify(config: ml_collections.ConfigDict, split: str) -> Identity:
@@ -283,7 +288,7 @@ def _split_of(
 
 def _is_path(source: str) -> bool:
     looks_like_path = source.startswith(('./', '../', '/')) or source.endswith('.zip')
-    return looks_like_path or pathlib.Path(source).exists()
+    return looks_like_path or pathlib.Path(source).expanduser().exists()
 
 
 def _open_builder(name: str) -> 'tfds.core.DatasetBuilder':

@@ -184,12 +184,6 @@ def test_forked_process_leaves_the_parent_s_zip_alone(release_folder, tmp_path):
     assert read_all(source) == wanted
 
 
-def test_repr_is_the_same_for_the_same_data(release_folder):
-    first, again = (repr(PairFolder(release_folder).as_data_source('val')) for _ in range(2))
-    assert first == again  # Grain compares it with that of its checkpoint
-    assert first != repr(PairFolder(release_folder).as_data_source('train'))
-
-
 @pytest.mark.parametrize('packing', ['folder', 'zip'])
 @pytest.mark.parametrize(
     ('image', 'mask', 'cells'),

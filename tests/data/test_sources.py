@@ -178,6 +178,13 @@ def test_known_name_is_prepared_first(tfds_dir, monkeypatch):
     assert prepared == ['tiny']
     assert sorted(record['pair_id'] for record in source) == ['000', '001', '002']
     assert source.cell_classes == ('BC', 'TC')
+    builders = iter([tfds.builder_from_directory(str(tfds_dir / 'tiny/1.0.0'))])
+    config = data_config('tiny')
+    config.cell_classes = ('LC',)
+    with pytest.raises(
+        ValueError, match=r"cell_classes: .'LC',., but those of 'tiny' are .'BC', "
+    ):
+        open_source(config, 'train')
     assert sorted(source.outline.cell_mpps) == pytest.approx(MPPS)
 
 
