@@ -62,6 +62,10 @@ def parse_pair(pair_id: str, entry: Mapping[str, Any], label: str) -> Pair:
     where = f'{label}: pair {pair_id}'
     for field in ('slide_name', 'organ', 'subset'):
         _field(entry, field, str, where)
+    if not entry['slide_name']:
+        raise InputError(
+            f"{where}: 'slide_name' is empty; want one, by which slides are told apart"
+        )
     try:
         split = split_name(entry['subset'])
     except InputError:

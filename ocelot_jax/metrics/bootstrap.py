@@ -12,7 +12,9 @@ with complex survey data', JASA 83). Of one seed nothing can be told of others, 
 each time.
 
 What is chance of one seed on one patch alone varies in all three of these draws, so the intervals
-are rather too wide than too narrow (Owen 2007, 'The pigeonhole bootstrap', AOAS 1).
+of many slides are rather too wide than too narrow (Owen 2007, 'The pigeonhole bootstrap', AOAS 1).
+Those of few slides are too narrow: draws of three slides can hardly differ. S slides that all
+agree do so by chance with a probability of 2^(1-S), as coins do, so p is never below that.
 """
 
 import dataclasses
@@ -44,8 +46,8 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval leaves out zero, and there are slides enough to say so."""
+        return (self.low > 0 or self.high < 0) and self.p < 1 - _LEVEL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,17 +141,18 @@ def scores(totals: np.ndarray) -> np.ndarray:
     return np.concatenate([f1.mean(axis=-1, keepdims=True), f1], axis=-1)
 
 
-def difference(value: float, resampled: np.ndarray) -> Difference:
+def difference(value: float, resampled: np.ndarray, slides: int) -> Difference:
     """Sums up a resampled difference: the percentile interval, and the p that belongs to it.
 
     Args:
         value: the difference on all patches, each once.
         resampled: [R], that of each resample.
+        slides: S, of how many slides.
     """
     low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     tail = min(np.sum(resampled <= 0), np.sum(resampled >= 0))
     # One is added on both sides, so that p is never 0 (Davison and Hinkley 1997, 4.2).
-    p = min(1.0, 2 * (tail + 1) / (len(resampled) + 1))
+    p = min(1.0, max(2 * (tail + 1) / (len(resampled) + 1), 2.0 ** (1 - slides)))
     return Difference(float(value), float(low), float(high), float(p))
 
 
@@ -166,8 +169,9 @@ def compare(
     """
     found = []
     values, drawn = scores(total(folds)), scores(resample(folds, rng, resamples))
+    slides = len(set().union(*(fold.slides for fold in folds)))
     for first, second in pairs:
         draws = (drawn[:, first] - drawn[:, second]).T
         of = zip(values[first] - values[second], draws, strict=True)
-        found.append([difference(*each) for each in of])
+        found.append([difference(*each, slides) for each in of])
     return found

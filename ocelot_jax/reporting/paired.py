@@ -11,6 +11,9 @@ from ocelot_jax.metrics import bootstrap
 from ocelot_jax.metrics.bootstrap import RESAMPLES, Difference, Fold
 from ocelot_jax.runs.files import PairRecords
 
+# with fewer a difference of nothing is called clear in more than 5 of 100 comparisons
+_FEW_SLIDES = 10
+
 # the counts of a run's pairs, and the file that holds them
 Counted = tuple[Path, PairRecords]
 
@@ -115,12 +118,14 @@ def compare(
 
 
 def caveats(models: Mapping[str, Model]) -> list[str]:
-    """Tells which models lack folds that others have, and which have one seed, by their names."""
+    """Tells which models lack folds that others have or have one seed, and that slides are few."""
     folds = set().union(*models.values())
     told = []
     for name, model in models.items():
         missing = sorted(folds - model.keys())
-        if missing:
+        if not model:
+            told.append(f'{name} is not compared: no run of it was evaluated on the split.')
+        elif missing:
             listed = ', '.join(map(str, missing))
             told.append(f'{name} has no runs of fold {listed}: compared on the others.')
     single = [
@@ -131,6 +136,12 @@ def caveats(models: Mapping[str, Model]) -> list[str]:
     if single:
         told.append(
             f'One seed alone: {"; ".join(single)}. The intervals tell nothing of its other seeds.'
+        )
+    slides = set[str]().union(*(s.slides for model in models.values() for s in model.values()))
+    if 0 < len(slides) < _FEW_SLIDES:
+        told.append(
+            f'{len(slides)} slides alone: the intervals are too narrow, and p is at least '
+            f'{2.0 ** (1 - len(slides)):.2g}.'
         )
     return told
 

@@ -127,9 +127,20 @@ def test_what_is_worse_on_every_patch_is_clearly_worse(slides):
         assert 0 < up.low <= up.value <= up.high
         assert up.is_clear
         assert down.is_clear
-        # no draw lies on the other side of zero
-        assert up.p == down.p == pytest.approx(2 / (RESAMPLES + 1))
+        # no draw lies on the other side of zero; seven coins fall alike once in 64 times
+        assert up.p == down.p == 1 / 64
         assert [down.value, down.low, down.high] == pytest.approx([-up.value, -up.high, -up.low])
+
+
+@pytest.mark.parametrize(('slides', 'is_clear'), [(1, False), (5, False), (6, True), (12, True)])
+def test_few_slides_that_agree_say_nothing(slides, is_clear):
+    good = np.tile([[8], [2], [10]], (slides, 1, 1))
+    bad = good - np.array([[4], [0], [0]])
+    rng = np.random.default_rng(0)
+    found = compare(good, bad, np.array([f'{k}' for k in range(slides)]), rng, RESAMPLES)[0]
+    assert found.low > 0
+    assert found.is_clear == is_clear
+    assert found.p == max(0.5 ** (slides - 1), 2 / (RESAMPLES + 1))
 
 
 def test_one_slide_that_decides_all_is_not_trusted():

@@ -91,7 +91,8 @@ def test_runs_without_records_keep_their_place(tmp_path):
     differences = {held.first: held.found for held in found.against_cell_only}
     assert differences['Pred-to-inter-2'] is None
     assert differences['Pred-to-input'] is not None
-    note, caveat = found.notes
+    note, caveat, few = found.notes
+    assert few == '2 slides alone: the intervals are too narrow, and p is at least 0.5.'
     assert caveat.startswith('One seed alone: Cell-only; Pred-to-input. ')
     assert note.startswith('Pred-to-inter-2 is not compared: ')
     assert note.endswith('pred_inter2/evaluation/validation/pairs.csv is not there.')
