@@ -65,10 +65,14 @@ def compare_runs(
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
-        InputError: the runs' classes, data or folds differ, or an evaluation is not one of the
+        InputError: the runs' classes, data or folds differ, two of a side have one seed and fold,
+            or an evaluation is not one of the
             run's own data and best epoch.
     """
-    configs = {path: configuration.load_config(path).data for path in (*first, *second)}
+    runs = {path: configuration.load_config(path) for path in (*first, *second)}
+    for side in (first, second):
+        _check_repeats(side, runs)
+    configs = {path: config.data for path, config in runs.items()}
     classes = _same(configs, lambda data: tuple(data.cell_classes), 'finds {}')
     num_folds = _same(configs, lambda data: (f'{data.folds} folds',), 'is of {}')[0]
     sides = [
@@ -103,6 +107,19 @@ def compare_runs(
     names = ['mF1', *(f'F1/{name}' for name in classes)]
     differences = dict(zip(names, found.differences, strict=True))
     return Comparison('\n'.join(told), differences, found.scores)
+
+
+def _check_repeats(side: Sequence[Path], configs: Mapping[Path, ConfigDict]) -> None:
+    """Raises an InputError where two runs of a side are no repeats of one another."""
+    held: dict[tuple[int, int], Path] = {}
+    for path in side:
+        place = configs[path].seed, configs[path].data.fold
+        if place in held:
+            raise InputError(
+                f'{path}: has the seed {place[0]}, as {held[place]} has; want repeats of other '
+                'seeds'
+            )
+        held[place] = path
 
 
 def _by_fold(folds: Mapping[Path, int], split: str) -> dict[int, list[EvaluationDirectory]]:

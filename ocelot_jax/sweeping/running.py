@@ -55,6 +55,7 @@ def run_sweep(
         config: list(search_points(config, sweep, overrides or {})) for config in sweep.configs
     }
     found = list(itertools.chain(*searches.values()))
+    _check_names(searches)
     is_done = functools.partial(_is_done, data_of=_remember_data())
     # other machines have other working directories
     where = workdir if workers.here else workdir.absolute()
@@ -69,6 +70,19 @@ def run_sweep(
             repeats += _repeats(config, points, scores, sweep.repeats, report)
         broken += _run_all(repeats, where, shard, pool, scores, is_done, report)
     _raise_failures([name for name, score in scores.items() if score is None], broken, workdir)
+
+
+def _check_names(searches: Mapping[str, Sequence[Point]]) -> None:
+    """Raises an InputError where runs of two configurations would have one directory."""
+    held: dict[str, str] = {}
+    for config, points in searches.items():
+        for point in points:
+            first = held.setdefault(point.name, config)
+            if first != config:
+                raise InputError(
+                    f'{config}: its run {point.name} has the directory of one of {first}; want '
+                    'files of other names'
+                )
 
 
 def prepare_worker(
@@ -181,7 +195,7 @@ def _raise_failures(diverged: Sequence[str], broken: Sequence[str], workdir: Pat
     parts = [f'{len(diverged) + len(broken)} runs failed: {", ".join([*diverged, *broken])}']
     if diverged:
         file = RunDirectory(workdir).failure.name
-        parts.append(f'{file} in {workdir} says why, without it the run is tried again')
+        parts.append(f'{workdir / diverged[0] / file} says why, without it the run is tried again')
     if broken:
         parts.append(f'the same command tries {", ".join(broken)} again')
     raise InputError('; '.join(parts))

@@ -151,8 +151,14 @@ def search_points(config: str, sweep: Sweep, overrides: Mapping[str, Any]) -> It
         overrides: values of fields for all runs, instead of the sweep's.
 
     Raises:
-        InputError: the configuration has no such field, or takes no such value.
+        InputError: the configuration has no such field, or takes no such value; or a field is both
+            an axis and overridden.
     """
+    for field in sorted({*sweep.overrides, *overrides} & set(sweep.axes)):
+        raise InputError(
+            f'{field}: is an axis of the sweep, of {sweep.axes[field]!r}, and overridden; want '
+            'one of both'
+        )
     for values in itertools.product(*sweep.axes.values()):
         settings = dict(zip(sweep.axes, values, strict=True))
         plain = _fill_in(config, {**sweep.overrides, **overrides, **settings})

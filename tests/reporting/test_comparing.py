@@ -55,6 +55,12 @@ def test_scores_differences_and_intervals(root):
     assert found.differences['mF1'].is_clear
 
 
+def test_a_copy_is_no_repeat(root, tmp_path):
+    copy = shutil.copytree(root / 'good0', tmp_path / 'copy')
+    with pytest.raises(InputError, match=r'copy: has the seed 0, as .*good0 has; want repeats'):
+        comparing.compare_runs([root / 'good0', copy], [root / 'bad'], 'val')
+
+
 def test_repeats_are_pooled(root):
     """The score of averaged counts is that of all repeats' cells together."""
     repeats = [root / 'good0', root / 'good1']

@@ -191,6 +191,16 @@ def test_an_interrupted_sweep_goes_on_with_the_run_it_was_at(trained, tmp_path, 
     assert not [line for line in lines if 'chosen' in line]
 
 
+def test_two_configurations_of_one_name_are_told(trained, tmp_path):
+    mine = tmp_path / 'mine/crc.py'
+    mine.parent.mkdir()
+    mine.write_text('from ocelot_jax.configs import crc\nget_config = crc.get_config\n')
+    some = Sweep((UNET, f'{mine}:unet'), {})
+    with pytest.raises(InputError, match=r'mine/crc\.py:unet: its run crc_unet/seed0 has the dir'):
+        running.run_sweep(some, tmp_path / 'sweep')
+    assert trained == []
+
+
 def test_a_wrong_field_is_told_before_anything_is_written(tmp_path):
     some = Sweep((UNET,), {})
     with pytest.raises(ValueError, match=r'^configs/crc\.py:unet: .*lr') as error:

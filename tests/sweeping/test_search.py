@@ -56,6 +56,12 @@ def test_variants_of_a_fold_and_seed_come_together_under_short_names():
     assert {point.config.variant for point in unchanged} == {'', 'Bold colors!'}
 
 
+def test_what_is_an_axis_is_not_overridden():
+    some = Sweep((UNET,), {'seed': (0, 1)})
+    with pytest.raises(InputError, match=r'seed: is an axis of the sweep, of .0, 1., and overrid'):
+        list(search.search_points(UNET, some, {'seed': 7}))
+
+
 def test_some_levers_are_chosen_by_name(monkeypatch):
     monkeypatch.chdir(ROOT)
     some = search.read_sweep('configs/sweeps/levers.py:crc,Batches of 4')
