@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from ocelot_jax.io.errors import InputError
 
-# the statistics of a data set have columns of these names
-_RESERVED = ('total', 'unknown')
+# tables of the statistics, and of what was cut, have columns of these names
+_RESERVED = ('total', 'unknown', 'UNK')
 LEFT_OUT = 0
 
 

@@ -77,11 +77,11 @@ def _draw_tissue(
     last = tissue_classes[-1]
     _draw_bars(by_class, cell_classes, cells, colors)
     for place, name in enumerate(cell_classes):
-        _mark(by_class, place, [held[Key('3', name, 'all', f'% in {last}')].paper])
+        _mark(by_class, place, [_paper(held, Key('3', name, 'all', f'% in {last}'))])
     _finish(by_class, 'Cells of each class by tissue class (Table 3)', '% of the cells')
     _draw_bars(by_split, names, pixels, colors)
     for place, name in enumerate(names):
-        _mark(by_split, place, [held[Key('4', last, name, '% of pixels')].paper])
+        _mark(by_split, place, [_paper(held, Key('4', last, name, '% of pixels'))])
     _finish(by_split, 'Tissue by split (Tables 4, A.1)', '% of the pixels')
 
 
@@ -141,6 +141,11 @@ def _finish(axes: Axes, title: str, unit: str, room: float = 1.03) -> None:
 def _mark(axes: Axes, place: int, values: Sequence[float | None]) -> None:
     known = [value for value in values if value is not None]
     axes.vlines(known, place - _BAR / 2 - 0.08, place + _BAR / 2 + 0.08, 'black', linewidth=2.5)
+
+
+def _paper(held: dict[Key, Row], key: Key) -> float | None:
+    """The paper's number; None where there is none, as of the background alone."""
+    return held[key].paper if key in held else None
 
 
 def _value(held: dict[Key, Row], key: Key) -> float:

@@ -115,6 +115,13 @@ def test_numbers_are_those_of_a_slow_count(tmp_path):
     assert 'ok     slides in more than one split: none' in text
 
 
+def test_tissue_may_be_background_alone(release_folder, tmp_path):
+    for mask in release_folder.glob('annotations/*/tissue/*.png'):
+        Image.fromarray(np.minimum(np.array(Image.open(mask)), 1)).save(mask)
+    described(release_folder, tmp_path, tissue_classes=('BG',))
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {*FILES, 'text'}
+
+
 def test_planted_faults_are_named(release_folder, tmp_path):
     # 001 and 002 train, 003 and 004 validation, 005 test
     edit(release_folder, '005', slide_name='slide-001')
