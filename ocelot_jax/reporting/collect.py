@@ -33,6 +33,7 @@ class Run:
             nobody takes its test split for the data set's own.
         experiment: name of its experiment.
         settings: its configuration without what tells repeats apart, as JSON.
+        trained: digest of the pairs that it was trained on; None where it is not known.
         evaluated: by split the digest of the data of the evaluations that count; None where it
             is not known.
         scores: by split the table of `scores.json` of these. Where validation was not evaluated by
@@ -44,6 +45,7 @@ class Run:
     data: str
     experiment: str
     settings: str
+    trained: str | None
     evaluated: dict[str, str | None]
     scores: dict[str, files.Table]
 
@@ -198,6 +200,7 @@ def collect(root: Path) -> Collection:
     left_out: dict[Path, str] = {}
     groups: dict[tuple[str, str], dict[tuple[int, int], Run]] = {}
     first_of: dict[str, Run] = {}
+    first_trained: dict[tuple[str, str, int], Run] = {}
     for run in _of_same_data([_read(path, left_out) for path in _directories(root)], left_out):
         path = run.path
         if not run.evaluated:
@@ -209,7 +212,12 @@ def collect(root: Path) -> Collection:
             continue
         repeats = groups.setdefault((run.data, run.settings), {})
         place = run.config.seed, run.config.data.fold
-        if place in repeats:
+        trained = run
+        if run.trained is not None:
+            trained = first_trained.setdefault((run.data, run.settings, place[1]), run)
+        if run.trained != trained.trained:
+            left_out[path] = f'trained on other pairs or annotations than {trained.path}'
+        elif place in repeats:
             left_out[path] = f'the same settings and seed as {repeats[place].path}'
         else:
             repeats[place] = run
@@ -328,7 +336,9 @@ def _read(path: Path, left_out: dict[Path, str]) -> Run:
     own = scores and 'validation' not in scores and not config.data.folds
     if own and directory.metrics.exists():
         scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
-    return Run(path, *identity, evaluated, scores)
+    trained = provenance.load_data(path).get('train')
+    digest = None if trained is None else trained.digest
+    return Run(path, *identity, digest, evaluated, scores)
 
 
 def _best_epoch(path: Path) -> dict[str, float]:

@@ -40,6 +40,11 @@ def limited(experiment: str, to: str) -> str:
     return f'{experiment}, {to}'
 
 
+def is_told(experiment: str) -> bool:
+    """Whether the models of an experiment are told the true tissue."""
+    return experiment.startswith(LEAKING)
+
+
 def experiment_of(config: ml_collections.ConfigDict) -> str:
     """Names the experiment that a configuration is, as the paper's row (Tables 5, 7, C.1).
 

@@ -19,8 +19,15 @@ WITHOUT = 'Without a lever'
 
 
 def write(held: Sequence[Levers], folder: Path) -> list[Path]:
-    """Writes `levers.md` and `levers.csv` to a folder that exists; gives them."""
+    """Writes `levers.md` and `levers.csv` to a folder that exists; gives them.
+
+    Where there are no levers, it removes those of an earlier report.
+    """
     forms = {'levers.md': to_markdown, 'levers.csv': to_csv}
+    if not held:
+        for name in forms:
+            (folder / name).unlink(missing_ok=True)
+        return []
     for name, render in forms.items():
         atomic.write_text(folder / name, render(held))
     return [folder / name for name in forms]

@@ -139,6 +139,11 @@ def _compare(title: str, base: Settings, variants: Sequence[Settings]) -> Levers
     compared = dict(zip(rows, held, strict=True))
     named = {settings.variant or 'Without': model for settings, model in models}
     notes += paired.caveats(named)
+    notes += [
+        f'{variant.variant} is of {variant.experiment}: there are no runs of it without.'
+        for variant in variants
+        if variant.experiment != base.experiment
+    ]
     base_lever, *levers = (
         Lever(
             settings.variant,

@@ -1,5 +1,6 @@
 """Charts of training, thresholds and cells, from what the runs of a data set left."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from ocelot_jax.reporting import charts
 from ocelot_jax.reporting.collect import Run, Settings
 from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.directory import RunDirectory
-from ocelot_jax.runs.files import CellRecords, PairRecords
+from ocelot_jax.runs.files import CellRecords
 
 T = TypeVar('T')
 Held = Mapping[str, Settings]  # by experiment
@@ -101,35 +102,37 @@ def _read_tuning(run: Run) -> tuple[charts.Line, float]:
 
 def describe_cells(held: Held, split: str) -> tuple[Part, Part, Part]:
     """Draws precision by recall, calibration and confusion, of all repeats' cells together."""
-    written = _FILES.evaluation(split)
-    cells, notes = _read_all(held, lambda run: run.cells(split), f'{written.cells}')
-    pairs, _ = _read_all(held, lambda run: run.pairs(split), f'{written.pairs}')
+    counting = {
+        name: dataclasses.replace(settings, runs=runs)
+        for name, settings in held.items()
+        if (runs := tuple(run for run in settings.runs if split in run.evaluated))
+    }
+    file = f'{_FILES.evaluation(split).cells}'
+    cells, notes = _read_all(counting, lambda run: run.cells(split), file)
     pool = lambda repeats: map(
         np.concatenate, zip(*(vars(of).values() for of in repeats), strict=True)
     )
     pooled = {name: CellRecords(*pool(repeats)) for name, repeats in cells.items()}
     classes = next(iter(held.values())).runs[0].cell_classes
     return (
-        Part('Precision and recall', [*_precision_recall(pooled, pairs, classes)], notes),
+        Part('Precision and recall', [*_precision_recall(pooled, classes)], notes),
         Part('Calibration', [*_calibration(pooled)], notes),
         Part('Confusion', [*_confusion(pooled, classes)], notes),
     )
 
 
 def _precision_recall(
-    pooled: Mapping[str, CellRecords],
-    pairs: Mapping[str, Sequence[PairRecords]],
-    classes: Sequence[str],
+    pooled: Mapping[str, CellRecords], classes: Sequence[str]
 ) -> Iterator[Chart]:
     for label, name in enumerate(classes, start=1):
         lines = {
             of: calibration.precision_recall(
                 cells.scores[cells.found == label],
                 cells.matched[cells.found == label],
-                sum(int(repeat.counts[:, 2, label - 1].sum()) for repeat in pairs[of]),
+                int((cells.true == label).sum()),
             )
             for of, cells in pooled.items()
-            if of in pairs and (cells.found == label).any()
+            if (cells.found == label).any()
         }
         if lines:
             picture = charts.draw_precision_recall(lines)

@@ -31,8 +31,7 @@ def write_report(root: Path, output: Path | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for table in filled:
         table_files.write(table, folder)
-    if pulled:
-        lever_files.write(pulled, folder)
+    lever_files.write(pulled, folder)
     path = folder / 'index.html'
     listed = candidates.list_candidates(found)
     page.write(root, found, pulled, filled, described, listed, path)

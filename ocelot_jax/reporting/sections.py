@@ -117,13 +117,20 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
     title = f'{first} and {second} on the same patches'
     sources = gallery.Sources()
     compared = Patches(title, caption, (), ('There are not runs of both.',))
-    if first in held and second in held:
-        runs = held[first].runs[0], held[second].runs[0]
+    lowest = {
+        name: counting[0]
+        for name, settings in held.items()
+        if (counting := [run for run in settings.runs if split in run.evaluated])
+    }
+    if first in lowest and second in lowest:
+        runs = lowest[first], lowest[second]
         compared = _drawn(title, caption, lambda: gallery.compare(*runs, split, sources))
     scores = {
         name: score.mean
         for name, settings in held.items()
-        if name != experiments.LEAKING and (score := settings.estimate('validation'))
+        if name in lowest
+        and not experiments.is_told(name)
+        and (score := settings.estimate('validation'))
     }
     if not scores:
         return (compared,)
@@ -132,7 +139,7 @@ def _patches(held: Held, split: str) -> tuple[Patches, ...]:
         f'{best} has the highest validation mF1 of the models that are not told the true tissue. '
         'Its lowest seed; patches of five true cells or more.'
     )
-    draw = lambda: gallery.extremes(held[best].runs[0], split, sources)
+    draw = lambda: gallery.extremes(lowest[best], split, sources)
     return compared, _drawn(f'Best and worst patches of {best}', caption, draw)
 
 

@@ -243,7 +243,7 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
     for field in ('ours', 'paper'):
         shown = [
             round(100 * held.mean, 2)
-            if (held := getattr(cell, field)) and cell.key.experiment != experiments.LEAKING
+            if (held := getattr(cell, field)) and not experiments.is_told(cell.key.experiment)
             else None
             for cell in cells
         ]
@@ -257,13 +257,19 @@ def _ranked(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _repeats(rows: Sequence[Row]) -> str:
-    """Tells over how many repeats the means are, by data set."""
-    counts: dict[str, dict[str, int | None]] = {}
+    """Tells over how many repeats the means are, by data set and split."""
+    by_split: dict[str, dict[str, dict[str, int | None]]] = {}
     for cell in (cell for row in rows for cell in row.cells):
         if cell.ours:
-            counts.setdefault(cell.key.data, {})[cell.key.experiment] = cell.ours.count
-    if not counts:
+            splits = by_split.setdefault(cell.key.data, {})
+            splits.setdefault(cell.key.split, {})[cell.key.experiment] = cell.ours.count
+    if not by_split:
         return 'No runs; the numbers are those of the paper.'
+    counts = {
+        f'{data}, {split}' if len({*map(str, splits.values())}) > 1 else data: held
+        for data, splits in by_split.items()
+        for split, held in splits.items()
+    }
     parts = []
     for data, held in counts.items():
         usual = statistics.mode(held.values())

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from conftest import make_release
 
+from ocelot_jax.data.sources import Identity
 from ocelot_jax.reporting.collect import collect
+from ocelot_jax.runs import provenance
 
 
 @pytest.fixture(scope='module')
@@ -52,6 +54,18 @@ def test_repeats_are_those_that_differ_in_the_seed_alone(tmp_path, add):
     assert found.estimate('pairs', 'Cell-only', 'test') is None
     assert found.estimate('pairs', 'Pred-to-input', 'validation') is None
     assert not found.left_out
+
+
+def test_runs_of_other_training_pairs_are_no_repeats(tmp_path, add):
+    for seed, trained in enumerate(('one', 'one', 'corrected', None)):
+        path = add(f'seed{seed}', seed=seed)
+        data = {'train': Identity('pairs', 'train', trained)} if trained else {}
+        provenance.write_data(path, data)
+    found = collect(tmp_path)
+    assert [run.config.seed for run in found.runs] == [0, 1, 3]
+    [(path, why)] = found.left_out.items()
+    assert path == tmp_path / 'seed2'
+    assert why == f'trained on other pairs or annotations than {tmp_path / "seed0"}'
 
 
 def test_repeats_come_before_a_single_better_run(tmp_path, add):
