@@ -89,7 +89,9 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
         setting: matching.f1_scores(matching.Counts(*held.counts), classes)
         for setting, held in matched.items()
     }
-    chosen = max(scores, key=lambda setting: scores[setting]['mF1'])
+    # of equally good ones that of the configuration, as where no cell is found
+    own = Setting(*(run.config.detection[name] for name in Setting._fields))
+    chosen = max(scores, key=lambda setting: (scores[setting]['mF1'], setting == own))
     rows = [setting._asdict() | row for setting, row in scores.items()]
     temperature = calibration.fit_temperature(matched[chosen].scores, matched[chosen].taken)
     files.write_tuning(written.tuning, rows)

@@ -118,6 +118,16 @@ def test_the_best_is_kept_and_used(run):
     assert tuning.tune_run(run) == tuned
 
 
+def test_where_no_cell_is_found_the_configuration_stands(run, monkeypatch):
+    config = loading.load_runs([run]).config
+    grid = tuning.match_cells(darkness, open_source(config.data, 'validation'), config)
+    nothing = np.array([[0, 0], [0, 0], [3, 4]]), np.zeros(0, np.float32), np.zeros(0, bool)
+    matched = dict.fromkeys(grid, tuning.Matched(*nothing))
+    monkeypatch.setattr(tuning, 'match_cells', lambda *_: matched)
+    chosen = tuning.tune_run(run).setting._asdict()
+    assert chosen == {name: config.detection[name] for name in chosen}
+
+
 def test_an_earlier_choice_stays_until_there_is_a_new_one(run, monkeypatch):
     chosen = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
     configuration.write_detection(RunDirectory(run).detection, chosen)
