@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
-from skimage import filters, morphology
+from skimage import filters
 
 from ocelot_jax.slides.slide import Slide
 
@@ -58,8 +58,10 @@ def find(picture: np.ndarray, mpp: float) -> tuple[np.ndarray, float]:
     reach = _pixels(_GAP_UM / 2, mpp)
     closed = ndimage.binary_closing(np.pad(stained & ~pen, reach), iterations=reach)
     closed = closed[reach:-reach, reach:-reach] & ~pen
-    speck = max(1, int(_SPECK_UM2 / mpp**2))
-    return morphology.remove_small_objects(closed, max_size=speck), mpp
+    # what it takes of scikit-image's remove_small_objects has another name in older releases
+    pieces, _ = ndimage.label(closed)
+    is_large = np.bincount(pieces.ravel()) > max(1, int(_SPECK_UM2 / mpp**2))
+    return closed & is_large[pieces], mpp
 
 
 def _pixels(length_um: float, mpp: float) -> int:

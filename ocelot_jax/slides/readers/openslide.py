@@ -71,9 +71,9 @@ class Reader(base.Reader):
         return (x, y, width, height) if min(x, y) >= 0 and min(width, height) > 0 else None
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
-        full, size = self.levels[0], self.levels[level]
-        # OpenSlide wants the corner in pixels of the full level
-        corner = (round(x * full[0] / size[0]), round(y * full[1] / size[1]))
+        # OpenSlide wants the corner in pixels of the full level, by one factor for both axes
+        factor = self._slide.level_downsamples[level]
+        corner = round(x * factor), round(y * factor)
         with self._errors():
             image = self._slide.read_region(corner, level, (width, height))
         return on_white(image)

@@ -129,9 +129,10 @@ class Reader(base.Reader):
                 return self._cache[level, number]
             try:
                 file = page.parent.filehandle
+                size = page.databytecounts[number]
                 file.seek(page.dataoffsets[number])
-                data = file.read(page.databytecounts[number])
-                if len(data) < page.databytecounts[number]:
+                data = file.read(size) if size else None  # nothing was written there
+                if data is not None and len(data) < size:
                     raise ValueError('the file ends within it')
             except Exception as error:  # a damaged table may hold anything
                 raise self._damaged(error) from None
@@ -139,7 +140,7 @@ class Reader(base.Reader):
             decoded = page.decode(data, number, jpegtables=page.jpegtables)[0]
         except Exception as error:  # codecs raise errors of their own
             raise self._damaged(error) from None
-        if decoded is None:  # nothing was written there
+        if decoded is None:
             decoded = np.full((1, *page.chunks), 255, np.uint8)
         with self._lock:
             self._cache[level, number] = decoded[0]

@@ -185,6 +185,20 @@ def test_a_part_beyond_the_files_end_is_one_line(tmp_path):
     assert '\n' not in str(error.value)
 
 
+def test_tiles_that_were_not_written_are_white(tmp_path):
+    path = tmp_path / 'a.tif'
+    tiles = [IMAGE[y : y + 64, x : x + 64] for y in (0, 64) for x in (0, 64)]
+    written = iter([tiles[0], None, tiles[2], tiles[3]])
+    tifffile.imwrite(
+        path, written, shape=(128, 128, 3), dtype=np.uint8, tile=(64, 64), photometric='rgb',
+        compression='zlib',
+    )  # fmt: skip
+    wanted = IMAGE[:128, :128].copy()
+    wanted[:64, 64:] = 255
+    shown = tiff.Reader(path).region(0, 0, 0, 128, 128)
+    np.testing.assert_array_equal(shown, wanted)
+
+
 def test_a_pyramid_in_subifds_without_ome_xml(tmp_path):
     path = write_ome(tmp_path / 'a.tif')
     data = path.read_bytes().replace(b'<OME', b'<XXX').replace(b'</OME', b'</XXX')
