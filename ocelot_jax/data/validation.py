@@ -4,13 +4,13 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 from ocelot_jax.data import metadata, release
+from ocelot_jax.io import cores
 from ocelot_jax.io.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Checker:
 
     def check(self, pair_ids: Sequence[str], pairs: Sequence[metadata.Pair]) -> None:
         """Checks all the split's pairs by their ids; `pairs` are those of good metadata."""
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(cores.count()) as pool:
             sizes = dict(zip(pair_ids, pool.map(self._measure, pair_ids), strict=True))
             usual: dict[str, Size | None] = {}
             for kind in _IMAGES:

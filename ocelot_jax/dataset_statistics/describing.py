@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import io
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
 from ocelot_jax.dataset_statistics import checks, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
-from ocelot_jax.io import progress
+from ocelot_jax.io import cores, progress
 from ocelot_jax.io.errors import InputError
 
 # wraps the counts of a split's pairs, given its name and their number
@@ -118,7 +117,7 @@ def count_pairs(
     """
     counts = []
     # threads, for decoding and hashing release the interpreter's lock
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(cores.count()) as pool:
         for split, source in sources.items():
             count = lambda index, split=split, source=source: count_pair(
                 source[index], split, cell_classes, tissue_classes

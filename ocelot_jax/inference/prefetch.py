@@ -3,13 +3,17 @@
 import collections
 import concurrent.futures
 import itertools
-import os
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ocelot_jax.io import cores
+
 Item = TypeVar('Item')
+
+# as many items wait in memory, which may be of four windows of 1024 px each
+_MOST_WORKERS = 8
 
 
 def read_ahead(
@@ -27,7 +31,7 @@ def read_ahead(
         The arrays of a batch, and as `items` what it is of. The last batch may hold fewer items,
         but its arrays are as long as the others': copies of the last item, not `valid`, follow.
     """
-    workers = os.cpu_count() or 1
+    workers = min(cores.count(), _MOST_WORKERS)
     todo = iter(items)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         start = lambda item: (item, pool.submit(read, item))

@@ -3,13 +3,13 @@
 import concurrent.futures
 import contextlib
 import functools
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ocelot_jax.inference import prefetch
 from ocelot_jax.inference.engine import Batch
+from ocelot_jax.io import cores
 from ocelot_jax.slides import windows
 from ocelot_jax.slides.slide import Slide
 
@@ -40,7 +40,7 @@ def read(
         The batches, as engines take them, with their groups as `items`; see `prefetch.read_ahead`.
     """
     # for single windows, so that all cores read what the first batch waits for
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(cores.count()) as pool:
         fills = batch_size > 1 or not takes_any_size
         read_one = functools.partial(_read_group, slide, layout, pool, reads_tissue, fills)
         with contextlib.closing(prefetch.read_ahead(groups, read_one, batch_size)) as batches:

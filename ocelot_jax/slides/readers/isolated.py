@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ocelot_jax.io import cores
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides import readers
 from ocelot_jax.slides.readers import base
@@ -89,7 +90,7 @@ class _Served:
     """The process, and as many connections to it as there are cores."""
 
     def __init__(self) -> None:
-        pairs = [socket.socketpair() for _ in range(os.cpu_count() or 1)]
+        pairs = [socket.socketpair() for _ in range(cores.count())]
         there = [pair[1] for pair in pairs]
         self._process = subprocess.Popen(
             [sys.executable, '-c', _SERVE, *(str(end.fileno()) for end in there)],
