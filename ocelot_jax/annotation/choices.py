@@ -47,27 +47,12 @@ class Choices:
         splitting.check_shares(self.shares)
         if self.override_mpp and self.mpp is None:
             raise InputError('--override_mpp: wants --mpp, the um/px to take; want both or none')
-        patches = self.patches
-        values = dataclasses.astuple(patches)
-        if min(values) <= 0 or patches.cell_size < 1 or patches.tissue_size < 1:
-            raise InputError(f'--patches: {values}; want numbers above 0')
-        cell, tissue = self.sides_um
-        if tissue < cell:
-            raise InputError(
-                f'--patches: the tissue patch has {tissue:g} um a side, the cell patch {cell:g}; '
-                'want the tissue patch as wide or wider'
-            )
+        self.patches.check()
         for flag, classes in (('cell', self.cell_classes), ('tissue', self.tissue_classes)):
             if self.roi_class in classes.labels:
                 raise InputError(
                     f'--{flag}_classes: has {self.roi_class}, the class of --roi_class; want two'
                 )
-
-    @property
-    def sides_um(self) -> tuple[float, float]:
-        """Sides of the cell and the tissue patch, in micrometres."""
-        patches = self.patches
-        return patches.cell_size * patches.cell_mpp, patches.tissue_size * patches.tissue_mpp
 
     def record(self) -> dict[str, Any]:
         """All of them as JSON values."""

@@ -42,7 +42,7 @@ def refuse(annotations: Path, surveys: Sequence[Survey], choices: Choices) -> No
             f'out on purpose, as in {name + "="!r}'
         )
     if not any(one.places for one in surveys):
-        side = choices.sides_um[0]
+        side = choices.patches.sides_um[0]
         sizes = [
             (min(right - left, bottom - top), right - left, bottom - top)
             for one in surveys

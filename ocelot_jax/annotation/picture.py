@@ -25,7 +25,7 @@ def draw(pairs: Sequence[tuple[Pair, tuple[float, float]]], choices: Choices) ->
         [rows,columns,3] uint8.
     """
     classes, tissue = choices.cell_classes.names, choices.tissue_classes.names
-    cell_um, tissue_um = choices.sides_um
+    cell_um, tissue_um = choices.patches.sides_um
     pictures = [
         overlay.draw_pair(
             title=f'{pair.pair_id} ({pair.split})',

@@ -66,11 +66,20 @@ def parse_numbers(flag: str, text: str | None, names: str) -> tuple[float, ...] 
 
 
 def parse_patches(text: str | None) -> Patches | None:
-    """Reads the value of `--patches`, 'SIDE,UM,SIDE,UM': pixels and um/px, cell then tissue."""
+    """Reads the value of `--patches`, 'SIDE,UM,SIDE,UM': pixels and um/px, cell then tissue.
+
+    Raises:
+        InputError: it is something else, or `Patches.check` refuses it.
+    """
     numbers = parse_numbers('patches', text, 'SIDE,UM,SIDE,UM')
     if numbers is None:
         return None
-    return Patches(int(numbers[0]), numbers[1], int(numbers[2]), numbers[3])
+    cell_size, cell_mpp, tissue_size, tissue_mpp = numbers
+    if not (cell_size.is_integer() and tissue_size.is_integer()):
+        raise InputError(f'--patches: {text!r}; want whole numbers of pixels')
+    patches = Patches(int(cell_size), cell_mpp, int(tissue_size), tissue_mpp)
+    patches.check()
+    return patches
 
 
 def parse_mpp(text: str | None) -> float | Path | None:

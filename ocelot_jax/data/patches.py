@@ -1,8 +1,11 @@
 """Sizes of the patches of a pair."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ocelot_jax.io.errors import InputError
 
 # Of um/px, beyond which a network is told to be out of its depth.
 _TOLERANCE = 1.25
@@ -31,6 +34,27 @@ class Patches:
         # as few digits as tell the float32 that it is
         mpps = {name: float(str(record[name])) for name in ('cell_mpp', 'tissue_mpp')}
         return cls(sizes['cell_size'], mpps['cell_mpp'], sizes['tissue_size'], mpps['tissue_mpp'])
+
+    @property
+    def sides_um(self) -> tuple[float, float]:
+        """Sides of the cell and the tissue patch, in micrometres."""
+        return self.cell_size * self.cell_mpp, self.tissue_size * self.tissue_mpp
+
+    def check(self) -> None:
+        """Checks sizes that a user gave.
+
+        Raises:
+            InputError: they are none, or the tissue patch is narrower than the cell patch.
+        """
+        values = dataclasses.astuple(self)
+        if not all(0 < value < math.inf for value in values):
+            raise InputError(f'--patches: {values}; want numbers above 0')
+        cell, tissue = self.sides_um
+        if tissue < cell:
+            raise InputError(
+                f'--patches: the tissue patch has {tissue:g} um a side, the cell patch {cell:g}; '
+                'want the tissue patch as wide or wider'
+            )
 
     def doubt_of_pairs(self, cell_mpps: Iterable[float]) -> str | None:
         """Tells of cell patches at another um/px than these, for pairs are not resampled.

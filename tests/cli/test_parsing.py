@@ -5,12 +5,28 @@ from pathlib import Path
 import pytest
 
 from ocelot_jax.cli import parsing
+from ocelot_jax.data.patches import Patches
+from ocelot_jax.io.errors import InputError
 
 
 @pytest.mark.parametrize('text', ['4/4', '1', '-1/4', 'a/b'])
 def test_wrong_shards(text):
     with pytest.raises(ValueError, match=f"--shard: '{text}'; want i/n"):
         parsing.parse_shard(text)
+
+
+def test_patches_are_whole_pixels_and_the_tissue_patch_the_wider_one():
+    assert parsing.parse_patches('1024,0.2,1024,0.8') == Patches(1024, 0.2, 1024, 0.8)
+    for text, message in {
+        '1024,0.2,1024': 'want SIDE,UM,SIDE,UM as numbers',
+        '1024.9,0.2,1024,0.8': 'want whole numbers of pixels',
+        'nan,0.2,1024,0.8': 'want whole numbers of pixels',
+        '1024,0,1024,0.8': 'want numbers above 0',
+        '1024,0.2,1024,nan': 'want numbers above 0',
+        '1024,0.8,1024,0.2': 'tissue patch has 204.8 um a side, the cell patch 819.2',
+    }.items():
+        with pytest.raises(InputError, match=f'^--patches: .*{message}'):
+            parsing.parse_patches(text)
 
 
 def test_um_per_px_is_a_number_or_a_table():
