@@ -46,8 +46,13 @@ class LoadedRuns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the runs are called."""
-        return tuple(workdir.name for workdir in self.workdirs)
+        """What the runs are called: the ends of their paths, as long as tells them apart."""
+        paths = [workdir.resolve().parts for workdir in self.workdirs]
+        for length in range(1, max(map(len, paths)) + 1):
+            found = tuple('/'.join(parts[-length:]) for parts in paths)
+            if len(set(found)) == len(found):
+                break
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Gives what the runs are called and how far they were trained, as JSON holds it."""
@@ -70,8 +75,8 @@ class LoadedRuns:
     def doubts_of_pairs(self, cell_mpps: Iterable[float]) -> list[str]:
         """Tells which runs were trained at another um/px than that of cell patches."""
         each = {
-            workdir.name: configuration.load_patches(workdir).doubt_of_pairs(cell_mpps)
-            for workdir in self.workdirs
+            name: configuration.load_patches(workdir).doubt_of_pairs(cell_mpps)
+            for name, workdir in zip(self.names, self.workdirs, strict=True)
         }
         return [f'{name}: {doubt}' for name, doubt in each.items() if doubt]
 
@@ -84,7 +89,7 @@ class LoadedRuns:
             InputError: a file is damaged.
         """
         found = {}
-        for workdir in self.workdirs:
+        for name, workdir in zip(self.names, self.workdirs, strict=True):
             appearance = configuration.load_appearance(workdir)
             if appearance is None:
                 logging.warning(
@@ -93,7 +98,7 @@ class LoadedRuns:
                     RunDirectory(workdir).appearance,
                 )
             else:
-                found[workdir.resolve().name] = appearance
+                found[name] = appearance
         return found
 
     def load_patches(self) -> Patches:

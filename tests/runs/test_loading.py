@@ -42,6 +42,20 @@ def test_an_ensemble_is_read_run_by_run(run, tmp_path):
     assert runs.load_patches() == SMALL
 
 
+def test_runs_of_one_name_are_told_apart_by_the_folders_above(run, tmp_path):
+    folds = [
+        make_run(tmp_path / f'fold{k}/seed0', small_config(), patches=p)
+        for k, p in enumerate([RELEASE, SMALL])
+    ]
+    runs = loading.load_runs(folds)
+    assert runs.names == ('fold0/seed0', 'fold1/seed0')
+    [doubt] = runs.doubts_of_pairs([0.5])
+    assert doubt.startswith('fold0/seed0: the cell patches have 0.5 um/px')
+    configuration.write_appearance(folds[0], drawn_looks.learn(12, 2))
+    configuration.write_appearance(folds[1], drawn_looks.learn(12, 2))
+    assert list(runs.load_appearances()) == ['fold0/seed0', 'fold1/seed0']
+
+
 def test_what_was_tuned_is_used(tmp_path):
     run = make_run(tmp_path / 'run', small_config())
     before = loading.load_runs([run])
