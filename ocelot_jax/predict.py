@@ -10,7 +10,8 @@ What X may be, and what is written to DIR:
 | a slide (of OpenSlide's formats, a TIFF) or an image | a folder, see `slides.outputs` |
 | a directory of slides | a folder per slide, `slides.csv`, `index.html` over all |
 
-Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on where it was.
+Several runs, `--workdir=RUN1,RUN2`, are averaged. Killed, the same command goes on at the slide
+where it was.
 `--workers=N`, `--scheduler=ADDRESS` and `--shard=i/n` share a directory's slides out.
 """
 

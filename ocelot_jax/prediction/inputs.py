@@ -150,7 +150,7 @@ def challenge_pairs(folder: Path) -> Pairs:
         if not isinstance(entry, dict):
             raise InputError(f'{path}: record {index} is a {type(entry).__name__}; want an object')
         # slide and organ may be missing, for no prediction needs them
-        known = {'slide_name': '', 'organ': '', **entry, 'subset': 'test'}
+        known = {'organ': '', **entry, 'slide_name': 'unknown', 'subset': 'test'}
         pair = metadata.parse_pair(str(index), known, str(path))
         patches = stacks['cell'][index], stacks['tissue'][index]
         record = _record(*patches, pair.center, pair.cell_mpp, pair.tissue_mpp)
@@ -210,6 +210,12 @@ def _unstack(stack: np.ndarray, path: Path) -> np.ndarray:
 def _check_inside(record: Record, where: str) -> None:
     patches = Patches.of(record)
     share = patches.cell_size * patches.cell_mpp / (patches.tissue_size * patches.tissue_mpp)
+    if share > 1:
+        cell, tissue = patches.sides_um
+        raise InputError(
+            f'{where}: the cell patch has {cell:g} um a side, the tissue patch {tissue:g}; want '
+            'the tissue patch as wide or wider'
+        )
     slack = 1 / patches.tissue_size  # the release rounds its offsets to about a pixel
     for axis, middle in zip('xy', record['center'], strict=True):
         if not share / 2 - slack <= middle <= 1 - share / 2 + slack:

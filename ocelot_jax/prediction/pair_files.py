@@ -1,7 +1,10 @@
 """The files that are written of pairs."""
 
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,15 +16,26 @@ from ocelot_jax.viz import overlay
 
 # as large as the distance within which the score matches cells
 _RADIUS_UM = 3.0
+RECORD = 'origin.json'
 _COLUMNS = ('pair', 'x', 'y', 'x_um', 'y_um', 'label', 'class', 'score')
 
 
-def write(found: Sequence[FoundPair], folder: Path, cell_classes: Sequence[str]) -> None:
+def write(
+    found: Sequence[FoundPair],
+    folder: Path,
+    cell_classes: Sequence[str],
+    origin: Mapping[str, Any],
+) -> None:
     """Writes `predictions.json` (the challenge's format), `cells.csv`, `tissue/` and `overlays/`.
 
     The tissue's values are those of OCELOT's annotations: 1, 2, ...; overlays are of the first
-    few pairs.
+    few pairs. `origin.json` is written last, and tells what the others come from. What an
+    earlier prediction of pairs left in the folder goes.
     """
+    if (folder / RECORD).exists():
+        (folder / RECORD).unlink()
+        for kind in ('tissue', 'overlays'):
+            shutil.rmtree(folder / kind, ignore_errors=True)
     (folder / 'overlays').mkdir(parents=True, exist_ok=True)
     for pair in found:
         if pair.image is not None:
@@ -35,6 +49,7 @@ def write(found: Sequence[FoundPair], folder: Path, cell_classes: Sequence[str])
                 Image.fromarray(pair.tissue + np.uint8(1)).save(path)
     _write_cells(found, folder / 'cells.csv', cell_classes)
     write_challenge(found, folder / 'predictions.json', cell_classes)
+    atomic.write_text(folder / RECORD, json.dumps(origin, indent=2) + '\n')
 
 
 def write_challenge(found: Sequence[FoundPair], path: Path, cell_classes: Sequence[str]) -> None:

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+import importlib.metadata
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -73,6 +75,10 @@ class Predictor:
         """
         return self.given_patches or self.runs.load_patches()
 
+    def origin(self) -> dict[str, Any]:
+        """Gives what made predictions, for people, as JSON holds it; see `LoadedRuns.identity`."""
+        return self.runs.describe() | {'version': importlib.metadata.version('ocelot_jax')}
+
     @property
     def pairs_at_once(self) -> int:
         """Number of pairs that are computed at a time."""
@@ -100,7 +106,7 @@ class Predictor:
         Args:
             cell_image: [H,H,3] uint8 RGB, the cell patch.
             tissue_image: [h,h,3] uint8 RGB, the tissue patch. Where the network looks at none
-                (Cell-only), any image does.
+                (Cell-only), any image does that is as wide as the cell patch.
             center: relative center (c_x, c_y) of the cell patch in the tissue patch.
             cell_mpp: micrometres per pixel of the cell patch; by default as in training.
             tissue_mpp: the same of the tissue patch.

@@ -48,6 +48,7 @@ def predict(
             slides,
             method,
             mpps,
+            output,
             options.override_mpp,
             options.everywhere,
             ReadingProcess().open,
@@ -125,7 +126,7 @@ def _load(workdirs: Sequence[Path], output: Path, options: Options) -> Callable[
         method=method,
         output=output,
         identity=predictor.runs.identity() | identity,
-        origin=predictor.runs.describe(),
+        origin=predictor.origin(),
         everywhere=options.everywhere,
         propose=options.propose,
     )

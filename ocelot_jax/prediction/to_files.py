@@ -84,6 +84,8 @@ def _check_use(source: Path, options: Options, holds_pairs: bool) -> None:
     unused: dict[str, str] = {}
     if holds_pairs:
         unused |= dict.fromkeys(_OF_SLIDES, 'slides')
+    if source.is_file():
+        unused['recursive'] = 'a directory'
     if options.tissue is None:
         unused |= dict.fromkeys(_OF_ONE_PAIR, 'one pair, beside --tissue')
         if holds_pairs:
@@ -133,7 +135,8 @@ def _predict_pairs(
 
     predictor = load_predictor(workdirs, options)
     for name, some in dict(_find_pairs(source, predictor, options)).items():
-        for doubt in predictor.doubts(some):
+        doubts = list(predictor.doubts(some))
+        for doubt in doubts:
             logging.warning('%s', doubt)
         if options.dry_run:
             yield _estimate(name, some, predictor)
@@ -143,7 +146,12 @@ def _predict_pairs(
         if name == CHALLENGE_FILE:
             pair_files.write_challenge(found, target, predictor.cell_classes)
         else:
-            pair_files.write(found, target, predictor.cell_classes)
+            origin = predictor.origin() | {
+                'input': source.name,
+                'warnings': doubts,
+                'depends_on': predictor.runs.identity() | {'engine': options.engine},
+            }
+            pair_files.write(found, target, predictor.cell_classes, origin)
         count = sum(len(pair.cells) for pair in found)
         yield Outcome(f'{target}: {count} cells in {len(found)} pairs')
 

@@ -108,6 +108,7 @@ def estimate_slides(
     slides: Mapping[str, Path],
     method: pipeline.Method,
     mpps: Mapping[str, float],
+    output: Path,
     override_mpp: bool = False,
     everywhere: bool = False,
     open_reader: OpenReader = readers.open_reader,
@@ -118,6 +119,7 @@ def estimate_slides(
         slides: the files by the names of their results.
         method: how cells are found.
         mpps: um/px of slides by the same names, where their files state none.
+        output: the folder that would be written to; what has results there takes no time.
         override_mpp: see `Slide`.
         everywhere: see `pipeline.make_plan`.
         open_reader: see `Slide`.
@@ -131,6 +133,9 @@ def estimate_slides(
     shown = _shown(slides)
     rate, total, failures = None, 0.0, []
     for name, path in slides.items():
+        if (output / name).exists():
+            yield Outcome(f'{output / name}: is there')
+            continue
         try:
             with Slide(path, mpps.get(name), name, override_mpp, open_reader) as slide:
                 plan = pipeline.make_plan(slide, method, everywhere)

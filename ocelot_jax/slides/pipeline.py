@@ -117,7 +117,12 @@ def make_plan(
     layout = windows.lay_out(slide.width, slide.height, slide.mpp, method.patches, method.margin)
     groups = layout.groups(mask, mask_mpp)
     fits = fit.compare_slide(method.appearances, slide, layout, groups, mask, mask_mpp)
-    told = slide.doubt, method.patches.doubt_of_slide(slide.mpp), *(each.doubt for each in fits)
+    told = (
+        slide.doubt,
+        None if groups else 'no tissue was found; --everywhere looks at all of the slide',
+        method.patches.doubt_of_slide(slide.mpp),
+        *(each.doubt for each in fits),
+    )
     doubts = tuple(filter(None, told))
     for doubt in doubts:
         logging.warning('%s: %s', slide.name, doubt)

@@ -127,7 +127,7 @@ def read_results(target: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     path = target / RECORD
     try:
         record = json.loads(path.read_text('utf-8'))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f'{target}: holds no {RECORD}; {_OTHERWISE}') from None
     except ValueError as error:  # no JSON, or no text
         raise InputError(f'{path}: is damaged ({error}); {_OTHERWISE}') from None

@@ -1,6 +1,7 @@
 """The files that are written of pairs."""
 
 import csv
+import json
 
 import numpy as np
 from PIL import Image
@@ -27,10 +28,11 @@ def test_cells_tissue_and_overlays(tmp_path):
         make_found('one', [(20, 30), (50.5, 10)], tissue, np.zeros((64, 64, 3), np.uint8)),
         make_found('two', [], tissue, None),
     ]
-    pair_files.write(found, tmp_path / 'new', ('BC', 'TC'))
+    pair_files.write(found, tmp_path / 'new', ('BC', 'TC'), {'runs': ['a']})
     written = {path.relative_to(tmp_path / 'new').as_posix() for path in tmp_path.rglob('*.*')}
     assert written == {
         'cells.csv', 'predictions.json', 'tissue/one.png', 'tissue/two.png', 'overlays/one.png',
+        'origin.json',
     }  # fmt: skip
     with (tmp_path / 'new/cells.csv').open(newline='') as file:
         rows = list(csv.reader(file))
@@ -46,5 +48,17 @@ def test_cells_tissue_and_overlays(tmp_path):
 
 
 def test_without_a_tissue_branch_there_is_no_folder_for_it(tmp_path):
-    pair_files.write([make_found('one', [], None, None)], tmp_path, ('BC', 'TC'))
+    pair_files.write([make_found('one', [], None, None)], tmp_path, ('BC', 'TC'), {})
     assert not (tmp_path / 'tissue').exists()
+
+
+def test_nothing_of_an_earlier_prediction_stays(tmp_path):
+    image = np.zeros((64, 64, 3), np.uint8)
+    both = [make_found(name, [], np.eye(8, dtype=np.uint8), image) for name in ('one', 'two')]
+    (tmp_path / 'tissue').mkdir()
+    (tmp_path / 'tissue/of_others.png').touch()
+    pair_files.write(both, tmp_path, ('BC', 'TC'), {'runs': ['a']})
+    assert (tmp_path / 'tissue/of_others.png').exists()
+    pair_files.write([make_found('one', [], None, image)], tmp_path, ('BC', 'TC'), {'runs': ['b']})
+    assert json.loads((tmp_path / 'origin.json').read_text()) == {'runs': ['b']}
+    assert [path.name for path in tmp_path.glob('*/*')] == ['one.png']

@@ -171,6 +171,8 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
         settings = record['depends_on']
         assert (settings['engine'], settings['everywhere']) == ('xla', False)
         assert settings['weights'] == loading.load_runs([run]).identity()['weights']
+        again = predict([run], slide_path, tmp_path / 'out', Options(dry_run=True))
+        assert again == [f'{tmp_path}/out/a: is there', '1 slides, 0:00:00 h; nothing was written']
 
 
 @pytest.mark.parametrize('dry_run', [False, True])
@@ -333,6 +335,7 @@ def test_only_a_directory_of_slides_is_shared_out(
         ('stacks', {'mpp': 0.5, 'override_mpp': True}, '--override_mpp: is for slides'),
         ('layout', {'mpp': 0.5}, r'--mpp: is for slides or one pair; these state theirs in meta'),
         ('stacks', {'tissue_mpp': 0.8}, '--tissue_mpp: is for one pair, beside --tissue'),
+        ('slide', {'recursive': True}, '--recursive: is for a directory, and would not be used'),
         ('slide', {'center': (0.5, 0.5)}, '--center: is for one pair, beside --tissue'),
         ('slide', {'split': 'val'}, "--split: is for pairs in OCELOT's layout"),
         ('stacks', {'split': 'test'}, "--split: is for pairs in OCELOT's layout"),

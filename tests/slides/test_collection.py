@@ -214,7 +214,9 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
     (source / 'notes.txt').write_text('no slide either')
     for estimate in (True, False):
         if estimate:
-            outcomes = collection.estimate_slides(finding.find_slides(source), method, {})
+            outcomes = collection.estimate_slides(
+                finding.find_slides(source), method, {}, tmp_path
+            )
         else:
             outcomes = predict(source, method, tmp_path / 'out')
         first = next(outcomes)
@@ -233,6 +235,15 @@ def test_a_bad_slide_does_not_stop_the_others(folder, method, tmp_path, light):
     assert visible(tmp_path / 'out') == ['a', 'b', 'index.html', 'slides.csv']
 
 
+def test_a_file_in_the_place_of_results_costs_its_slide(folder, method, tmp_path, light):
+    (tmp_path / 'a').touch()
+    outcomes = predict(folder, method, tmp_path)
+    assert f'{tmp_path}/a: holds no prediction.json' in next(outcomes).text
+    assert not next(outcomes).failed
+    with pytest.raises(InputError, match=r'1 of 2 slides failed: a'):
+        next(outcomes)
+
+
 def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, light):
     source, output = tmp_path / 'slides', tmp_path / 'out'
     (source / 'x').mkdir(parents=True)
@@ -243,7 +254,7 @@ def test_a_name_that_is_not_utf_8_costs_its_slide(folder, method, tmp_path, ligh
     assert sorted(slides) == names
     failed = r'2 of 3 slides failed: m\\xfcller, x__\\xff'
     with pytest.raises(InputError, match=failed):
-        list(collection.estimate_slides(slides, method, {}))
+        list(collection.estimate_slides(slides, method, {}, tmp_path))
     outcomes = predict(source, method, output, recursive=True)
     told = [next(outcomes).text for _ in slides]
     with pytest.raises(InputError, match=failed):
@@ -268,7 +279,7 @@ def test_a_bug_costs_one_slide_and_keeps_its_traceback(
         patch.setattr(pipeline.foreground, 'find', lambda *overview: fail_once())
         slides = finding.find_slides(folder)
         with pytest.raises(InputError, match=r'2 of 2 slides failed: a, b'):
-            list(collection.estimate_slides(slides, method, {}))
+            list(collection.estimate_slides(slides, method, {}, tmp_path))
     monkeypatch.setattr(pipeline.seams, 'resolve', fail_once)
     outcomes = predict(folder, method, tmp_path)
     first = next(outcomes)
@@ -418,7 +429,7 @@ def test_results_that_cannot_be_written_take_no_place(
 
 def test_estimates_write_nothing(folder, method, tmp_path):
     slides = finding.find_slides(folder)
-    texts = [outcome.text for outcome in collection.estimate_slides(slides, method, {})]
+    texts = [outcome.text for outcome in collection.estimate_slides(slides, method, {}, tmp_path)]
     told = r'a\.tif: 240 x 200 px at 0\.5 um/px, .* of \d+ cell windows in \d+ tissue windows, '
     assert re.match(told, texts[0])
     assert re.fullmatch(r'2 slides, \d+:\d\d:\d\d h; nothing was written', texts[-1])

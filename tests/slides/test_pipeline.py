@@ -241,6 +241,7 @@ def test_glass_has_no_windows_and_no_cells(tmp_path):
     assert engine.count == plan.num_windows == len(result.cells) == 0
     assert (result.tissue == 255).all()
     assert not result.foreground.any()
+    assert result.warnings[0].startswith('no tissue was found; --everywhere looks at all')
 
 
 def test_pictures_lie_on_the_slide(path, tmp_path):
