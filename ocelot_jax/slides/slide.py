@@ -64,6 +64,7 @@ class Slide:
         self.width, self.height = self._reader.levels[0]
         try:
             _check_levels(self.path, self._reader.levels)
+            self._whole = _whole_levels(self._reader.levels)
             self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
             self.bounds = self._reader.bounds()
         except Exception:
@@ -138,9 +139,7 @@ class Slide:
         """Reads the box (left, top, right, bottom) of the grid of `mpp`, within the slide."""
         scale = mpp / self.mpp
         levels = self._reader.levels
-        level = max(
-            i for i, (w, _) in enumerate(levels) if i == 0 or self.width / w <= scale * 1.001
-        )
+        level = max(i for i in self._whole if i == 0 or self.width / levels[i][0] <= scale * 1.001)
         starts, boxes, sizes = [], [], []
         for axis, full in enumerate((self.width, self.height)):
             length = levels[level][axis]
@@ -167,12 +166,26 @@ def _check_levels(path: Path, levels: tuple[tuple[int, int], ...]) -> None:
                 f'{path}: states {width} x {height} px as the size of a level; want a whole copy'
             )
         across, down = levels[0][0] / width, levels[0][1] / height
-        # levels are rounded, and some scanners fill their last tiles
+        # see `_whole_levels`
         if max(across, down) > _MOST_STRETCHED * min(across, down):
             raise InputError(
                 f'{path}: states {levels[0][0]} x {levels[0][1]} px and a level of {width} x '
                 f'{height} px, which is another shape; want a whole copy'
             )
+
+
+def _whole_levels(levels: tuple[tuple[int, int], ...]) -> list[int]:
+    """The levels that are the slide made smaller, and no more.
+
+    Some scanners fill up the last tiles of a level. By how much nothing tells but its proportions:
+    of others than the slide's, beyond rounding, it would be read beside its place.
+    """
+    found = []
+    for number, (width, height) in enumerate(levels):
+        across, down = levels[0][0] / width, levels[0][1] / height
+        if abs(across - down) <= across / width + down / height:
+            found.append(number)
+    return found
 
 
 def _choose_mpp(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from drawn_slides import write_pyramid
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,6 +127,21 @@ def test_the_real_slide(shared):
         assert (slide.width, slide.height) == (2220, 2967)
         assert slide.mpp == pytest.approx(0.499)
         assert slide.overview(8.0).mean() > 128
+
+
+def test_a_level_with_filled_up_tiles_is_not_read(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    filled = np.full((64, 80, 3), 255, np.uint8)
+    filled[:, :64] = image[::4, ::4]
+    path = tmp_path / 'filled.tif'
+    with tifffile.TiffWriter(path) as writer:
+        for number, level in enumerate((image, filled)):
+            writer.write(level, tile=(64, 64), photometric='rgb', subfiletype=int(number > 0))
+    alone = tmp_path / 'alone.tif'
+    tifffile.imwrite(alone, image, tile=(64, 64), photometric='rgb')
+    with Slide(path, 0.25) as slide, Slide(alone, 0.25) as wanted:
+        assert len(slide._reader.levels) == 2
+        np.testing.assert_array_equal(slide.overview(1.0), wanted.overview(1.0))
 
 
 @pytest.mark.parametrize(
