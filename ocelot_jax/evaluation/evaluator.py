@@ -79,7 +79,8 @@ def evaluate_run(
 
     Raises:
         InputError: the run has no finished epoch, the data are wrong, or of several runs one was
-            trained on other pairs than the first, so that it may know those to be scored.
+            trained on other pairs than the first, so that it may know those to be scored; or
+            `output` holds an evaluation of other runs.
         MissingFileError: the directory holds no run.
         OutputError: nothing can be written there.
     """
@@ -95,6 +96,8 @@ def evaluate_run(
     variant = name_variant(loaded, data, source is not None, detection is not None)
     variant += '-tta' * test_time_augmentation + f'-{engine}' * (engine != 'xla')
     written = place(workdirs[0], data, variant, output)
+    if output is not None:
+        provenance.check_place(written, loaded)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
 
     trained = engines.of_runs(loaded, engine)

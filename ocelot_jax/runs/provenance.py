@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
 from absl import logging
@@ -143,6 +143,20 @@ def write_origin(
     atomic.write_text(evaluation.origin, json.dumps(held, indent=2) + '\n')
 
 
+def check_place(evaluation: EvaluationDirectory, loaded: LoadedRuns) -> None:
+    """Checks that an evaluation takes the place of one of the same runs' weights, or of none.
+
+    Raises:
+        InputError: one of other weights is there, or its file is damaged.
+    """
+    held = _read_origin(evaluation)
+    if held is not None and held.weights != loaded.identity()['weights']:
+        raise InputError(
+            f'{evaluation.path}: holds an evaluation of other weights; want another --output, or '
+            'that removed'
+        )
+
+
 def evaluated_data(evaluation: EvaluationDirectory) -> Identity | None:
     """Reads which data an evaluation is of; None of an older one, which did not keep it.
 
@@ -150,7 +164,7 @@ def evaluated_data(evaluation: EvaluationDirectory) -> Identity | None:
         InputError: the file is damaged.
     """
     held = _read_origin(evaluation)
-    return held and held[0]
+    return held and held.data
 
 
 def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
@@ -171,8 +185,8 @@ def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
             evaluation.origin,
         )
         return None
-    data, run, detection = held
-    if detection != configuration.current_detection(workdir):
+    data, run = held.data, held.best
+    if held.detection != configuration.current_detection(workdir):
         logging.warning(
             '%s: scores at other detection settings than the run has now; evaluate it again',
             evaluation.path,
@@ -189,17 +203,34 @@ def doubt(workdir: Path, evaluation: EvaluationDirectory) -> str | None:
     return None
 
 
-def _read_origin(
-    evaluation: EvaluationDirectory,
-) -> tuple[Identity, tuple[int, str], dict[str, Any]] | None:
-    """Reads the data, the first run's step and digest of its checkpoint, and the detection."""
+class _Origin(NamedTuple):
+    """What an evaluation comes from.
+
+    Attributes:
+        data: the pairs.
+        best: of the first run the step and the digest of its checkpoint.
+        weights: digests of all runs' weights.
+        detection: the settings.
+    """
+
+    data: Identity
+    best: tuple[int, str]
+    weights: list[str]
+    detection: dict[str, Any]
+
+
+def _read_origin(evaluation: EvaluationDirectory) -> _Origin | None:
     if not evaluation.origin.exists():
         return None
     try:
         held = json.loads(evaluation.origin.read_text())
-        run = held['runs'][0]
-        best = run['step'], run['checkpoint']
-        return Identity(**held['data']), best, held['settings']['detection']
+        runs = held['runs']
+        return _Origin(
+            Identity(**held['data']),
+            (runs[0]['step'], runs[0]['checkpoint']),
+            [run['weights'] for run in runs],
+            held['settings']['detection'],
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             f'{evaluation.origin}: does not tell data and runs ({error}); evaluate the run again'

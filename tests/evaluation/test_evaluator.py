@@ -128,6 +128,16 @@ def test_other_data_are_not_dealt_to_the_folds_of_a_run(run, dealt, tmp_path, ca
     assert 'one of 3 folds' not in caplog.text
 
 
+def test_another_output_holds_the_evaluation_of_one_run(run, source, tmp_path):
+    other = make(tmp_path / 'runs/b', source, 1.0)
+    for _ in range(2):
+        evaluator.evaluate_run([run], 'val', output=tmp_path / 'out')
+    held = (tmp_path / 'out/validation/evaluation.json').read_bytes()
+    with pytest.raises(InputError, match='out/validation: holds an evaluation of other weights'):
+        evaluator.evaluate_run([other], 'val', output=tmp_path / 'out')
+    assert (tmp_path / 'out/validation/evaluation.json').read_bytes() == held
+
+
 def test_ensembles_keep_apart(run, source, tmp_path):
     others = [make(tmp_path / f'runs/{name}', source, 1.0 + n) for n, name in enumerate('bc')]
     for other in others:
