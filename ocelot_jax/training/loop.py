@@ -35,8 +35,11 @@ Batch = dict[str, Any]
 Metrics = dict[str, float]
 
 
+_DIVERGED = 'the last good checkpoint is kept, a lower config.optimizer.learning_rate may help'
+
+
 class NonFiniteLossError(InputError):
-    """The loss became NaN or infinite."""
+    """The loss, or a weight, became NaN or infinite."""
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -50,7 +53,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
         workdir: the run's directory, where checkpoints and metrics are kept.
 
     Raises:
-        NonFiniteLossError: the loss is no number; the last good checkpoint is kept.
+        NonFiniteLossError: the loss or a weight is no number; the last good checkpoint is kept.
         OutputError: the disk is full; the last whole checkpoint is kept.
         InputError: the data do not fit the configuration, `workdir` holds another run, or the
             devices are not alike, or slow in `config.model.dtype`.
@@ -224,7 +227,13 @@ def save(
         stream: the training batches, which have come as far.
         history: the losses of the steps of the epoch that is not finished.
         scores: of the validation split; None where it was not validated.
+
+    Raises:
+        NonFiniteLossError: weights are no numbers, as after a last step of infinite gradients.
     """
+    leaves = jax.tree.leaves(train_state.unreplicate(state.variables))
+    if not all(np.isfinite(leaf).all() for leaf in leaves):
+        raise NonFiniteLossError(f'step {step}: weights are no numbers; {_DIVERGED}')
     state = train_state.shared(state)
     checkpoints.save(
         manager,
@@ -313,10 +322,7 @@ def read_losses(
     """
     losses = {name: float(value) for name, value in metrics.items()}
     if not all(map(math.isfinite, losses.values())):
-        raise NonFiniteLossError(
-            f'step {step}: {progress.describe(losses)}; the last good checkpoint is kept, '
-            'a lower config.optimizer.learning_rate may help'
-        )
+        raise NonFiniteLossError(f'step {step}: {progress.describe(losses)}; {_DIVERGED}')
     report(step, losses)
     return losses
 

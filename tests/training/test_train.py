@@ -299,6 +299,23 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(
     assert [row['step'] for row in rows(tmp_path)] == [str(STEPS)]
 
 
+def test_weights_that_are_no_numbers_are_not_saved(folder, tmp_path, monkeypatch):
+    """The loss of an epoch's last step is that of the weights before it."""
+
+    def step(state, batch):
+        worth = math.nan if int(state.step[0]) + 1 == 2 * STEPS else 1.0
+        variables = jax.tree.map(lambda leaf: leaf * worth, state.variables)
+        changed = state.replace(step=state.step + 1, variables=variables)
+        return changed, {'loss': np.float32(0.5)}
+
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: step)
+    config = tiny.create_config(data__source=str(folder))
+    with pytest.raises(loop.NonFiniteLossError, match=f'step {2 * STEPS}: weights are no numbers'):
+        loop.train_and_evaluate(config, tmp_path)
+    assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == [str(STEPS)]
+
+
 class Late:
     """A loss that is not there: what a device does shows when it is asked for."""
 
