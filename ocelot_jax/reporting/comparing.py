@@ -66,8 +66,7 @@ def compare_runs(
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
         InputError: the runs' classes, data or folds differ, two of a side have one seed and fold,
-            or an evaluation is not one of the
-            run's own data and best epoch.
+            or an evaluation is not one of the run's own data and best epoch.
     """
     runs = {path: configuration.load_config(path) for path in (*first, *second)}
     for side in (first, second):

@@ -18,6 +18,13 @@ from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, config_files, configuration
 from ocelot_jax.runs.directory import RunDirectory
 
+# fields of `config.model` that change how it is trained, and not what it computes
+_OF_TRAINING = (
+    *('cell_dropout', 'tissue_dropout', 'aspp_dropout'),
+    *('context_gradient', 'context_noise', 'tied_encoders'),
+    *('pretrained', 'pretrained_branches', 'pretrained_mean', 'pretrained_std'),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedRuns:
@@ -170,4 +177,5 @@ def _agreeing(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Gives what the runs of an ensemble must agree in."""
     plain = json.loads(config.to_json())
     names = ('cell_classes', 'tissue_classes', 'large_fov')
-    return {'model': plain['model'], 'data': {name: plain['data'][name] for name in names}}
+    model = {name: value for name, value in plain['model'].items() if name not in _OF_TRAINING}
+    return {'model': model, 'data': {name: plain['data'][name] for name in names}}

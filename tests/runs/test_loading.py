@@ -74,6 +74,10 @@ def test_a_run_is_known_by_what_it_predicts(tmp_path):
     again = make_run(tmp_path / 'c', small_config(), variables=ones(small_config()))
     assert loading.load_runs([moved]).identity() == known.identity()
     assert loading.load_runs([again]).identity() != known.identity()
+    other = small_config(model__cell_dropout=0.3, model__pretrained='of_other_tissue.pth')
+    otherwise = make_run(tmp_path / 'd', other)
+    assert loading.load_runs([otherwise]).identity() == known.identity()
+    assert loading.load_runs([moved, otherwise]).ensemble
 
 
 def test_a_copy_for_use_elsewhere_has_all_that_is_read(tmp_path):
