@@ -66,8 +66,7 @@ def evaluate_run(
     Args:
         workdirs: the run's directory, or those of several, whose probabilities are averaged.
         split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
-        source: other data than the run's own, named as `config.data.source` names it; their splits
-            are their own, not folds.
+        source: other data than the run's own, as `config.data.source`, by their own splits.
         untrained: whether to score the network before training as well.
         test_time_augmentation: whether to predict by means over the eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
@@ -78,9 +77,8 @@ def evaluate_run(
         The scores. Of several hosts, which share the pairs, the first writes.
 
     Raises:
-        InputError: the run has no finished epoch, the data are wrong, or of several runs one was
-            trained on other pairs than the first, so that it may know those to be scored; or
-            `output` holds an evaluation of other runs.
+        InputError: a run has no finished epoch, or was trained on other pairs than the first, so
+            that it may know those scored; the data are wrong; `output` holds scores of others.
         MissingFileError: the directory holds no run.
         OutputError: nothing can be written there.
     """

@@ -65,13 +65,12 @@ def compare_runs(
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
-        InputError: the runs' classes, data or folds differ, two of a side have one seed and fold,
-            or an evaluation is not one of the run's own data and best epoch.
+        InputError: classes, data or folds differ, runs of a side have one seed, or an evaluation
+            is not one of the run's own data and best epoch.
     """
     runs = {path: configuration.load_config(path) for path in (*first, *second)}
-    for side in (first, second):
-        _check_repeats(side, runs)
-    configs = {path: config.data for path, config in runs.items()}
+    _check_repeats((first, second), runs)
+    configs = {path: run.data for path, run in runs.items()}
     classes = _same(configs, lambda data: tuple(data.cell_classes), 'finds {}')
     num_folds = _same(configs, lambda data: (f'{data.folds} folds',), 'is of {}')[0]
     sides = [
@@ -91,10 +90,7 @@ def compare_runs(
     models = [paired.align(held, reference) for held in counted]
     [found] = paired.compare(models, [(0, 1)], seed, resamples)
     if found is None:
-        raise InputError(
-            f'{first[0]}: is of other folds than {second[0]}; want runs that were tested on the '
-            'same fold'
-        )
+        raise InputError(f'{first[0]}: is of other folds than {second[0]}; want the same fold')
     told = [
         f'A: {" and ".join(map(str, first))}',
         f'B: {" and ".join(map(str, second))}',
@@ -108,11 +104,11 @@ def compare_runs(
     return Comparison('\n'.join(told), differences, found.scores)
 
 
-def _check_repeats(side: Sequence[Path], configs: Mapping[Path, ConfigDict]) -> None:
+def _check_repeats(sides: Sequence[Sequence[Path]], configs: Mapping[Path, ConfigDict]) -> None:
     """Raises an InputError where two runs of a side are no repeats of one another."""
-    held: dict[tuple[int, int], Path] = {}
-    for path in side:
-        place = configs[path].seed, configs[path].data.fold
+    held: dict[tuple[int, int, int], Path] = {}
+    for side, path in ((side, path) for side, paths in enumerate(sides) for path in paths):
+        place = configs[path].seed, configs[path].data.fold, side
         if place in held:
             raise InputError(
                 f'{path}: has the seed {place[0]}, as {held[place]} has; want repeats of other '

@@ -59,12 +59,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
             devices are not alike, or slow in `config.model.dtype`.
         OutOfMemoryError: a step does not fit into the devices' memory.
     """
-    devices.check_alike(jax.devices())
-    configuration.check_values(config)
-    devices.check_type(config.model.dtype)
-    # errors of what does not need the data come before those of data
-    model = factory.create_model(config, AXIS)
-    Detector(config.detection)
+    model = checked_model(config)  # its errors come before those of data
     pairs, validation = open_splits(config.data)
     example = pairs[0]
     factory.check_sizes(model, example['cell_image'].shape[:2], example['tissue_image'].shape[:2])
@@ -105,6 +100,20 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
             reporter.epoch(epoch, step, mean_losses(history) | scores)
             history = []
             save(manager, step, state, stream, history, scores)
+
+
+def checked_model(config: ml_collections.ConfigDict) -> factory.Model:
+    """Makes the network to be trained.
+
+    Raises:
+        InputError: a value is none that its field can have, or devices are not alike, or slow in
+            `config.model.dtype`.
+    """
+    devices.check_alike(jax.devices())
+    configuration.check_values(config)
+    devices.check_type(config.model.dtype)
+    Detector(config.detection)  # which would be made after the first epoch
+    return factory.create_model(config, AXIS)
 
 
 def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:

@@ -107,7 +107,7 @@ def test_folds_are_compared_together_where_both_sides_have_them(folded):
             totals[side] += read_pairs(run / 'evaluation/test/pairs.csv', CLASSES).counts.sum(0)
     f1 = [2 * tp / (tp + fp + gt) for tp, fp, gt in totals]
     assert found.scores[:, 0] == pytest.approx([each.mean() for each in f1])
-    with pytest.raises(InputError, match=r'is of other folds than .*want runs that were tested'):
+    with pytest.raises(InputError, match=r'is of other folds than .*want the same fold'):
         comparing.compare_runs(good[2:4], bad, 'test')
 
 
