@@ -50,7 +50,7 @@ class Patches:
         if not all(0 < value < math.inf for value in values):
             raise InputError(f'--patches: {values}; want numbers above 0')
         cell, tissue = self.sides_um
-        if tissue < cell:
+        if tissue < cell and not math.isclose(tissue, cell):
             raise InputError(
                 f'--patches: the tissue patch has {tissue:g} um a side, the cell patch {cell:g}; '
                 'want the tissue patch as wide or wider'

@@ -123,7 +123,9 @@ def _take_data(loaded: loading.LoadedRuns, source: str | None) -> None:
     held = provenance.load_data(workdir)
     if source is not None:
         config.data.source = source
-        if config.data.folds and not _is_own(config, held):
+        # read whole for it, so only where it matters
+        is_own = (config.data.folds or loaded.ensemble) and _is_own(config, held)
+        if config.data.folds and not is_own:
             logging.warning(
                 '%s: one of %d folds; %s has other pairs, whose own splits are taken: on slides '
                 'that it was trained on, scores flatter',
@@ -132,7 +134,7 @@ def _take_data(loaded: loading.LoadedRuns, source: str | None) -> None:
                 source,
             )
             config.data.folds = config.data.fold = 0
-        if not loaded.ensemble or not _is_own(config, held):
+        if not is_own:
             return
     for other in others:
         differing = held and provenance.other_data(provenance.load_data(other), held)

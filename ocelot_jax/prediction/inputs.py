@@ -209,14 +209,14 @@ def _unstack(stack: np.ndarray, path: Path) -> np.ndarray:
 
 def _check_inside(record: Record, where: str) -> None:
     patches = Patches.of(record)
-    share = patches.cell_size * patches.cell_mpp / (patches.tissue_size * patches.tissue_mpp)
-    if share > 1:
-        cell, tissue = patches.sides_um
+    cell, tissue = patches.sides_um
+    share = cell / tissue
+    slack = 1 / patches.tissue_size  # the release rounds its offsets to about a pixel
+    if share > 1 + 2 * slack:
         raise InputError(
             f'{where}: the cell patch has {cell:g} um a side, the tissue patch {tissue:g}; want '
             'the tissue patch as wide or wider'
         )
-    slack = 1 / patches.tissue_size  # the release rounds its offsets to about a pixel
     for axis, middle in zip('xy', record['center'], strict=True):
         if not share / 2 - slack <= middle <= 1 - share / 2 + slack:
             raise InputError(

@@ -212,11 +212,11 @@ def collect(root: Path) -> Collection:
             continue
         repeats = groups.setdefault((run.data, run.settings), {})
         place = run.config.seed, run.config.data.fold
-        trained = run
+        alike = run
         if run.trained is not None:
-            trained = first_trained.setdefault((run.data, run.settings, place[1]), run)
-        if run.trained != trained.trained:
-            left_out[path] = f'trained on other pairs or annotations than {trained.path}'
+            alike = first_trained.setdefault((run.data, run.settings, run.config.data.fold), run)
+        if run.trained != alike.trained:
+            left_out[path] = f'trained on other pairs or annotations than {alike.path}'
         elif place in repeats:
             left_out[path] = f'the same settings and seed as {repeats[place].path}'
         else:

@@ -69,14 +69,10 @@ def compare_runs(
             is not one of the run's own data and best epoch.
     """
     runs = {path: configuration.load_config(path) for path in (*first, *second)}
-    _check_repeats((first, second), runs)
     configs = {path: run.data for path, run in runs.items()}
     classes = _same(configs, lambda data: tuple(data.cell_classes), 'finds {}')
     num_folds = _same(configs, lambda data: (f'{data.folds} folds',), 'is of {}')[0]
-    sides = [
-        _by_fold({path: configs[path].fold for path in side}, split_name(split))
-        for side in (first, second)
-    ]
+    sides = [_by_fold(side, runs, split_name(split)) for side in (first, second)]
     for fold in sides[0].keys() | sides[1].keys():
         _check_origins([*sides[0].get(fold, ()), *sides[1].get(fold, ())])
     counted = [
@@ -104,23 +100,20 @@ def compare_runs(
     return Comparison('\n'.join(told), differences, found.scores)
 
 
-def _check_repeats(sides: Sequence[Sequence[Path]], configs: Mapping[Path, ConfigDict]) -> None:
-    """Raises an InputError where two runs of a side are no repeats of one another."""
-    held: dict[tuple[int, int, int], Path] = {}
-    for side, path in ((side, path) for side, paths in enumerate(sides) for path in paths):
-        place = configs[path].seed, configs[path].data.fold, side
-        if place in held:
+def _by_fold(
+    side: Sequence[Path], configs: Mapping[Path, ConfigDict], split: str
+) -> dict[int, list[EvaluationDirectory]]:
+    """Finds the evaluations of a side's runs, by their folds; in each they differ in the seed."""
+    held: dict[int, list[EvaluationDirectory]] = {}
+    seeds: dict[tuple[int, int], Path] = {}
+    for path in side:
+        seed, fold = configs[path].seed, configs[path].data.fold
+        if (fold, seed) in seeds:
             raise InputError(
-                f'{path}: has the seed {place[0]}, as {held[place]} has; want repeats of other '
+                f'{path}: has the seed {seed}, as {seeds[fold, seed]} has; want repeats of other '
                 'seeds'
             )
-        held[place] = path
-
-
-def _by_fold(folds: Mapping[Path, int], split: str) -> dict[int, list[EvaluationDirectory]]:
-    """Finds the evaluations of runs, by their folds."""
-    held: dict[int, list[EvaluationDirectory]] = {}
-    for path, fold in folds.items():
+        seeds[fold, seed] = path
         evaluation = RunDirectory(path).evaluation(split)
         if not evaluation.pairs.exists():
             raise MissingFileError(

@@ -24,12 +24,13 @@ from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
-from ocelot_jax.training import appearance, progress, weights
+from ocelot_jax.training import appearance, progress
 from ocelot_jax.training import state as train_state
 from ocelot_jax.training.optimizer import create_optimizer
 from ocelot_jax.training.state import AXIS, TrainState
 from ocelot_jax.training.step import create_train_step, memory_as_error
 from ocelot_jax.training.stopping import Stopped, StopSignal
+from ocelot_jax.training.weights import first_variables
 
 Batch = dict[str, Any]
 Metrics = dict[str, float]
@@ -185,7 +186,7 @@ def start(
     step = manager.latest_step()
     history: list[Metrics] = []
     if step is None:
-        step, state = 0, create(weights.first_variables(config, model, example))
+        step, state = 0, create(first_variables(config, model, example))
     else:
         like = create(factory.empty_variables(model))
         history, state = restore(manager, step, like, stream)
@@ -236,13 +237,7 @@ def save(
         stream: the training batches, which have come as far.
         history: the losses of the steps of the epoch that is not finished.
         scores: of the validation split; None where it was not validated.
-
-    Raises:
-        NonFiniteLossError: weights are no numbers, as after a last step of infinite gradients.
     """
-    leaves = jax.tree.leaves(train_state.unreplicate(state.variables))
-    if not all(np.isfinite(leaf).all() for leaf in leaves):
-        raise NonFiniteLossError(f'step {step}: weights are no numbers; {_DIVERGED}')
     state = train_state.shared(state)
     checkpoints.save(
         manager,
@@ -299,7 +294,8 @@ def train_epoch(
         The new state and the losses of each step.
 
     Raises:
-        NonFiniteLossError: at the first step with a loss that is no number.
+        NonFiniteLossError: at the first step with a loss that is no number; or at the last one,
+            whose loss is of the weights before it, where a weight is none.
     """
     history = []
     pending = None
@@ -313,6 +309,10 @@ def train_epoch(
             break
     if pending is not None:
         history.append(read_losses(pending, steps.start + len(history) + 1, report))
+    weights = jax.tree.leaves(train_state.unreplicate(state.variables))
+    if not all(np.isfinite(weight).all() for weight in weights):
+        step = steps.start + len(history)
+        raise NonFiniteLossError(f'step {step}: weights are no numbers; {_DIVERGED}')
     return state, history
 
 

@@ -31,7 +31,9 @@ def stepper(at, number):
 
 
 class Counter:
-    step = (0,)
+    """A state of no weights."""
+
+    step, variables = (0,), ()
 
     def replace(self, step):
         self.step = step

@@ -314,6 +314,7 @@ def test_weights_that_are_no_numbers_are_not_saved(folder, tmp_path, monkeypatch
     with pytest.raises(loop.NonFiniteLossError, match=f'step {2 * STEPS}: weights are no numbers'):
         loop.train_and_evaluate(config, tmp_path)
     assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == [str(STEPS)]
+    assert [row['step'] for row in rows(tmp_path)] == [str(STEPS)]
 
 
 class Late:
