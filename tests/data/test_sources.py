@@ -72,6 +72,11 @@ def test_missing_path_is_not_taken_for_a_name(source):
         check_source(source)
 
 
+def test_a_path_may_begin_at_home(release_folder, monkeypatch):
+    monkeypatch.setenv('HOME', str(release_folder.parent))
+    assert len(open_source(data_config(f'~/{release_folder.name}'), 'val')) == 2
+
+
 @pytest.mark.parametrize('source', ['ocelott', 'my/own/pairs', 'my pairs', 'ocelott/small'])
 @pytest.mark.parametrize('look', [check_source, lambda s: open_source(data_config(s), 'train')])
 def test_unknown_name_lists_what_is_known(source, look):

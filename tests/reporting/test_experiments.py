@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from ocelot_jax.reporting.experiments import TABLE_5, data_set_of, experiment_of
+from ocelot_jax.reporting.experiments import TABLE_5, data_set_of, experiment_of, is_told
 
 BY_FILE = {
     'cell_only': 'Cell-only',
@@ -59,6 +59,7 @@ def test_names_follow_what_the_network_is_told(file, changes, name):
     config = read(file)
     config.update_from_flattened_dict(changes)
     assert experiment_of(config) == name
+    assert is_told(name) == (file == 'leaking')
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,23 @@ def test_levers_are_written_as_csv_and_markdown(held):
     assert f'±{100 * held.resolution:.1f} percentage points with 2 seeds on either side' in text
 
 
+def test_a_change_of_another_model_is_noted(tmp_path):
+    source = make_release(tmp_path / 'pairs', {'validation': 2})
+    for name, variant in (('cell_only', ''), ('pred_inter2', 'Gaussian target')):
+        config = fake_reports.make_config(name, source, variant=variant)
+        fake_reports.write_run(tmp_path / 'runs' / name, config)
+    [held] = levers.find_levers(collect(tmp_path / 'runs'))
+    assert held.experiment == 'Cell-only'
+    assert held.notes[-1].startswith('Gaussian target is of Pred-to-inter-2: there are no runs')
+
+
+def test_files_of_levers_go_with_the_levers(held, tmp_path):
+    written = lever_files.write([held], tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert lever_files.write([], tmp_path) == []
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_records_nothing_is_compared(tmp_path):
     source = make_release(tmp_path / 'pairs', {'validation': 2})
     for name, changes in {'': {}, 'Few epochs': {'num_epochs': 2}}.items():

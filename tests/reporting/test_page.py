@@ -1,5 +1,6 @@
 """The report's page, as a browser shows it; what needs no browser is asked of its text."""
 
+import dataclasses
 import io
 import re
 import shutil
@@ -12,7 +13,7 @@ from conftest import make_release
 from outline import Outline
 from PIL import Image
 
-from ocelot_jax.reporting import collect, gallery, report, sections
+from ocelot_jax.reporting import collect, gallery, parts, report, sections
 
 FULL = {
     'cell_only': 0.5,
@@ -110,6 +111,29 @@ def test_what_is_wrong_is_a_line_with_file_and_field(outlines):
     assert re.search(r"validation/cells\.csv: line \d+: class is 'XX'; want BC, TC", text)
     assert 'Pred-to-inter-2 is not compared: ' in text
     assert 'Not drawn: ' in text
+
+
+def test_what_is_left_out_is_not_drawn(roots, tmp_path, monkeypatch):
+    """The evaluation of one seed does not count, and of another the cells are not there."""
+    drawn = []
+    compute = parts.calibration.precision_recall
+    monkeypatch.setattr(
+        parts.calibration, 'precision_recall', lambda *of: drawn.append(of) or compute(*of)
+    )
+    for seed in range(3):
+        config = fake_reports.make_config('cell_only', roots / NAME, seed)
+        fake_reports.write_run(tmp_path / f'{seed}', config)
+    held = collect.collect(tmp_path).experiments(NAME)
+    [alone] = held.values()
+    others = dataclasses.replace(alone.runs[1], evaluated={})
+    (tmp_path / '2/evaluation/validation/cells.csv').unlink()
+    mixed = dataclasses.replace(alone, runs=(alone.runs[0], others, alone.runs[2]))
+    parts.describe_cells({'Cell-only': mixed}, 'validation')
+    counts = alone.runs[0].pairs('validation').counts.sum(axis=0)
+    assert len(drawn) == counts.shape[1]
+    for label, (scores, matched, true) in enumerate(drawn):
+        tp, fp, cells = counts[:, label]
+        assert (len(scores), matched.sum(), true) == (tp + fp, tp, cells)
 
 
 def test_data_that_are_gone_are_told(roots, tmp_path):

@@ -221,6 +221,20 @@ def test_repeats_are_told(filled):
     )
 
 
+def test_repeats_are_told_by_split_where_these_differ(tmp_path):
+    for seed, splits in enumerate((('validation', 'test'), ('validation',))):
+        config = fake_reports.make_config('cell_only', 'ocelot', seed)
+        run = tmp_path / str(seed)
+        run.mkdir()
+        configuration.write_config(run, config)
+        for split in splits:
+            (run / 'evaluation' / split).mkdir(parents=True)
+            table = {'population': {'pairs': 1, 'mF1': 0.5}}
+            (run / 'evaluation' / split / 'scores.json').write_text(json.dumps(table))
+    [table, *_] = tables.make_tables(collect(tmp_path))
+    assert table.notes[0] == 'Repeats, one for each seed: OCELOT, validation 2, OCELOT, test 1.'
+
+
 def test_every_number_of_the_paper_stands_in_a_table(filled):
     shown = {
         c.key for table in filled.values() for row in table.rows for c in row.cells if c.paper

@@ -35,6 +35,21 @@ def test_without_openslide_the_error_says_what_to_install(tmp_path, monkeypatch)
         readers.open_reader(tmp_path / 'a.svs')
 
 
+@pytest.mark.parametrize('size', [(128, 128), (132, 128), (124, 128)])
+def test_a_region_of_a_level_lies_where_it_is_asked_for(tmp_path, size):
+    """OpenSlide takes one factor for both axes, whatever the level's proportions."""
+    with tifffile.TiffWriter(tmp_path / 'a.tif') as writer:
+        for number, (width, height) in enumerate([(512, 512), size]):
+            ramp = np.linspace(0, 255, width).round().astype(np.uint8)
+            image = np.broadcast_to(ramp[:, None], (height, width, 3))
+            writer.write(image, tile=(64, 64), photometric='rgb', subfiletype=int(number > 0))
+    reader = openslide.Reader(tmp_path / 'a.tif')
+    found = np.asarray(reader.region(1, 90, 60, 20, 8)).astype(float)
+    wanted = np.linspace(0, 255, size[0]).round()[90:110]
+    assert abs(found[..., 0] - wanted).mean() < 1  # of 2 a pixel
+    reader.close()
+
+
 def test_what_is_transparent_is_white(tmp_path):
     image = np.zeros((40, 40, 4), np.uint8)
     image[:, 20:, 3] = 255
