@@ -11,6 +11,7 @@ from ocelot_jax.inference import prefetch
 from ocelot_jax.inference.engine import Batch
 from ocelot_jax.io import cores
 from ocelot_jax.slides import windows
+from ocelot_jax.slides.mosaic import Mosaic
 from ocelot_jax.slides.slide import Slide
 
 
@@ -39,39 +40,42 @@ def read(
     Yields:
         The batches, as engines take them, with their groups as `items`; see `prefetch.read_ahead`.
     """
-    # for single windows, so that all cores read what the first batch waits for
+    # for parts of a batch, so that all cores read what the first one waits for
     with concurrent.futures.ThreadPoolExecutor(cores.count()) as pool:
         fills = batch_size > 1 or not takes_any_size
-        read_one = functools.partial(_read_group, slide, layout, pool, reads_tissue, fills)
+        cells, tissue = (
+            Mosaic(slide, mpp, pool)
+            for mpp in (layout.patches.cell_mpp, layout.patches.tissue_mpp)
+        )
+        read_one = functools.partial(
+            _read_group, layout, cells, tissue if reads_tissue else None, fills
+        )
         with contextlib.closing(prefetch.read_ahead(groups, read_one, batch_size)) as batches:
             yield batches
 
 
 def _read_group(
-    slide: Slide,
     layout: windows.Layout,
-    pool: concurrent.futures.Executor,
-    reads_tissue: bool,
+    cells: Mosaic,
+    tissue: Mosaic | None,
     fills: bool,
     group: windows.Group,
 ) -> dict[str, np.ndarray]:
-    """Reads a tissue window and the cell windows in it, all by `pool`; see `read`."""
+    """Reads a tissue window and the cell windows in it; see `read`."""
     p = layout.patches
-    places = [(*layout.origin(w), p.cell_size, p.cell_size, p.cell_mpp) for w in group.windows]
-    if reads_tissue:
-        x, y = layout.tissue_origin(group)
-        places.append((x, y, p.tissue_size, p.tissue_size, p.tissue_mpp))
-    images = list(pool.map(slide.read, *zip(*places, strict=True)))
-    if reads_tissue:
-        tissue = images.pop()
+    # all is asked for before any is waited for, as other groups are read at the same time
+    joins = [cells.start(*layout.origin(w), p.cell_size, p.cell_size) for w in group.windows]
+    if tissue is None:
+        tissue_image = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
     else:
-        tissue = np.zeros((p.tissue_size, p.tissue_size, 3), np.uint8)
+        tissue_image = tissue.start(*layout.tissue_origin(group), p.tissue_size, p.tissue_size)()
+    images = [join() for join in joins]
     fill = layout.max_group - len(group.windows) if fills else 0
     numbers = [*group.windows, *group.windows[-1:] * fill]
     return {
         'valid': np.arange(len(numbers)) < len(group.windows),
         'cell_image': np.stack([*images, *images[-1:] * fill]),
-        'tissue_image': tissue[None],
+        'tissue_image': tissue_image[None],
         'center': np.stack([layout.center(group, window) for window in numbers]),
         'cell_mpp': np.full(len(numbers), p.cell_mpp, np.float32),
         'tissue_mpp': np.full(len(numbers), p.tissue_mpp, np.float32),
