@@ -61,6 +61,11 @@ def by_class(levers: Levers, lever: Lever) -> str:
     return ', '.join(map(' '.join, zip(levers.classes, values, strict=True)))
 
 
+def changes(lever: Lever) -> str:
+    """What a lever changes: 'data.batch_size=4 num_epochs=8'."""
+    return ' '.join(f'{name}={value}' for name, value in lever.changes.items())
+
+
 def resolution(levers: Levers) -> str:
     """What can be told apart on a data set, in a sentence."""
     if levers.resolution is None:
@@ -89,7 +94,11 @@ def to_markdown(held: Sequence[Levers]) -> str:
     body = '\n'.join(
         f'| {" | ".join(text.replace("|", chr(92) + "|") for text in row)} |' for row in rows
     )
-    notes = [f'Resolution on {resolution(levers)}' for levers in held]
+    # of several data sets most levers change the same
+    told_once = dict.fromkeys(
+        f'{lever.name}: {changes(lever)}' for levers in held for lever in levers.levers
+    )
+    notes = [*told_once, *(f'Resolution on {resolution(levers)}' for levers in held)]
     notes += [f'{levers.title}: {note}' for levers in held for note in levers.notes]
     listed = '\n'.join(f'- {note}' for note in notes)
     title = '**Levers.** Gain: mF1 with each less without, percentage points; else percent'
@@ -120,7 +129,7 @@ def _rows(levers: Levers, lever: Lever) -> Iterator[dict[str, str]]:
         'data': levers.data,
         'experiment': levers.experiment,
         'split': levers.split,
-        'changes': ' '.join(f'{name}={value}' for name, value in lever.changes.items()),
+        'changes': changes(lever),
         'runs': str(lever.runs),
         'seeds': str(lever.seeds),
         'calibration_error': _number(lever.calibration),

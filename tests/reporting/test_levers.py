@@ -108,10 +108,11 @@ def test_levers_are_written_as_csv_and_markdown(held):
     gain = float(row['with']) - float(row['without'])
     assert float(row['difference']) == pytest.approx(gain, abs=2e-4)
     assert (row['changes'], row['verdict']) == ('target.profile=gaussian', 'gains')
-    text = lever_files.to_markdown([held])
+    text = lever_files.to_markdown([held, held])
+    assert text.count('- Gaussian target: target.profile=gaussian\n') == 1
     lines = [line for line in text.splitlines() if line.startswith('|')]
     assert len({len(re.findall(r'(?<!\\)\|', line)) for line in lines}) == 1
-    [line] = [line for line in lines if line.startswith('| Gaussian target')]
+    line, _ = (line for line in lines if line.startswith('| Gaussian target'))
     found = held.levers[0].compared.differences[0]
     assert f'| {100 * found.value:+.1f} | {100 * found.low:+.1f} to ' in line
     assert f'±{100 * held.resolution:.1f} percentage points with 2 seeds on either side' in text
