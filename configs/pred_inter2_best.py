@@ -1,7 +1,7 @@
 """Pred-to-inter-2 by the values that paid on small real pairs, in place of the paper's.
 
 They gained 0.07 mF1 on CRCHistoPhenotypes in short trainings from scratch; what they gain on
-OCELOT in 300 epochs nobody has measured (`benchmarks/README.md`). The paper's are in
+OCELOT in 300 epochs nobody has measured (`benchmarks/levers/README.md`). The paper's are in
 `configs/pred_inter2.py`.
 """
 

@@ -9,6 +9,7 @@ _PAGES = {
     'CHANGELOG.md': 'project/changelog.md',
     'CONTRIBUTING.md': 'project/contributing.md',
     'benchmarks/README.md': 'project/benchmarks.md',
+    'benchmarks/levers/README.md': 'project/what_levers_gave.md',
 }
 _LINK = re.compile(r'(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)')
 
