@@ -12,10 +12,13 @@ import signal
 import numpy as np
 import pytest
 from conftest import ROOT
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from ocelot_jax.io.errors import OutputError
+from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import outputs, page
+from ocelot_jax.viz import palette
 
 FILES = {
     'cells.csv', 'cells.parquet', 'cells.geojson', 'tissue.ome.tif', 'page.html', 'summary.csv',
@@ -26,12 +29,19 @@ FILES = {
 
 @pytest.fixture(scope='module')
 def light(base):
-    """The slide with two small samples and a small tissue map, quick to write."""
+    """The slide with two small samples, four cells in each, and a small tissue map."""
     samples = tuple(
         dataclasses.replace(sample, image=sample.image[:300, :400]) for sample in base.samples[:2]
     )
+    # pixels of a sample, and what they are on the slide
+    places = np.array([[60, 50], [340, 50], [60, 250], [340, 250]])
+    points = [
+        (places + 0.5) * sample.mpp / base.mpp + (sample.x, sample.y) - 0.5 for sample in samples
+    ]
+    labels = np.array([1, 2, 2, 1, 2, 1, 1, 2], np.int32)
+    cells = Cells(np.concatenate(points), labels, np.full(8, 0.9, np.float32))
     return dataclasses.replace(
-        base, samples=samples, tissue=base.tissue[5::10, 5::10], tissue_mpp=8.0
+        base, cells=cells, samples=samples, tissue=base.tissue[5::10, 5::10], tissue_mpp=8.0
     )
 
 
@@ -63,12 +73,13 @@ def test_everything_is_there_with_circles_around_the_cells(light, written):
         zoom = drawn.shape[0] // 300
         assert drawn.shape == (300 * zoom, 400 * zoom, 3)
         cells = page.cells_of(light, sample)
-        for x, y in cells.points[cells.labels == 2]:
-            # on the ring, 3 um right of the center: as blue as the class
+        assert sorted(cells.labels) == [1, 1, 2, 2]
+        for (x, y), label in zip(cells.points, cells.labels, strict=True):
+            # on the ring, 3 um right of the center: the color of the class
             row, column = int((y + 0.5) * zoom), int((x + 0.5 + 3 / sample.mpp) * zoom)
-            near = drawn[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4].reshape(-1, 3)
-            if near.size:
-                assert (near[:, 2] - near[:, 0]).max() > 150
+            near = drawn[row - 3 : row + 4, column - 3 : column + 4].reshape(-1, 3)
+            distance = abs(near - 255 * np.array(to_rgb(palette.cell_color(label)))).max(-1)
+            assert distance.min() < 60
 
 
 def test_the_reference_tells_of_all_files_and_columns(light, written):
