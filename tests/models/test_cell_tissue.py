@@ -313,3 +313,14 @@ def test_the_noise_on_what_is_told_is_one_of_training():
     # the softmax leaves out what all classes have in common
     spread = (noise - noise.mean(-1, keepdims=True)).std() / np.sqrt(1 - 1 / TISSUE_CLASSES)
     assert 1.8 < spread < 2.2
+
+
+@pytest.mark.parametrize('flows', [True, False])
+def test_the_cell_loss_reaches_the_tissue_branch_where_it_may(flows):
+    model, logits = make_model('pred_inter2', context_gradient=flows), random_logits()
+    probability_of_class_1 = lambda x: model.apply({}, x, {}, False, method='_told')[..., 1].sum()
+    found = jax.grad(probability_of_class_1)(logits)
+    probs = np.asarray(jax.nn.softmax(logits))
+    # of a softmax by its logits
+    wanted = probs[..., 1:2] * (np.eye(TISSUE_CLASSES)[1] - probs)
+    np.testing.assert_allclose(found, wanted * flows, atol=1e-6)
