@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 import sys
 
 import jax
@@ -253,6 +254,24 @@ def test_several_networks_give_the_mean_and_symmetries_wrap_them(monkeypatch):
     symmetric = engines.create('openvino', RampModel(), members, test_time_augmentation=True)
     assert_close(symmetric(batch), symmetries.average(engine)(batch), 1e-6)
     assert np.abs(symmetric(batch).cell - engine(batch).cell).max() > 0.01
+
+
+@pytest.mark.parametrize('symmetric', [False, True])
+def test_an_engine_of_runs_is_the_mean_of_them_all_as_the_configuration_wants(
+    symmetric, monkeypatch
+):
+    monkeypatch.setattr(factory, 'create_model', lambda config: RampModel())
+    config = create_config('pred-to-inter-2')
+    config.test_time_augmentation = symmetric
+    members = tuple({'weight': np.float32(w)} for w in (1.0, -0.5, 0.25))
+    paths = tuple(map(pathlib.Path, 'abc'))
+    runs = loading.LoadedRuns(paths, config, members, (1, 1, 1), ('', '', ''))
+    each = [network.prepare(RampModel())(member) for member in members]
+    if symmetric:
+        each = list(map(symmetries.average, each))
+    batch = make_batch()
+    wanted = [np.mean(maps, 0) for maps in zip(*(engine(batch) for engine in each), strict=True)]
+    assert_close(engines.of_runs(runs)(batch), wanted, 1e-5)
 
 
 def test_the_network_shares_a_tissue_patch_as_one_of_each():

@@ -1,14 +1,11 @@
 """Both branches learn one encoder."""
 
-import fake_runs
 import jax
 import jax.numpy as jnp
-import narrow
 import numpy as np
 import optax
 import pytest
 import stub_steps
-from fake_runs import SMALL
 from ocelot_jax.configs import default
 
 from ocelot_jax.interop import pretrained
@@ -91,12 +88,58 @@ def test_encoders_that_cannot_be_tied(params, multipliers, words):
         tying.start_alike(params, multipliers)
 
 
-def test_one_encoder_is_not_pretrained_for_one_branch(monkeypatch):
-    config = narrow.get_config()
-    config.model.update(tied_encoders=True, pretrained='FILE', pretrained_branches=('tissue',))
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the network begins with: numbers of its own in every leaf, whatever the seed."""
+    params = {
+        branch: {part: np.full(3, number + 10 * i) for i, part in enumerate(('encoder', 'head'))}
+        for number, branch in enumerate(('cell', 'tissue'))
+    }
+    made = {'params': params, 'batch_stats': {}}
+    monkeypatch.setattr(factory, 'init_variables', lambda model, seed, example: made)
+    return made
+
+
+def first_variables(**model):
+    config = default.get_config()
+    config.model.update(model)
+    return weights.first_variables(config, None, {})
+
+
+def test_tied_encoders_begin_as_one(drawn):
+    variables = first_variables(tied_encoders=True)
+    cell, tissue = (variables['params'][branch] for branch in ('cell', 'tissue'))
+    np.testing.assert_array_equal(cell['encoder'], tissue['encoder'])
+    assert (cell['head'] != tissue['head']).all()
+    apart = first_variables()['params']
+    assert (apart['cell']['encoder'] != apart['tissue']['encoder']).all()
+
+
+def test_pretrained_weights_come_before_the_encoders_are_tied(drawn, monkeypatch):
+    asked = []
+
+    def initialise(variables, *values):
+        asked.append(values)
+        return jax.tree.map(lambda x: x + 100, variables)
+
+    monkeypatch.setattr(pretrained, 'initialise', initialise)
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    variables = first_variables(
+        tied_encoders=True, pretrained='FILE', pretrained_mean=mean, pretrained_std=std
+    )
+    [(file, branches, *looks)] = asked
+    assert (str(file), tuple(branches)) == ('FILE', ('cell', 'tissue'))
+    assert [tuple(values) for values in looks] == [mean, std]
+    params = variables['params']
+    for branch in ('cell', 'tissue'):
+        np.testing.assert_array_equal(params[branch]['encoder'], np.full(3, 100))
+    np.testing.assert_array_equal(params['tissue']['head'], np.full(3, 111))
+
+
+def test_one_encoder_is_not_pretrained_for_one_branch(drawn, monkeypatch):
     monkeypatch.setattr(pretrained, 'initialise', lambda variables, *_: variables)
     with pytest.raises(InputError, match=r"pretrained_branches is .'tissue',.; want both or none"):
-        weights.first_variables(config, factory.create_model(config), fake_runs.record(SMALL))
+        first_variables(tied_encoders=True, pretrained='FILE', pretrained_branches=('tissue',))
 
 
 @pytest.mark.parametrize(
