@@ -26,7 +26,9 @@ def engine(monkeypatch, run, loaded):
     load = loading.load_runs
 
     def load_runs(workdirs, test_time_augmentation=False, detection=None):
-        return loaded if workdirs == [run] else load(workdirs, test_time_augmentation)
+        if workdirs == [run] and not test_time_augmentation and detection is None:
+            return loaded
+        return load(workdirs, test_time_augmentation, detection=detection)
 
     monkeypatch.setattr(loading, 'load_runs', load_runs)
     monkeypatch.setattr(engines, 'of_runs', lambda runs, name: darkness)

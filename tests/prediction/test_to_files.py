@@ -175,6 +175,30 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
         assert again == [f'{tmp_path}/out/a: is there', '1 slides, 0:00:00 h; nothing was written']
 
 
+def test_how_a_slide_is_predicted_is_as_the_options_say(
+    run, slide_path, summaries_alone, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, name: asked.append(runs) or darkness)
+    strict = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.999, 'temperature': 1.0}
+    (tmp_path / 'strict.json').write_text(json.dumps(strict))
+    records = []
+    for options in (
+        Options(),
+        Options(everywhere=True, test_time_augmentation=True, detection=tmp_path / 'strict.json'),
+    ):
+        [told] = predict([run], slide_path, tmp_path / 'out', options)
+        records.append(json.loads((tmp_path / 'out/a/prediction.json').read_text()))
+        shutil.rmtree(tmp_path / 'out')
+    assert ': 0 cells' in told
+    assert asked[1].config.detection.threshold == 0.999
+    assert [runs.config.test_time_augmentation for runs in asked] == [False, True]
+    settings = [record['depends_on'] for record in records]
+    for name in ('everywhere', 'test_time_augmentation'):
+        assert [of[name] for of in settings] == [False, True]
+    assert settings[0]['settings'] != settings[1]['settings']
+
+
 @pytest.mark.parametrize('dry_run', [False, True])
 def test_a_file_that_kills_its_reader_costs_one_slide(
     run, slide_path, summaries_alone, tmp_path, monkeypatch, dry_run
