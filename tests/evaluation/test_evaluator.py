@@ -7,6 +7,7 @@ import os
 import shutil
 
 import jax
+import numpy as np
 import pytest
 import tiny
 from conftest import make_release
@@ -16,6 +17,7 @@ from fake_runs import make_run, small_config
 from ocelot_jax.data import sources
 from ocelot_jax.evaluation import evaluator, pictures, tuning
 from ocelot_jax.inference import engines
+from ocelot_jax.inference.engine import Maps
 from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError, OutputError
 from ocelot_jax.models import factory
@@ -69,6 +71,34 @@ def test_an_evaluation_names_its_data_runs_and_settings(run, source, caplog):
     assert settings['detection'] == configuration.load_config(run).detection.to_dict()
     [doubt] = caplog.messages
     assert doubt.startswith('a: the cell patches have 0.2 um/px, but the run was trained at 0.5')
+
+
+def test_the_network_before_training_has_a_row_of_its_own(run, monkeypatch):
+    asked = []
+
+    def create(engine, model, members, test_time_augmentation):
+        asked.extend(members)
+        blind = lambda batch: Maps(np.eye(3, dtype=np.float32)[0] + 0 * darkness(batch).cell, None)
+        return blind
+
+    monkeypatch.setattr(engines, 'create', create)
+    report = evaluator.evaluate_run([run], 'val', untrained=True)
+    rows = files.read_scores(run / 'evaluation/validation/scores.json')
+    assert rows == report.table
+    assert rows['untrained']['pairs'] == rows['population']['pairs'] == 3
+    assert rows['untrained']['mF1'] == 0 < rows['population']['mF1']
+    # weights as they are drawn, where this run's are zeros
+    [drawn] = asked
+    assert any(leaf.any() for leaf in jax.tree.leaves(drawn['params']))
+    evaluator.evaluate_run([run], 'val')
+    assert 'untrained' not in files.read_scores(run / 'evaluation/validation/scores.json')
+
+
+@pytest.mark.parametrize('weight', [0.0, 1.0])
+def test_tissue_that_was_not_learned_is_not_scored(run, source, tmp_path, weight):
+    workdir = make(tmp_path / f'runs/{weight}', source, tissue_loss_weight=weight)
+    table = evaluator.evaluate_run([workdir], 'val').table
+    assert ('mIoU' in table['population']) == bool(weight)
 
 
 def test_other_data_never_take_the_place_of_the_run_s_own(run, source, tmp_path):
