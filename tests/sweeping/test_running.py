@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from distributed import LocalCluster
 
+from ocelot_jax.cluster.pool import Workers
 from ocelot_jax.data import sources
 from ocelot_jax.data.sources import Identity
 from ocelot_jax.evaluation import evaluator, tuning
@@ -84,6 +86,21 @@ def test_detection_is_tuned_where_that_is_wanted(trained, tmp_path, capsys):
     assert not (trained[0] / 'tuned').exists()
     assert lines == ['test 0.09', 'validation 0.09']
     assert capsys.readouterr().out == '1 of 1: cell_only/seed0\n'
+
+
+def test_a_cluster_s_workers_share_the_runs(trained, tmp_path):
+    options = {'processes': False, 'protocol': 'tcp://', 'dashboard_address': '127.0.0.1:0'}
+    lines, start_worker = [], lambda workdir: (workdir / 'started').touch()
+    with LocalCluster(n_workers=2, threads_per_worker=1, host='127.0.0.1', **options) as cluster:
+        workers = Workers(scheduler=cluster.scheduler_address)
+        some = Sweep((CELL_ONLY,), AXES, repeats=2)
+        running.run_sweep(some, tmp_path, {}, (0, 1), lines.append, workers, start_worker)
+    assert len(trained) == len(set(trained)) == 5
+    # the best of all of them again, whoever trained it
+    best = 'cell_only/optimizer.learning_rate=0.0001/model.cell_dropout=0.5'
+    assert names(trained, tmp_path)[-1] == f'{best}/seed1'
+    assert (tmp_path / 'started').exists()
+    assert sum('validation 0.50' in line for line in lines) == 2
 
 
 def test_each_configuration_by_itself(trained, tmp_path):
