@@ -1,5 +1,6 @@
 """Pairs of drawn slides are what was drawn, and wrong annotations leave nothing behind."""
 
+import collections
 import dataclasses
 import json
 import zipfile
@@ -12,7 +13,7 @@ from annotated_slides import MPP, NAMES, NECROSIS, ROIS, STROMA, TUMOR, write_sl
 from drawn_slides import COLORS
 
 from ocelot_jax import PairFolder
-from ocelot_jax.annotation import classes, making, picture, writing
+from ocelot_jax.annotation import classes, making, picture, splitting, writing
 from ocelot_jax.annotation.choices import Choices
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import csv_files
@@ -127,6 +128,28 @@ def test_pixels_are_the_slides_and_masks_as_drawn(made, records):
             width = tissue[f'{axis}_end'] - ends[2]
             assert middle == pytest.approx(((ends[0] + ends[1]) / 2 - ends[2]) / width, abs=1e-6)
             assert share / 2 <= middle <= 1 - share / 2
+
+
+@pytest.mark.parametrize('override', [False, True])
+def test_um_per_px_organ_and_splits_are_as_given(made, tmp_path, override):
+    # the slides state 0.5
+    given = {'mpp': 0.8, 'override_mpp': override, 'organ': 'colon', 'seed': 3}
+    choices = dataclasses.replace(CHOICES, **given)
+    making.make(made[0], made[0], tmp_path / 'pairs', choices, lambda line: None)
+    entries = json.loads((tmp_path / 'pairs/metadata.json').read_text())['sample_pairs'].values()
+    assert {entry['organ'] for entry in entries} == {'colon'}
+    mpp = 0.8 if override else MPP
+    for entry in entries:
+        for kind, (side, patch_mpp) in {'cell': (64, 0.4), 'tissue': (48, 1.6)}.items():
+            width = entry[kind]['x_end'] - entry[kind]['x_start']
+            assert width == pytest.approx(side * patch_mpp / mpp, abs=1)
+    counts = collections.Counter(entry['slide_name'] for entry in entries)
+    wanted = splitting.split(counts, CHOICES.shares, 3)
+    assert wanted != splitting.split(counts, CHOICES.shares, 0)
+    folder = PairFolder(tmp_path / 'pairs', ('BC', 'TC'), ('BG', 'CA'))
+    for split in folder.splits:
+        for record in folder.as_data_source(split):
+            assert wanted[record['slide_name']] == split
 
 
 def test_what_was_left_out_is_told(made):
