@@ -225,7 +225,7 @@ def test_the_cells_shown_are_those_of_the_evaluation(quickstart, folder):
 def test_a_correction_keeps_the_cells_that_were_found(from_qupath, folder):
     text = printed(from_qupath)
     [(count, kept)] = re.findall(r'(\d+) cells in pairs, (\d+) of them with the ids', text)
-    assert count == kept
+    assert int(count) == int(kept) > 0
     [off] = re.findall(r'places differ by (\S+) px at most', text)
     assert float(off) <= 0.005
     [name] = (folder / 'runs/qupath/found').iterdir()

@@ -111,7 +111,9 @@ class Files:
             raise MissingFileError(f"{self.path} does not exist; want a folder in OCELOT's layout")
         self._is_zip = not self.path.is_dir()
         if self._is_zip and not zipfile.is_zipfile(self.path):
-            raise InputError(f'{self.path} is neither a directory nor a zip file')
+            raise InputError(
+                f'{self.path}: is neither a directory nor a zip file; want one of these, whole'
+            )
         self._prefix = self._find_root()
 
     def __getstate__(self) -> dict[str, Any]:

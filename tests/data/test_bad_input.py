@@ -320,7 +320,7 @@ def test_half_a_zip(folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ValueError) as error:
         PairFolder(path)
-    one_line(error, str(path))
+    one_line(error, f'{path}: is neither a directory nor a zip file', 'want one of these, whole')
 
 
 def test_split_name_refuses():

@@ -99,6 +99,7 @@ def test_a_cluster_s_workers_share_the_runs(trained, tmp_path):
     # the best of all of them again, whoever trained it
     best = 'cell_only/optimizer.learning_rate=0.0001/model.cell_dropout=0.5'
     assert names(trained, tmp_path)[-1] == f'{best}/seed1'
+    assert 'workers' in lines[0]
     assert (tmp_path / 'started').exists()
     assert sum('validation 0.50' in line for line in lines) == 2
 
