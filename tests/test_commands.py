@@ -19,6 +19,17 @@ app.run(sweep.main)
 """
 
 
+EVALUATE = """
+import types
+from ocelot_jax import evaluate
+from ocelot_jax.cli import app
+from ocelot_jax.evaluation import evaluator
+
+shown = lambda *asked: types.SimpleNamespace(render=lambda: repr(tuple(map(str, asked[1:]))))
+evaluator.evaluate_run = shown
+evaluate.define_flags()
+app.run(evaluate.main)
+"""
 EXPORT = """
 import narrow
 from ocelot_jax import export
@@ -63,3 +74,13 @@ def test_a_run_is_exported_by_the_suffix(commands, tmp_path, name):
         assert (done.returncode, done.errors) == (0, []), done.stderr
         assert done.stdout == f'{tmp_path / name}\n'
     assert (tmp_path / name).exists() == (name != 'out.h5')
+
+
+def test_an_evaluation_is_asked_for_as_the_flags_say(commands, tmp_path):
+    workdir = make_run(tmp_path / 'run', small_config(model__context='none'))
+    flags = ['--split=val', '--source=PAIRS', '--untrained', '--engine=openvino']
+    flags += ['--detection=d.json', f'--output={tmp_path}/out']
+    done = commands.run(EVALUATE, f'--workdir={workdir}', *flags, cwd=tmp_path)
+    assert (done.returncode, done.errors) == (0, []), done.stderr
+    wanted = ('val', 'PAIRS', 'True', 'False', 'openvino', 'd.json', f'{tmp_path}/out')
+    assert done.stdout == f'{wanted}\n'

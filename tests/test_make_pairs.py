@@ -1,5 +1,7 @@
 """The command that makes pairs of annotated slides: what it tells, and its status."""
 
+import json
+
 from annotated_slides import write_slide
 from PIL import Image
 
@@ -18,15 +20,19 @@ def test_pairs_are_made_and_are_a_data_set(tmp_path, commands):
     assert '--cell_classes does not name: Tumor: Positive (' in line
     assert list(tmp_path.iterdir()) == [slides]
     classes = '--cell_classes=Immune cells=BC,Tumor: Positive=TC'
-    done = commands.run('ocelot_jax.make_pairs', *places, classes)
+    given = {'mpp': 0.5, 'override_mpp': True, 'organ': 'colon', 'seed': 3, 'split_by': 'slide'}
+    flags = [f'--{name}={value}' for name, value in given.items()]
+    done = commands.run('ocelot_jax.make_pairs', *places, classes, *flags)
     assert (done.returncode, done.errors) == (0, [])
     assert 'files of annotations that belong to no slide: c.geojson' in done.stdout
     assert f'look at {output / "pictures/first_pairs.png"} before you train' in done.stdout
     assert 'ocelot_jax.main --config=configs/crc.py:pred_inter2 --config' in done.stdout
+    choices = json.loads((output / 'pairs.json').read_text())['choices']
+    assert {name: choices[name] for name in given} == given
     shown = Image.open(output / 'pictures/first_pairs.png')
     assert shown.width > 1400
     assert shown.height > 6 * 700
-    assert 'test is empty: all pairs are of 2 patients' in done.stderr
+    assert 'test is empty: all pairs are of 2 slides' in done.stderr
     [following] = [line for line in done.stdout.splitlines() if '.statistics' in line]
     flags = following.split()[3:]
     counted = commands.run('ocelot_jax.statistics', *flags, cwd=tmp_path)

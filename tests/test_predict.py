@@ -1,10 +1,13 @@
 """The command that predicts a directory of slides: shards, what it tells, and its status."""
 
+import json
+
 import numpy as np
 from drawn_slides import draw_slide, spread_cells, write_pyramid
 from fake_runs import make_run, small_config
 
 from ocelot_jax.io import csv_files
+from ocelot_jax.runs import loading
 
 CODE = """
 import narrow
@@ -24,7 +27,10 @@ def test_shards_each_take_slides_of_their_own_and_say_what_became_of_them(tmp_pa
     for name in ('a', 'b'):
         points, labels = spread_cells(80, 80, 12.0, np.random.default_rng(0))
         write_pyramid(source / f'{name}.tif', draw_slide(160, 160, 0.5, points, labels), 0.5)
+    strict = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.99, 'temperature': 1.0}
+    (tmp_path / 'strict.json').write_text(json.dumps(strict))
     flags = [f'--workdir={workdir}', f'--input={source}', f'--output={output}']
+    flags += ['--everywhere', f'--detection={tmp_path}/strict.json']
     first, second = (
         commands.run(CODE, *flags, f'--shard={index}/2', cwd=tmp_path) for index in range(2)
     )
@@ -49,3 +55,8 @@ def test_shards_each_take_slides_of_their_own_and_say_what_became_of_them(tmp_pa
         ('b', 'done', ''),
         ('a', 'done', ''),
     ]
+    expected = loading.load_runs([workdir], detection=tmp_path / 'strict.json').identity()
+    for name in 'ab':
+        settings = json.loads((output / name / 'prediction.json').read_text())['depends_on']
+        assert settings['everywhere'] is True
+        assert {field: settings[field] for field in expected} == expected

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from ocelot_jax.data.batches import eval_batches
-from ocelot_jax.data.sources import Source, open_source
+from ocelot_jax.data.sources import Source, identify, open_source
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import engines, loop
 from ocelot_jax.inference.detection import PaddedCells
@@ -24,7 +24,7 @@ from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import disk, progress
 from ocelot_jax.metrics import calibration, matching
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.runs import configuration, files, loading
+from ocelot_jax.runs import configuration, files, loading, provenance
 from ocelot_jax.runs.directory import RunDirectory
 
 # of the configuration's lengths
@@ -73,7 +73,8 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
         output: a folder to keep them in instead.
 
     Raises:
-        InputError: the run has no finished epoch, or its data are not there.
+        InputError: the run has no finished epoch, its data are not there, or `output` holds
+            what was tuned for another run.
         MissingFileError: the directory holds no run.
         OutputError: nothing can be written there.
     """
@@ -81,6 +82,8 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     run = loading.load_runs([workdir], tuned=False)
     written = RunDirectory(output or workdir)
     disk.make_folder(written.path)
+    if output is not None:
+        provenance.check_tuned(written.detection, run)
     engine = engines.of_runs(run)
     pairs = open_source(run.config.data, 'validation')
     matched = match_cells(engine, pairs, run.config)
@@ -96,7 +99,8 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     temperature = calibration.fit_temperature(matched[chosen].scores, matched[chosen].taken)
     files.write_tuning(written.tuning, rows)
     kept = chosen._asdict() | {'temperature': temperature}
-    configuration.write_detection(written.detection, kept)
+    origin = provenance.origin(run, identify(run.config.data, 'validation'))
+    configuration.write_detection(written.detection, kept, origin)
     return Tuned(written.detection, chosen, temperature, scores[chosen]['mF1'])
 
 

@@ -227,9 +227,11 @@ def _numbers(held: Any, shape: tuple[int, ...]) -> np.ndarray:
     return values
 
 
-def write_detection(path: Path, settings: Mapping[str, float]) -> None:
-    """Writes the values of `config.detection` that were tuned on validation."""
-    _write(path, dict(settings))
+def write_detection(
+    path: Path, settings: Mapping[str, float], origin: Mapping[str, Any] | None = None
+) -> None:
+    """Writes the values of `config.detection` that were tuned, and where they come from."""
+    _write(path, dict(settings) | ({} if origin is None else {'origin': dict(origin)}))
 
 
 def load_detection(path: Path) -> dict[str, float]:
@@ -251,6 +253,22 @@ def load_detection(path: Path) -> dict[str, float]:
             f'{path}: want numbers {", ".join(DETECTION_FIELDS)}, found otherwise ({error}); '
             'tune the run again'
         ) from error
+
+
+def load_tuned_weights(path: Path) -> list[str] | None:
+    """Reads for which weights detection was tuned, their digests; None of an older file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    load_detection(path)
+    held = json.loads(path.read_text())
+    if 'origin' not in held:
+        return None
+    try:
+        return [run['weights'] for run in held['origin']['runs']]
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{path}: does not tell its runs ({error}); tune them again') from error
 
 
 def current_detection(workdir: Path) -> dict[str, Any]:

@@ -118,12 +118,10 @@ def _digest(identity: Identity | None) -> str | None:
     return None if identity is None else identity.digest
 
 
-def write_origin(
-    evaluation: EvaluationDirectory, loaded: LoadedRuns, data: Identity, engine: str
-) -> None:
-    """Writes which data, runs and settings an evaluation comes from."""
+def origin(loaded: LoadedRuns, data: Identity) -> dict[str, Any]:
+    """Gives which data and weights something comes from, as JSON holds it."""
     weights = loaded.identity()['weights']
-    held = {
+    return {
         'data': dataclasses.asdict(data),
         'runs': [
             {
@@ -134,13 +132,37 @@ def write_origin(
             }
             for run, step, digest in zip(loaded.workdirs, loaded.steps, weights, strict=True)
         ],
-        'settings': {
-            'detection': loaded.config.detection.to_dict(),
-            'test_time_augmentation': bool(loaded.config.test_time_augmentation),
-            'engine': engine,
-        },
     }
+
+
+def write_origin(
+    evaluation: EvaluationDirectory, loaded: LoadedRuns, data: Identity, engine: str
+) -> None:
+    """Writes which data, runs and settings an evaluation comes from."""
+    settings = {
+        'detection': loaded.config.detection.to_dict(),
+        'test_time_augmentation': bool(loaded.config.test_time_augmentation),
+        'engine': engine,
+    }
+    held = origin(loaded, data) | {'settings': settings}
     atomic.write_text(evaluation.origin, json.dumps(held, indent=2) + '\n')
+
+
+def check_tuned(file: Path, loaded: LoadedRuns) -> None:
+    """Checks that tuned settings take the place of those of the same weights, or of none.
+
+    Settings from before they told where they come from may be replaced.
+
+    Raises:
+        InputError: those of other weights are there, or the file is damaged.
+    """
+    if not file.exists():
+        return
+    tuned = configuration.load_tuned_weights(file)
+    if tuned is not None and tuned != loaded.identity()['weights']:
+        raise InputError(
+            f'{file}: was tuned for other weights; want another --output, or that removed'
+        )
 
 
 def check_place(evaluation: EvaluationDirectory, loaded: LoadedRuns) -> None:

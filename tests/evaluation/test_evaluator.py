@@ -276,6 +276,24 @@ def test_another_output(run, tmp_path):
     assert table['population']['mF1'] == pytest.approx(tuned.score)
 
 
+def test_tuned_settings_name_their_data_and_run_and_keep_their_place(run, source, tmp_path):
+    tuned = tuning.tune_run(run, tmp_path / 'tuned')
+    evaluator.evaluate_run([run], 'val')
+    evaluation = json.loads((run / 'evaluation/validation/evaluation.json').read_text())
+    held = json.loads(tuned.file.read_text())
+    assert held['origin'] == {name: evaluation[name] for name in ('data', 'runs')}
+    other = make(tmp_path / 'runs/b', source, 1.0)
+    with pytest.raises(InputError, match=r'detection\.json: was tuned for other weights; want an'):
+        tuning.tune_run(other, tmp_path / 'tuned')
+    assert json.loads(tuned.file.read_text()) == held
+    # once more is no other run, and what tells nothing may go
+    tuning.tune_run(run, tmp_path / 'tuned')
+    del held['origin']
+    tuned.file.write_text(json.dumps(held))
+    tuning.tune_run(other, tmp_path / 'tuned')
+    assert json.loads(tuned.file.read_text())['origin']['runs'][0]['name'] == 'b'
+
+
 def test_what_was_there_stays_until_its_successor_is_whole(run, monkeypatch):
     evaluator.evaluate_run([run], 'val')
     folder = run / 'evaluation/validation'

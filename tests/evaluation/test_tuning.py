@@ -100,6 +100,7 @@ def test_the_best_is_kept_and_used(run):
     best = max(rows, key=lambda row: float(row['mF1']))
     assert tuple(float(best[name]) for name in chosen._fields) == chosen
     kept = json.loads(RunDirectory(run).detection.read_text())
+    assert kept.pop('origin')['data']['split'] == 'validation'
     assert kept == chosen._asdict() | {'temperature': tuned.temperature}
     # of the cells that an evaluation finds with the choice
     before.config.detection.update(chosen._asdict())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import make_release, set_mpps
 from drawn_pairs import draw_patch, write_stacks
-from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
+from drawn_slides import GLASS, darkness, draw_slide, spread_cells, write_pyramid
 from fake_runs import small_config
 from PIL import Image
 
@@ -176,21 +176,27 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
 
 
 def test_how_a_slide_is_predicted_is_as_the_options_say(
-    run, slide_path, summaries_alone, tmp_path, monkeypatch
+    run, summaries_alone, tmp_path, monkeypatch
 ):
+    points, labels = spread_cells(100, 100, 12.0, np.random.default_rng(0))
+    image = draw_slide(200, 200, 0.5, points, labels)
+    image[:, 110:] = GLASS
+    slide_path = write_pyramid(tmp_path / 'a.tif', image, 0.5)
     asked = []
     monkeypatch.setattr(engines, 'of_runs', lambda runs, name: asked.append(runs) or darkness)
     strict = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.999, 'temperature': 1.0}
     (tmp_path / 'strict.json').write_text(json.dumps(strict))
-    records = []
+    records, windows = [], []
     for options in (
         Options(),
         Options(everywhere=True, test_time_augmentation=True, detection=tmp_path / 'strict.json'),
     ):
         [told] = predict([run], slide_path, tmp_path / 'out', options)
+        windows.append(int(re.findall('in (.*) windows', told)[0]))
         records.append(json.loads((tmp_path / 'out/a/prediction.json').read_text()))
         shutil.rmtree(tmp_path / 'out')
     assert ': 0 cells' in told
+    assert 4 <= windows[0] < windows[1] == 16
     assert asked[1].config.detection.threshold == 0.999
     assert [runs.config.test_time_augmentation for runs in asked] == [False, True]
     settings = [record['depends_on'] for record in records]

@@ -144,6 +144,19 @@ def test_detection_settings_that_are_none(tmp_path, text):
         configuration.load_detection(tmp_path / 'detection.json')
 
 
+def test_settings_that_do_not_tell_what_they_were_tuned_for(tmp_path):
+    file = tmp_path / 'detection.json'
+    chosen = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
+    configuration.write_detection(file, chosen)
+    assert configuration.load_tuned_weights(file) is None
+    configuration.write_detection(file, chosen, {'runs': [{'name': 'a'}]})
+    with pytest.raises(InputError, match=r"detection\.json: does not tell its runs \('weights'\)"):
+        configuration.load_tuned_weights(file)
+    configuration.write_detection(file, chosen, {'runs': [{'weights': 'ab'}]})
+    assert configuration.load_tuned_weights(file) == ['ab']
+    assert configuration.load_detection(file) == chosen | {'temperature': 1.0}
+
+
 @pytest.mark.parametrize(
     ('field', 'value', 'wanted'),
     [
