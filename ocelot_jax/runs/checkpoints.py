@@ -77,8 +77,7 @@ def save(
     manager.wait_until_finished()
     checkpoints = Path(manager.directory)
     _put_in_order(checkpoints)
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves((variables, training)))
-    disk.require_room(checkpoints, size)
+    require_room(manager, (variables, training))
     if step in manager.all_steps():
         hosts.wait_for_all()
         if hosts.is_first():
@@ -91,6 +90,16 @@ def save(
         data=ocp.args.JsonSave(data),
     )
     manager.save(step, args=args, metrics=metrics, force=True)
+
+
+def require_room(manager: ocp.CheckpointManager, saved: Any) -> None:
+    """Checks that the disk has room for a checkpoint of the arrays `saved`, a tree.
+
+    Raises:
+        OutputError: it has not.
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(saved))
+    disk.require_room(Path(manager.directory), size)
 
 
 def _aside(checkpoints: Path, step: int | str) -> Path:

@@ -180,6 +180,9 @@ def start(
         model: from `factory.create_model`.
         tx: the optimizer.
         example: a record of the data.
+
+    Raises:
+        OutputError: the disk has no room for the first checkpoint.
     """
     averaged = config.optimizer.average_decay > 0
     create = functools.partial(train_state.create, tx=tx, averaged=averaged)
@@ -187,6 +190,8 @@ def start(
     history: list[Metrics] = []
     if step is None:
         step, state = 0, create(first_variables(config, model, example))
+        # now, and not after an epoch
+        checkpoints.require_room(manager, state)
     else:
         like = create(factory.empty_variables(model))
         history, state = restore(manager, step, like, stream)

@@ -411,6 +411,18 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on(
     assert str(2 * STEPS) in {path.name for path in (tmp_path / 'checkpoints').iterdir()}
 
 
+def test_a_new_run_without_room_for_its_first_checkpoint_is_not_trained(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(factory, 'create_model', tiny.create_model)
+    never = lambda state, batch: pytest.fail('trains')
+    monkeypatch.setattr(loop, 'create_train_step', lambda *arguments: never)
+    fill(monkeypatch)
+    config = tiny.create_config(data__source=str(folder), num_epochs=2)
+    with pytest.raises(OutputError, match=r'the disk is full .* goes on there'):
+        loop.train_and_evaluate(config, tmp_path)
+
+
 def test_a_run_that_goes_on_needs_no_pretrained_file(monkeypatch):
     config = tiny.create_config(model__pretrained='gone.safetensors')
     manager = types.SimpleNamespace(latest_step=lambda: 3)
