@@ -20,7 +20,7 @@ def test_pairs_are_made_and_are_a_data_set(tmp_path, commands):
     assert '--cell_classes does not name: Tumor: Positive (' in line
     assert list(tmp_path.iterdir()) == [slides]
     classes = '--cell_classes=Immune cells=BC,Tumor: Positive=TC'
-    given = {'mpp': 0.5, 'override_mpp': True, 'organ': 'colon', 'seed': 3, 'split_by': 'slide'}
+    given = {'mpp': 0.5, 'override_mpp': True, 'organ': 'colon', 'seed': 3}
     flags = [f'--{name}={value}' for name, value in given.items()]
     done = commands.run('ocelot_jax.make_pairs', *places, classes, *flags)
     assert (done.returncode, done.errors) == (0, [])
@@ -32,7 +32,7 @@ def test_pairs_are_made_and_are_a_data_set(tmp_path, commands):
     shown = Image.open(output / 'pictures/first_pairs.png')
     assert shown.width > 1400
     assert shown.height > 6 * 700
-    assert 'test is empty: all pairs are of 2 slides' in done.stderr
+    assert 'test is empty: all pairs are of 2 patients' in done.stderr
     [following] = [line for line in done.stdout.splitlines() if '.statistics' in line]
     flags = following.split()[3:]
     counted = commands.run('ocelot_jax.statistics', *flags, cwd=tmp_path)

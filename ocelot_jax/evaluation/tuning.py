@@ -98,9 +98,9 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     rows = [setting._asdict() | row for setting, row in scores.items()]
     temperature = calibration.fit_temperature(matched[chosen].scores, matched[chosen].taken)
     files.write_tuning(written.tuning, rows)
-    kept = chosen._asdict() | {'temperature': temperature}
     origin = provenance.origin(run, identify(run.config.data, 'validation'))
-    configuration.write_detection(written.detection, kept, origin)
+    kept = chosen._asdict() | {'temperature': temperature, 'origin': origin}
+    configuration.write_detection(written.detection, kept)
     return Tuned(written.detection, chosen, temperature, scores[chosen]['mF1'])
 
 

@@ -227,11 +227,9 @@ def _numbers(held: Any, shape: tuple[int, ...]) -> np.ndarray:
     return values
 
 
-def write_detection(
-    path: Path, settings: Mapping[str, float], origin: Mapping[str, Any] | None = None
-) -> None:
-    """Writes the values of `config.detection` that were tuned, and where they come from."""
-    _write(path, dict(settings) | ({} if origin is None else {'origin': dict(origin)}))
+def write_detection(path: Path, settings: Mapping[str, Any]) -> None:
+    """Writes the values of `config.detection` that were tuned, and as `origin` for which runs."""
+    _write(path, dict(settings))
 
 
 def load_detection(path: Path) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from ocelot_jax.slides.slide import Slide
 
 BLOCK = 256
-# 100 MB: all that two rows of windows of 1024 px share, on a slide of 25,000 px of the grid
+# 50 MB: a row of windows of 1024 px, which the next row shares, on a slide of 13,000 px
 _MOST_BLOCKS = 256
 
 

@@ -149,10 +149,10 @@ def test_settings_that_do_not_tell_what_they_were_tuned_for(tmp_path):
     chosen = {'sigma_um': 0.5, 'min_distance_um': 1.5, 'threshold': 0.3}
     configuration.write_detection(file, chosen)
     assert configuration.load_tuned_weights(file) is None
-    configuration.write_detection(file, chosen, {'runs': [{'name': 'a'}]})
+    configuration.write_detection(file, chosen | {'origin': {'runs': [{'name': 'a'}]}})
     with pytest.raises(InputError, match=r"detection\.json: does not tell its runs \('weights'\)"):
         configuration.load_tuned_weights(file)
-    configuration.write_detection(file, chosen, {'runs': [{'weights': 'ab'}]})
+    configuration.write_detection(file, chosen | {'origin': {'runs': [{'weights': 'ab'}]}})
     assert configuration.load_tuned_weights(file) == ['ab']
     assert configuration.load_detection(file) == chosen | {'temperature': 1.0}
 

@@ -29,7 +29,7 @@ def test_the_running_average_is_validated_where_there_is_one(averaged, wanted, m
 
 
 @pytest.mark.parametrize(('averaged', 'wanted'), [(True, 2.0), (False, 1.0)])
-def test_what_was_validated_is_what_a_run_is_applied_with(averaged, wanted, tmp_path, monkeypatch):
+def test_what_was_validated_is_what_a_run_is_applied_with(averaged, wanted, tmp_path):
     stream = types.SimpleNamespace(get_state=lambda: {'read': 7}, set_state=lambda state: None)
     state = make_state(averaged)
     with checkpoints.open_manager(tmp_path) as manager:
