@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.metadata
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,10 +80,15 @@ class Predictor:
         """Gives what made predictions, for people, as JSON holds it; see `LoadedRuns.identity`."""
         return self.runs.describe() | {'version': importlib.metadata.version('ocelot_jax')}
 
-    @property
-    def pairs_at_once(self) -> int:
-        """Number of pairs that are computed at a time."""
-        return self.batch_size or _suitable_batch(self.patches.cell_size)
+    def pairs_at_once(self, some: Pairs) -> int:
+        """Gives how many of these pairs are computed at a time: no more than there are.
+
+        Raises:
+            InputError: the first pair cannot be read.
+        """
+        suitable = self.batch_size or _suitable_batch(len(some.read(0)['cell_image']))
+        devices = jax.local_device_count()
+        return min(suitable, math.ceil(len(some.names) / devices) * devices)
 
     @functools.cached_property
     def appearances(self) -> Mapping[str, Appearance]:
@@ -168,7 +174,7 @@ class Predictor:
             some,
             self.engine,
             Detector(config.detection),
-            batch_size=self.pairs_at_once,
+            batch_size=self.pairs_at_once(some),
             large_fov=config.data.large_fov,
             maps_tissue=factory.maps_tissue(config),
         )

@@ -157,7 +157,7 @@ def _predict_pairs(
 
 
 def _estimate(name: str, some: inputs.Pairs, predictor: Predictor) -> Outcome:
-    few = dataclasses.replace(some, names=some.names[: 3 * predictor.pairs_at_once])
+    few = dataclasses.replace(some, names=some.names[: 3 * predictor.pairs_at_once(some)])
     for _ in range(2):  # the first time compiles
         start = time.monotonic()
         list(predictor.find(few))

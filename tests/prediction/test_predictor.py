@@ -1,13 +1,17 @@
 """What runs find in arrays and in a slide, in memory."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from drawn_pairs import draw_patch
-from drawn_slides import draw_slide, spread_cells, write_pyramid
+from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
 
 import ocelot_jax
+from ocelot_jax.inference import engines
 from ocelot_jax.io import csv_files
 from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.prediction import inputs
 
 pytestmark = pytest.mark.usefixtures('engine')
 CELLS = [(20, 30), (50, 10)]
@@ -40,6 +44,26 @@ def test_the_cells_of_two_arrays(predictor):
 def test_arrays_that_are_no_pair_are_refused(predictor, cell, center, match):
     with pytest.raises(InputError, match=match):
         predictor.predict_pair(cell, draw_patch([]), center)
+
+
+@pytest.mark.parametrize(
+    ('side', 'count', 'rows'), [(64, 1, [1]), (64, 3, [3]), (512, 3, [1] * 3)]
+)
+def test_batches_are_as_large_as_pairs_want(run, monkeypatch, side, count, rows):
+    """Whatever the size of the run's patches; and copies of pairs are not computed."""
+    computed = []
+
+    def watch(batch):
+        computed.append(len(batch['cell_image']))
+        return darkness(batch)
+
+    monkeypatch.setattr(engines, 'of_runs', lambda runs, name: watch)
+    pair = inputs.pair_of_arrays(*[draw_patch([], side)] * 2, (0.5, 0.5), (0.5, 2.0))
+    some = dataclasses.replace(
+        pair, names=pair.names * count, cell_mpps=(0.5,) * count, read=lambda index: pair.read(0)
+    )
+    assert len(list(ocelot_jax.load(run).find(some))) == count
+    assert computed == rows
 
 
 def test_it_warns_of_a_pair_that_is_unlike_the_training(predictor, caplog):
