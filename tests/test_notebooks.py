@@ -40,6 +40,8 @@ MODELS = {'cell_only': 'Cell-only', 'leaking': 'Tissue-label leaking'}
 SEEDS = (0, 1)
 COMPARED = ('leaking', 'cell_only')
 KINDS = ('TP', 'FP', 'GT')
+# one layer a branch, for they compile within seconds
+QUICK = 'import narrow, tiny; tiny.get_config()'
 MOST_LINES, MOST_BYTES = 25, 1_000_000
 OF_A_MACHINE = re.compile(r'/(tmp|home|work|root|Users|usr|opt)/|site-packages|https?://(?!arxiv)')
 
@@ -96,7 +98,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def run(name, folder, first='import narrow', **values):
+def run(name, folder, first=QUICK, **values):
     """Runs a notebook from its folder, as Jupyter does, with other values of its parameters."""
     notebook = read(name)
     cell = parameters(notebook)
@@ -120,7 +122,7 @@ def run(name, folder, first='import narrow', **values):
 @pytest.fixture(scope='module')
 def quickstart(folder):
     workdir = str(folder / 'runs/quickstart')
-    return run(QUICKSTART, folder, 'import narrow, quick_default', LOOK_AT=2, WORKDIR=workdir)
+    return run(QUICKSTART, folder, LOOK_AT=2, WORKDIR=workdir)
 
 
 @pytest.fixture(scope='module')
@@ -155,7 +157,6 @@ def from_qupath(folder):
     return run(
         QUPATH,
         folder,
-        'import narrow, quick_default, tiny; tiny.get_config()',
         SOURCE=str(folder / 'slides'),
         WORKDIR=str(folder / 'runs/qupath'),
         CELL_CLASSES='Other=BC,Tumor=TC',

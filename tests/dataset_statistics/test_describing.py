@@ -109,7 +109,8 @@ def test_numbers_are_those_of_a_slow_count(tmp_path):
     out = tmp_path / 'out'
     assert {path.name for path in out.iterdir()} == {*FILES, 'text'}
     assert len(read_csv(out / 'tables.csv')) == len(got)
-    assert min(Image.open(out / 'statistics.png').size) > 600
+    with Image.open(out / 'statistics.png') as picture:
+        assert min(picture.size) > 600
     text = (tmp_path / 'out/text').read_text()
     assert text.startswith('release: cells BC, TC; tissue BG, CA\n')
     assert 'ok     slides in more than one split: none' in text
