@@ -116,17 +116,17 @@ def augment(
 
     def augment_pair(index: jax.Array, pair: dict[str, jax.Array]) -> dict[str, jax.Array]:
         pair_key = jax.random.fold_in(key, index)
-        turn_key, color_key, *scan_keys = jax.random.split(pair_key, 4)
+        turn_key, color_key, *scan_keys, scale_key, stain_key = jax.random.split(pair_key, 6)
         # Turned while still uint8: a quarter of the bytes.
         if settings.flip_probability or settings.rotate_probability:
             pair = _turn_randomly(turn_key, pair, settings)
         images = [to_float(pair[name]) for name in _IMAGES]
         if settings.scale_probability:
             pair |= dict(zip(_IMAGES, images, strict=True))
-            pair = _scale_randomly(jax.random.fold_in(pair_key, 1), pair, settings)
+            pair = _scale_randomly(scale_key, pair, settings)
             images = [pair[name] for name in _IMAGES]
         if settings.stain_probability:
-            images = _jitter_stain(jax.random.fold_in(pair_key, 2), images, settings)
+            images = _jitter_stain(stain_key, images, settings)
         if settings.color_probability:
             images = _jitter_color(color_key, images, settings)
         for name, image, scan_key in zip(_IMAGES, images, scan_keys, strict=True):

@@ -2,6 +2,7 @@
 
 import colorsys
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -223,6 +224,23 @@ def test_noise_has_the_drawn_deviation():
     assert deviations.min() < 0.03
     assert deviations.max() > 0.07
     np.testing.assert_allclose(noise.mean(axis=(1, 2, 3)), 0, atol=4e-3)
+
+
+def test_each_change_is_drawn_by_itself(batch):
+    many = {name: np.repeat(field[:1], 64, axis=0) for name, field in batch.items()}
+    many['index'] = np.arange(64, dtype=np.int32)
+    plain = augmented(many)
+    changed = {}
+    for probability in (name for name in SETTINGS if name.endswith('_probability')):
+        got = augmented(many, **{probability: 0.5})
+        for name in ('cell_image', 'tissue_image'):
+            changed[probability, name] = np.any(got[name] != plain[name], axis=(1, 2, 3))
+    for (one, first), (other, second) in itertools.combinations(changed.items(), 2):
+        both, least = np.sum(first & second), 5
+        if one[0] == other[0] and one[0] not in PHOTOMETRIC[:2]:
+            assert both == first.sum() == second.sum()
+        else:
+            assert least < both < min(first.sum(), second.sum()) - least, (one, other)
 
 
 def test_examples_depend_on_key_and_index_and_not_on_their_place(batch):
