@@ -11,6 +11,10 @@ _PATIENT = re.compile(
 
 
 def patient(slide: str) -> str:
-    """Tells the patient by the name of the slide; the whole name where it has no known form."""
-    match = _PATIENT.match(slide)
+    """Tells the patient by the name of the slide; the whole name where it has no known form.
+
+    Folders in front of it, as `FOLDER__SLIDE`, are not looked at: downloads from the GDC lie in
+    one each (`slides.finding` names slides so).
+    """
+    match = _PATIENT.match(slide.rpartition('__')[2])
     return match[0] if match else slide

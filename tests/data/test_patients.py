@@ -14,6 +14,9 @@ from ocelot_jax.data import patients
         ('100B', '100'),
         ('100B_2', '100B_2'),
         ('slide 7', 'slide 7'),
+        ('0f5c__TCGA-A1-A0SK-01Z-00-DX1', 'TCGA-A1-A0SK'),
+        ('a__b__114S', '114'),
+        ('TCGA-A1-A0SK__slide 7', 'TCGA-A1-A0SK__slide 7'),
     ],
 )
 def test_patient(slide, patient):
