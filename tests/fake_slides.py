@@ -8,5 +8,12 @@ def make(width=4000, height=3000, mpp=0.25, bounds=None, path='slide.svs'):
     """What `slides.Slide` tells of a slide."""
     path = Path(path)
     return types.SimpleNamespace(
-        path=path, name=path.stem, width=width, height=height, mpp=mpp, bounds=bounds
+        path=path,
+        name=path.stem,
+        width=width,
+        height=height,
+        mpp=mpp,
+        axis_mpps=None,
+        overridden=False,
+        bounds=bounds,
     )

@@ -16,39 +16,57 @@ class Frame:
 
     Attributes:
         corner: [2] float64, where its (0, 0) lies, in micrometres from the whole slide's corner.
-        unit: micrometres per unit.
+        unit: [2] float64, micrometres per unit along x and along y.
         size: [2] float64, how wide and high what it counts is, in its units.
-        pixel: how wide a level-0 pixel is, in its units.
+        pixel: [2] float64, how wide and high a level-0 pixel is, in its units.
         name: what it is called, for people.
     """
 
     corner: np.ndarray
-    unit: float
+    unit: np.ndarray
     size: np.ndarray
-    pixel: float
+    pixel: np.ndarray
     name: str
 
     @classmethod
-    def of_qupath(cls, slide: Slide, in_um: bool = False) -> Self:
+    def of_qupath(cls, slide: Slide) -> Self:
         """From the corner of the slide's bounds, where it has some, a pixel's center at +0.5."""
+        return cls._of_qupath(slide, np.ones(2))
+
+    @classmethod
+    def of_qupath_um(cls, slide: Slide) -> Self:
+        """The same in QuPath's micrometres: along each axis by the um/px that the file states.
+
+        Raises:
+            InputError: the file's um/px are overridden, so that those which QuPath took, the
+                file's or others set there by hand, are not known.
+        """
+        if slide.overridden:
+            raise InputError(
+                f'{slide.path}: how many um/px QuPath took for places in um is not known where '
+                '--override_mpp sets them; want GeoJSON, or a table with places in px'
+            )
+        return cls._of_qupath(slide, np.array(slide.axis_mpps or (slide.mpp,) * 2))
+
+    @classmethod
+    def _of_qupath(cls, slide: Slide, pixel: np.ndarray) -> Self:
         x, y, width, height = slide.bounds or (0, 0, slide.width, slide.height)
-        corner = np.array([x, y]) * slide.mpp
         name = "QuPath's frame" + (f', which begins at ({x}, {y}) px' if slide.bounds else '')
-        unit = 1.0 if in_um else slide.mpp
-        size = np.array([width, height]) * slide.mpp / unit
-        return cls(corner, unit, size, slide.mpp / unit, name)
+        size = np.array([width, height]) * pixel
+        return cls(np.array([x, y]) * slide.mpp, slide.mpp / pixel, size, pixel, name)
 
     @classmethod
     def of_centers(cls, slide: Slide) -> Self:
         """Pixels of the whole slide, their centers at integers."""
         corner, size = np.full(2, 0.5 * slide.mpp), np.array([slide.width, slide.height], float)
-        return cls(corner, slide.mpp, size, 1.0, 'pixels of the whole slide')
+        return cls(corner, np.full(2, slide.mpp), size, np.ones(2), 'pixels of the whole slide')
 
     @classmethod
     def of_micrometres(cls, slide: Slide) -> Self:
         """Micrometres from the whole slide's corner."""
         size = np.array([slide.width, slide.height]) * slide.mpp
-        return cls(np.zeros(2), 1.0, size, slide.mpp, 'micrometres of the whole slide')
+        pixel = np.full(2, slide.mpp)
+        return cls(np.zeros(2), np.ones(2), size, pixel, 'micrometres of the whole slide')
 
     def to_um(self, places: np.ndarray) -> np.ndarray:
         """Places [n,2] of the file, as micrometres from the whole slide's corner."""

@@ -27,7 +27,7 @@ from ocelot_jax.io.errors import InputError
 from ocelot_jax.slides.slide import Slide
 
 _FRAMES: Mapping[tuple[str, str], Callable[[Slide], Frame]] = {
-    ('centroid x um', 'centroid y um'): lambda slide: Frame.of_qupath(slide, in_um=True),
+    ('centroid x um', 'centroid y um'): Frame.of_qupath_um,
     ('centroid x px', 'centroid y px'): Frame.of_qupath,
     ('x_px', 'y_px'): Frame.of_centers,
     ('x', 'y'): Frame.of_centers,

@@ -39,6 +39,9 @@ class Slide:
         width: pixels at full resolution.
         height: the same.
         mpp: micrometres per pixel at full resolution.
+        axis_mpps: those along x and along y that the file states and `mpp` is the mean of; None
+            where `mpp` is as given.
+        overridden: whether `mpp` is as given whatever the file states.
         bounds: (x, y, width, height) of the part that was scanned, in pixels at full resolution,
             where the file states one, as MRXS and SCN do.
         doubt: a sentence where the file states another um/px than was given, else None.
@@ -65,7 +68,10 @@ class Slide:
         try:
             _check_levels(self.path, self._reader.levels)
             self._whole = _whole_levels(self._reader.levels)
-            self.mpp, self.doubt = _choose_mpp(self.path, self._reader, mpp, override_mpp)
+            self.overridden = override_mpp and mpp is not None
+            self.mpp, self.axis_mpps, self.doubt = _choose_mpp(
+                self.path, self._reader, mpp, self.overridden
+            )
             self.bounds = self._reader.bounds()
         except Exception:
             self.close()
@@ -190,25 +196,26 @@ def _whole_levels(levels: tuple[tuple[int, int], ...]) -> list[int]:
 
 def _choose_mpp(
     path: Path, reader: readers.Reader, given: float | None, override: bool
-) -> tuple[float, str | None]:
+) -> tuple[float, tuple[float, float] | None, str | None]:
+    """The `mpp`, `axis_mpps` and `doubt` of a slide."""
     if given is not None:
         _check_mpp(given, '--mpp')
         if override:
-            return given, None
+            return given, None, None
     stated = reader.mpp()
     # resolutions such as 72 dpi are nobody's statement
     if given is not None and not (stated and all(map(stated_mpp.is_plausible, stated))):
-        return given, None
+        return given, None, None
     if stated is None:
         raise InputError(f'{path}: has no um/px; give it as --mpp')
     x, y = (_check_mpp(value, str(path)) for value in stated)
     if max(x, y) > 1.1 * min(x, y):
         raise InputError(f'{path}: has {x:g} um/px along x and {y:g} along y; want square pixels')
     mpp = (x + y) / 2
+    doubt = None
     if given is not None and abs(given / mpp - 1) > 0.1:
         doubt = f'states {mpp:.4g} um/px, so {given:g} is not taken; --override_mpp takes it'
-        return mpp, doubt
-    return mpp, None
+    return mpp, (x, y), doubt
 
 
 def _check_mpp(mpp: float, where: str) -> float:

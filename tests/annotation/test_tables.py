@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import qupath_exports
 import shapely
+import tifffile
 
 from ocelot_jax.annotation import reading
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides import tables as slide_tables
+from ocelot_jax.slides.slide import Slide
 
 MPP = 0.25
 
@@ -99,6 +101,24 @@ def test_measurements_of_qupath_are_read(tmp_path, bounds, options):
         'annotations of which a table has but the center': 1,
         'rows of type Tile': 1,
     }
+
+
+def test_micrometres_of_qupath_are_by_what_the_file_states_of_each_axis(tmp_path):
+    stated = 0.24, 0.26
+    image = np.full((2000, 3000, 3), 255, np.uint8)
+    options = {'resolution': (1e4 / stated[0], 1e4 / stated[1]), 'resolutionunit': 'CENTIMETER'}
+    tifffile.imwrite(tmp_path / 'slide.tif', image, photometric='rgb', tile=(256, 256), **options)
+    path = tmp_path / 'slide.csv'
+    places = np.array([(10.5, 20.5), (2990, 1990)])
+    rows = [f'{x * stated[0]},{y * stated[1]},TC' for x, y in places]
+    path.write_text('\n'.join(['Centroid X um,Centroid Y um,Class', *rows]))
+    with Slide(tmp_path / 'slide.tif') as slide:
+        np.testing.assert_allclose(reading.read(path, slide).points / slide.mpp, places)
+    with (
+        Slide(tmp_path / 'slide.tif', 0.5, override_mpp=True) as slide,
+        pytest.raises(InputError, match='want GeoJSON, or a table with places in px'),
+    ):
+        reading.read(path, slide)
 
 
 def test_before_0_4_names_told_the_type(read):
