@@ -16,7 +16,7 @@ from ocelot_jax.annotation.cutting import Job
 from ocelot_jax.annotation.summary import Counts, Summary
 from ocelot_jax.annotation.surveying import Survey, survey
 from ocelot_jax.data import patients, release
-from ocelot_jax.io import atomic, disk, progress
+from ocelot_jax.io import atomic, disk, names, progress
 from ocelot_jax.prediction import given_mpp
 
 _PICTURED = 6
@@ -162,7 +162,7 @@ def _not_used(
         ),
         'slides without a ROI': tuple(one.name for one in surveys if not one.rois),
         'files of annotations that belong to no slide': tuple(
-            path.relative_to(folder).as_posix() for path in found.strangers
+            names.shown(path.relative_to(folder)) for path in found.strangers
         ),
     }
 
@@ -180,7 +180,7 @@ def _record(
                 'file': one.path.name,
                 **one.identity,
                 'annotations': [
-                    {'file': file.name, 'digest': digest}
+                    {'file': names.shown(file.name), 'digest': digest}
                     for file, digest in zip(one.files, one.digests, strict=True)
                 ],
                 'rois': one.rois,

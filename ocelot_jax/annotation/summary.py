@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -90,13 +90,29 @@ class Summary:
         cells, tissue = choices.cell_classes.names, choices.tissue_classes.names
         is_known = any(counts.pixels[:-1].any() for counts in self.counts.values())
         config = _configuration('pred_inter2' if is_known else 'cell_only', choices)
-        data = shlex.quote(str(output))
         return [
-            f'python -m ocelot_jax.statistics --dataset={data} '
-            f'--cell_classes={",".join(cells)} --tissue_classes={",".join(tissue)}',
-            f'python -m ocelot_jax.main --config={config} --config.data.source={data} '
-            f'--config.data.cell_classes="{cells}" --config.data.tissue_classes="{tissue}"',
+            _command(
+                'statistics',
+                dataset=output,
+                cell_classes=','.join(cells),
+                tissue_classes=','.join(tissue),
+            ),
+            _command(
+                'main',
+                **{
+                    'config': config,
+                    'config.data.source': output,
+                    'config.data.cell_classes': cells,
+                    'config.data.tissue_classes': tissue,
+                },
+            ),
         ]
+
+
+def _command(name: str, **flags: Any) -> str:
+    """A command as a shell takes it, whatever classes and folders are called."""
+    quoted = (f'--{flag}={shlex.quote(str(value))}' for flag, value in flags.items())
+    return ' '.join([f'python -m ocelot_jax.{name}', *quoted])
 
 
 def _configuration(model: str, choices: Choices) -> str:

@@ -56,7 +56,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
         InputError: if there is no such data set, it has no pairs, or files are missing.
     """
     sources: dict[str, Source]
-    if pathlib.Path(dataset).exists():
+    if pathlib.Path(dataset).expanduser().exists():
         folder = LenientFolder(dataset)
         sources = {split: folder.as_data_source(split) for split in folder.splits}
     else:
@@ -184,7 +184,7 @@ def describe(
         InputError: as `open_splits`, `class_names` and `count_pairs` do.
     """
     sources = open_splits(dataset)
-    path = pathlib.Path(dataset)
+    path = pathlib.Path(dataset).expanduser()
     name = dataset
     if path.exists():
         name = path.resolve().stem if path.is_file() else path.resolve().name

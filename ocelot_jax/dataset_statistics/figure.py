@@ -120,7 +120,10 @@ def _draw_bars(
     axes: Axes, names: Sequence[str], parts: dict[str, list[float]], colors: dict[str, str]
 ) -> np.ndarray:
     """Draws a bar for each name, stacked of its parts, in order from the top; gives the ends."""
-    left, longest = np.zeros(len(names)), np.sum(list(parts.values()), axis=0).max()
+    left, longest = (
+        np.zeros(len(names)),
+        max(map(sum, zip(*parts.values(), strict=True)), default=0),
+    )
     for part, values in parts.items():
         bars = axes.barh(range(len(names)), values, _BAR, left, color=colors[part], label=part)
         shown = [f'{value:,.0f}' if value > 0.07 * longest else '' for value in values]
@@ -130,7 +133,8 @@ def _draw_bars(
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(max(len(names), _MIN_BARS) - 0.5, -0.5)
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    if parts:
+        axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
     return left
 
 

@@ -123,6 +123,18 @@ def test_tissue_may_be_background_alone(release_folder, tmp_path):
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {*FILES, 'text'}
 
 
+def test_cells_may_have_no_classes(tmp_path, monkeypatch):
+    """As in a data set of tissue alone; and a shell leaves ~ in a flag as it is."""
+    folder = make_release(tmp_path / 'home/pairs')
+    for path in (folder / 'annotations').rglob('*.csv'):
+        path.write_text('')
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    rows = described('~/pairs', tmp_path, cell_classes=())
+    assert rows['2', 'total', 'all', 'pairs'].counted == 5
+    assert not any(row.counted for key, row in rows.items() if key[0] == 'A.1b')
+    assert (tmp_path / 'out/statistics.png').exists()
+
+
 def test_planted_faults_are_named(release_folder, tmp_path):
     # 001 and 002 train, 003 and 004 validation, 005 test
     edit(release_folder, '005', slide_name='slide-001')
