@@ -204,16 +204,24 @@ def _raise_failures(diverged: Sequence[str], broken: Sequence[str], workdir: Pat
 def _is_done(run: Path, config: ConfigDict, data_of: Callable[[ConfigDict], Data]) -> bool:
     """Whether a run is trained and evaluated, or failed for good, with these settings and data.
 
-    One of others is not done: training says what differs, where it finds a checkpoint.
+    One of others is not done: training says what differs, where it finds a checkpoint. Nor is one
+    that somebody evaluated before its training had ended.
     """
-    if not RunDirectory(run).failure.exists() and not _validation(run).exists():
+    failed = RunDirectory(run).failure.exists()
+    if not failed and not (_validation(run).exists() and _is_trained(run, config)):
         return False
     data = data_of(config)
     try:
         provenance.check_run(run, config, data)
     except InputError:
         return False
-    return True
+    return failed or provenance.doubt(run, RunDirectory(run).evaluation('validation')) is None
+
+
+def _is_trained(run: Path, config: ConfigDict) -> bool:
+    """Whether all epochs of a run are trained and validated."""
+    path = RunDirectory(run).metrics
+    return path.exists() and config.num_epochs in files.read_metrics(path)['epoch']
 
 
 def _remember_data() -> Callable[[ConfigDict], Data]:

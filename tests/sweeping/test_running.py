@@ -38,6 +38,7 @@ def trained(monkeypatch):
         done.append(workdir)
         score = config.model.cell_dropout - 10 * config.optimizer.learning_rate
         (workdir / 'score').write_text(str(score))
+        files.write_epoch(RunDirectory(workdir).metrics, config.num_epochs, 1, {'mF1': score})
 
     def evaluate_run(workdirs, split):
         [workdir] = workdirs
@@ -118,6 +119,20 @@ def test_what_is_done_is_left_alone(trained, tmp_path):
     before = list(trained)
     running.run_sweep(some, tmp_path)
     assert trained == before
+
+
+@pytest.mark.parametrize('fault', ['half trained', 'earlier weights'])
+def test_what_was_evaluated_too_early_is_not_done(trained, tmp_path, monkeypatch, fault):
+    some = Sweep((CELL_ONLY,), {}, 1)
+    running.run_sweep(some, tmp_path)
+    run = RunDirectory(trained[0])
+    if fault == 'half trained':
+        run.metrics.unlink()
+        files.write_epoch(run.metrics, 1, 1, {'mF1': 0.5})
+    else:
+        monkeypatch.setattr(provenance, 'doubt', lambda run, evaluation: 'of other weights')
+    running.run_sweep(some, tmp_path)
+    assert trained == [run.path] * 2
 
 
 def test_runs_of_other_data_or_settings_are_not_done(trained, tmp_path, monkeypatch):
