@@ -74,7 +74,7 @@ class LoadedRuns:
         Weights are known by their values, so that a run that was trained again is another one.
         """
         return {
-            'weights': [digests.of_arrays(jax.tree.leaves(each)) for each in self.variables],
+            'weights': [_digest(each) for each in self.variables],
             'settings': list(self.settings),
             'test_time_augmentation': bool(self.config.test_time_augmentation),
         }
@@ -136,7 +136,8 @@ def load_runs(
         workdirs: the runs' directories.
         test_time_augmentation: whether to average over the eight symmetries of the square,
             whatever the runs' configuration says.
-        tuned: whether detection settings that were tuned take the place of the configuration's.
+        tuned: whether detection settings that were tuned take the place of the configuration's;
+            a line in the log warns of those that were tuned for weights of an earlier epoch.
         detection: a file with tuned settings to take instead of those kept with the runs.
 
     Raises:
@@ -166,7 +167,25 @@ def load_runs(
     steps, variables = zip(
         *(checkpoints.restore_best(workdir, like) for workdir in workdirs), strict=True
     )
+    if tuned and detection is None:
+        for workdir, own in zip(workdirs, variables, strict=True):
+            _warn_of_earlier_tuning(workdir, own)
     return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_settings, configs)))
+
+
+def _warn_of_earlier_tuning(workdir: Path, variables: Any) -> None:
+    """Tells if a run was trained on since its detection was tuned."""
+    path = RunDirectory(workdir).detection
+    weights = configuration.load_tuned_weights(path) if path.exists() else None
+    if weights is not None and weights != [_digest(variables)]:
+        logging.warning(
+            '%s: was tuned for other weights than those of the best epoch now; tune the run again',
+            path,
+        )
+
+
+def _digest(variables: Any) -> str:
+    return digests.of_arrays(jax.tree.leaves(variables))
 
 
 def _settings(config: ml_collections.ConfigDict) -> str:

@@ -91,7 +91,7 @@ class Only:
         return self._source[range(self._row, self._row + 1)[index]]
 
 
-def test_the_best_is_kept_and_used(run):
+def test_the_best_is_kept_and_used(run, caplog):
     before = loading.load_runs([run])
     tuned = tuning.tune_run(run)
     chosen = tuned.setting
@@ -117,6 +117,12 @@ def test_the_best_is_kept_and_used(run):
     assert f'mF1 {float(best["mF1"]):.3f}' in tuned.render()
     # around the configuration's values once more, not around the choice
     assert tuning.tune_run(run) == tuned
+    assert 'other weights' not in caplog.text
+    held = json.loads(RunDirectory(run).detection.read_text())
+    held['origin']['runs'][0]['weights'] = 'of an earlier epoch'
+    RunDirectory(run).detection.write_text(json.dumps(held))
+    loading.load_runs([run])
+    assert 'was tuned for other weights than those of the best epoch now' in caplog.text
 
 
 def test_where_no_cell_is_found_the_configuration_stands(run, monkeypatch):
