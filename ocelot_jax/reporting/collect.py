@@ -2,79 +2,20 @@
 
 import collections
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import ml_collections
 import numpy as np
 from absl import logging
 
-from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.io.errors import MissingFileError
 from ocelot_jax.metrics.intervals import Estimate, estimate
 from ocelot_jax.reporting import pooling
-from ocelot_jax.reporting.experiments import data_set_of, experiment_of
 from ocelot_jax.reporting.paired import Counted
 from ocelot_jax.reporting.paper_scores import POPULATION
-from ocelot_jax.runs import configuration, files, provenance
-from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
-
-SPLITS = ('validation', 'test')
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A trained and evaluated run.
-
-    Attributes:
-        path: its directory.
-        config: as `configs/default.py`.
-        data: name of its data set; of a cross-validated run with the number of folds, so that
-            nobody takes its test split for the data set's own.
-        experiment: name of its experiment.
-        settings: its configuration without what tells repeats apart, as JSON.
-        trained: digest of the pairs that it was trained on; None where it is not known.
-        evaluated: by split the digest of the data of the evaluations that count; None where it
-            is not known.
-        scores: by split the table of `scores.json` of these. Where validation was not evaluated by
-            itself, it is the best epoch of `metrics.csv`.
-    """
-
-    path: Path
-    config: ml_collections.ConfigDict
-    data: str
-    experiment: str
-    settings: str
-    trained: str | None
-    evaluated: dict[str, str | None]
-    scores: dict[str, files.Table]
-
-    @property
-    def cell_classes(self) -> tuple[str, ...]:
-        """Names of the cell classes 1..K."""
-        return tuple(self.config.data.cell_classes)
-
-    @property
-    def validation(self) -> float:
-        """Validation mF1; NaN where none is known."""
-        return self.scores.get('validation', {}).get(POPULATION, {}).get('mF1', np.nan)
-
-    @property
-    def directory(self) -> RunDirectory:
-        """The files of the run."""
-        return RunDirectory(self.path)
-
-    def evaluation(self, split: str) -> EvaluationDirectory:
-        """Names the files of the evaluation on a split."""
-        return self.directory.evaluation(split)
-
-    def pairs(self, split: str) -> files.PairRecords:
-        """Reads the counts of each pair of a split."""
-        return files.read_pairs(self.evaluation(split).pairs, self.cell_classes)
-
-    def cells(self, split: str) -> files.CellRecords:
-        """Reads the cells of a split."""
-        return files.read_cells(self.evaluation(split).cells, self.cell_classes)
+from ocelot_jax.reporting.runs_below import SPLITS, Run, directories, read_run
+from ocelot_jax.runs import files
+from ocelot_jax.runs.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +142,7 @@ def collect(root: Path) -> Collection:
     groups: dict[tuple[str, str], dict[tuple[int, int], Run]] = {}
     first_of: dict[str, Run] = {}
     first_trained: dict[tuple[str, str, int], Run] = {}
-    for run in _of_same_data([_read(path, left_out) for path in _directories(root)], left_out):
+    for run in _of_same_data([read_run(path, left_out) for path in directories(root)], left_out):
         path = run.path
         if not run.evaluated:
             left_out[path] = 'no evaluation'
@@ -264,19 +205,6 @@ def _scores(runs: Sequence[Run], split: str) -> list[files.Table]:
     ]
 
 
-def _directories(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Finds the directories of runs, through links too; none lies in another."""
-    resolved = path.resolve()
-    if resolved in above:  # a link back to where we came from
-        return
-    if RunDirectory(path).is_run:
-        yield path
-        return
-    for child in sorted(path.iterdir()):
-        if child.is_dir():
-            yield from _directories(child, above | {resolved})
-
-
 def _of_same_data(runs: Sequence[Run], left_out: dict[Path, str]) -> Iterator[Run]:
     """Leaves out evaluations of other data than most runs on a data set, split and fold have."""
     counts: dict[tuple[str, str, int], collections.Counter[str]] = {}
@@ -298,52 +226,3 @@ def _of_same_data(runs: Sequence[Run], left_out: dict[Path, str]) -> Iterator[Ru
             )
         keep = lambda held, leave=others: {k: v for k, v in held.items() if k not in leave}
         yield dataclasses.replace(run, evaluated=keep(run.evaluated), scores=keep(run.scores))
-
-
-def _read(path: Path, left_out: dict[Path, str]) -> Run:
-    directory = RunDirectory(path)
-    config = configuration.load_config(path)
-    try:
-        data = data_set_of(config.data.source)
-        plain = config.to_dict()
-        plain['data']['source'] = data  # wherever the data lie
-        del plain['seed'], plain['data']['fold']
-        if config.data.folds:
-            data = f'{data}, {config.data.folds}-fold cross-validation'
-        identity = config, data, experiment_of(config), json.dumps(plain, sort_keys=True)
-    except (AttributeError, KeyError, TypeError) as error:
-        told = str(error).strip('"\'')
-        raise InputError(f'{directory.config}: is no configuration of ours ({told})') from error
-    except ValueError as error:
-        raise InputError(f'{directory.config}: {error}') from error
-    evaluated, scores = {}, {}
-    for split in SPLITS:
-        evaluation = directory.evaluation(split)
-        if not evaluation.scores.exists():
-            continue
-        why = provenance.doubt(path, evaluation)
-        if why is not None:
-            left_out[evaluation.path] = why
-            continue
-        if config.data.folds and not evaluation.pairs.exists():
-            file = evaluation.pairs.name
-            left_out[evaluation.path] = f'no {file}, whose counts are put together over folds'
-            continue
-        of = provenance.evaluated_data(evaluation)
-        evaluated[split] = None if of is None else of.digest
-        scores[split] = files.read_scores(evaluation.scores)
-        scores[split].pop(files.UNTRAINED, None)  # the other rows are organs
-    own = scores and 'validation' not in scores and not config.data.folds
-    if own and directory.metrics.exists():
-        scores['validation'] = {POPULATION: _best_epoch(directory.metrics)}
-    trained = provenance.load_data(path).get('train')
-    digest = None if trained is None else trained.digest
-    return Run(path, *identity, digest, evaluated, scores)
-
-
-def _best_epoch(path: Path) -> dict[str, float]:
-    metrics = files.read_metrics(path)
-    if not np.isfinite(metrics['mF1']).any():
-        return {}
-    best = int(np.nanargmax(metrics['mF1']))
-    return {name: float(values[best]) for name, values in metrics.items()}

@@ -80,16 +80,19 @@ def experiment_of(config: ml_collections.ConfigDict) -> str:
     return name
 
 
-def data_set_of(source: str) -> str:
+def data_set_of(source: str, trained_on: str | None = None) -> str:
     """Names the data set that a configuration's `data.source` is.
 
     The paper's name where it has one, 'OCELOT', 'TIGER' or 'CARP', for its release too; else the
     TFDS name without version, or the directory's or zip's name.
+
+    Args:
+        source: as in the configuration.
+        trained_on: what the run calls its data, where it kept that; it tells a path such as
+            `data/pairs` from the TFDS name `ocelot_synthetic/small`.
     """
-    if source.endswith('.zip'):
-        name = Path(source).stem
-    elif source.startswith(('/', './', '../')):
-        name = Path(source).name
-    else:
-        name = source.partition(':')[0]
+    path = Path(source)
+    last = path.stem if path.suffix == '.zip' else path.name
+    is_path = path.suffix == '.zip' or source.startswith(('/', './', '../', '~'))
+    name = last if is_path or trained_on == last else source.partition(':')[0]
     return _DATA_SETS.get('ocelot' if name.startswith('ocelot2023') else name, name)

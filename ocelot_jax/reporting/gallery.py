@@ -11,7 +11,7 @@ from ocelot_jax.data.sources import Source, open_source
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import matching
 from ocelot_jax.metrics.cells import Cells
-from ocelot_jax.reporting.collect import Run
+from ocelot_jax.reporting.runs_below import Run
 from ocelot_jax.runs import files
 from ocelot_jax.runs.files import PairRecords
 from ocelot_jax.viz import overlay

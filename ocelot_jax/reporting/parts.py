@@ -10,7 +10,8 @@ import numpy as np
 from ocelot_jax.io.errors import InputError
 from ocelot_jax.metrics import calibration
 from ocelot_jax.reporting import charts
-from ocelot_jax.reporting.collect import Run, Settings
+from ocelot_jax.reporting.collect import Settings
+from ocelot_jax.reporting.runs_below import Run
 from ocelot_jax.runs import configuration, files
 from ocelot_jax.runs.directory import RunDirectory
 from ocelot_jax.runs.files import CellRecords

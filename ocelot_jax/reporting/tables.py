@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from ocelot_jax.metrics.intervals import Estimate
 from ocelot_jax.reporting import experiments, paper_scores
-from ocelot_jax.reporting.collect import SPLITS, Collection
+from ocelot_jax.reporting.collect import Collection
 from ocelot_jax.reporting.experiments import FOV_ONLY, LABEL_ONLY, limited
 from ocelot_jax.reporting.paper_scores import POPULATION, Key
+from ocelot_jax.reporting.runs_below import SPLITS
 
 YES, NO = '✓', '-'
 # names of a row to the experiments that it shows, one for each `_Column.experiment`

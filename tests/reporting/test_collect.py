@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import fake_reports
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import make_release
 
 from ocelot_jax.data.sources import Identity
 from ocelot_jax.reporting.collect import collect
-from ocelot_jax.runs import provenance
+from ocelot_jax.runs import configuration, provenance
 
 
 @pytest.fixture(scope='module')
@@ -133,6 +134,36 @@ def test_validation_is_the_best_epoch_where_only_test_was_evaluated(tmp_path, ad
     assert found.estimate('pairs', 'Cell-only', 'validation', 'population', 'mIoU').mean == 0.4
     (path / 'metrics.csv').unlink()
     assert np.isnan(collect(tmp_path).runs[0].validation)
+
+
+def test_validation_at_settings_from_before_tuning_does_not_count(tmp_path, add):
+    path = add('a', splits=('test',))
+    tuned = {'sigma_um': 0.5, 'min_distance_um': 2.0, 'threshold': 0.7}
+    configuration.write_detection(path / 'detection.json', tuned)
+    found = collect(tmp_path)
+    assert np.isnan(found.runs[0].validation)
+    assert 'other detection settings' in found.left_out[path / 'metrics.csv']
+
+
+def test_scores_within_another_distance_are_of_other_data(tmp_path, add):
+    add('a')
+    add('b', seed=1, match_distance_um=9.0)
+    assert collect(tmp_path).data_sets == ['pairs', 'pairs, matched within 9 um']
+
+
+def test_folders_that_may_not_be_read_are_left_out(tmp_path, add, monkeypatch, caplog):
+    add('a')
+    (tmp_path / 'lost+found').mkdir()
+    iterate = Path.iterdir
+
+    def iterdir(path):
+        if path.name == 'lost+found':
+            raise PermissionError(path)
+        return iterate(path)
+
+    monkeypatch.setattr(Path, 'iterdir', iterdir)
+    assert len(collect(tmp_path).runs) == 1
+    assert 'lost+found: may not be read' in caplog.text
 
 
 @pytest.fixture

@@ -78,3 +78,9 @@ def test_names_follow_what_the_network_is_told(file, changes, name):
 )
 def test_data_sets_have_one_name_wherever_they_lie(source, name):
     assert data_set_of(source) == name
+
+
+def test_what_a_run_was_trained_on_tells_a_path_from_a_name():
+    assert data_set_of('data/pairs', 'pairs') == data_set_of('~/pairs', 'pairs') == 'pairs'
+    synthetic = 'ocelot_synthetic/small'
+    assert data_set_of(synthetic, f'{synthetic}/1.0.0') == synthetic
