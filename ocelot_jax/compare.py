@@ -23,7 +23,7 @@ def define_flags() -> None:
 def main() -> None:
     """Compares the runs that the flags name."""
     values = flags.FLAGS
-    one, other = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other)
+    one, other = parsing.parse_runs(values.workdir), parsing.parse_runs(values.other, '--other')
     parsing.parse_split(values.split)
     # here, so that what is mistyped is answered before seconds of loading
     from ocelot_jax.reporting import comparing

@@ -27,7 +27,7 @@ def define_flags() -> None:
     flags.DEFINE_enum('engine', 'xla', ENGINES, 'What computes the network.')
     flags.DEFINE_string('detection', None, 'Detection settings: a file that tune wrote.')
     flags.DEFINE_string('output', None, "Folder to write to, if not the run's own.")
-    flags.DEFINE_bool('untrained', False, 'Whether to score the untrained network as well.')
+    flags.DEFINE_bool('untrained', False, 'Whether to score random weights as well.')
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Values of flags that are more than one number or word."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,17 @@ def parse_existing(flag: str, text: str) -> Path:
     return Path(text)
 
 
-def parse_runs(paths: Iterable[str]) -> list[Path]:
+def parse_runs(paths: Sequence[str], flag: str = '--workdir') -> list[Path]:
     """Reads directories of runs, whose configurations are read to see that they are there.
 
     Raises:
         MissingFileError: a directory holds no run.
-        InputError: its configuration is damaged.
+        InputError: its configuration is damaged, or none is named.
     """
     from ocelot_jax.runs import configuration  # --help need not load it
 
+    if not paths or '' in paths:
+        raise InputError(f'{flag}: is empty; want the directory of a run')
     runs = [Path(path) for path in paths]
     for run in runs:
         configuration.load_config(run)

@@ -67,7 +67,7 @@ def evaluate_run(
         workdirs: the run's directory, or those of several, whose probabilities are averaged.
         split: 'train', 'validation' or 'test'; where None test, or validation if there is no test.
         source: other data than the run's own, as `config.data.source`, by their own splits.
-        untrained: whether to score the network before training as well.
+        untrained: whether to score the network with random weights as well.
         test_time_augmentation: whether to predict by means over the eight symmetries.
         engine: what computes the network, one of `engines.ENGINES`.
         detection: a file with tuned detection settings, instead of those kept with the runs.
@@ -87,7 +87,8 @@ def evaluate_run(
     _take_data(loaded, source)
     split = split or splits(config.data)[-1]
     pairs = open_source(config.data, split)
-    pairs.outline.check_cells(config.data.max_cells)
+    # how far batches are padded is no part of the network
+    config.data.max_cells = max(config.data.max_cells, int(pairs.outline.cell_counts.max()))
     for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps):
         logging.warning('%s', doubt)
     data = identify(config.data, split)
@@ -157,7 +158,7 @@ def _is_own(config: ml_collections.ConfigDict, held: provenance.Data) -> bool:
 def _score_untrained(
     config: ml_collections.ConfigDict, pairs: Source, engine: str
 ) -> dict[str, float]:
-    """Scores the network as it was before training."""
+    """Scores the network with the random weights of the run's seed, no pretrained ones."""
     model = factory.create_model(config)
     initial = factory.init_variables(model, config.seed, pairs[0])
     before = engines.create(engine, model, [initial], config.test_time_augmentation)

@@ -122,15 +122,17 @@ def match_cells(
     engine: Engine, pairs: Source, config: ml_collections.ConfigDict
 ) -> dict[Setting, Matched]:
     """Finds and matches cells at every point of the grid around `config.detection`."""
-    sigmas = [factor * config.detection.sigma_um for factor in SIGMAS]
+    # without smoothing all sigmas are one
+    sigmas = dict.fromkeys(factor * config.detection.sigma_um for factor in SIGMAS)
     distances = [factor * config.detection.min_distance_um for factor in DISTANCES]
+    thresholds = sorted({*THRESHOLDS, config.detection.threshold})
     lengths = list(itertools.product(sigmas, distances))
-    settings = [Setting(*pair, threshold) for pair in lengths for threshold in THRESHOLDS]
+    settings = [Setting(*pair, threshold) for pair in lengths for threshold in thresholds]
     num_classes = len(config.data.cell_classes)
     parts: dict[Setting, list[Matched]] = {setting: [] for setting in settings}
     data = config.data
     batches = eval_batches(pairs, batch_size=data.batch_size, max_cells=data.max_cells)
-    least = config.detection.to_dict() | {'threshold': min(THRESHOLDS), 'temperature': 1.0}
+    least = config.detection.to_dict() | {'threshold': thresholds[0], 'temperature': 1.0}
     names = Setting._fields[:2]
     detectors = [
         Detector(ml_collections.ConfigDict(least | dict(zip(names, pair, strict=True))))
@@ -148,7 +150,7 @@ def match_cells(
                 patch, true = cells.of_patch(row), scoring.true_cells(batch, row)
                 distance = scoring.match_distance(batch, row, config)
                 heights = np.asarray(cells.heights[row])
-                for threshold in THRESHOLDS:
+                for threshold in thresholds:
                     # what is lower than another peak never suppresses it, so these are the peaks
                     # of a higher threshold, too
                     higher = patch[heights[: len(patch)] > threshold]

@@ -1,8 +1,10 @@
 """Whether two runs, or two groups of repeats, differ on the same pairs, by a paired bootstrap."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -65,13 +67,14 @@ def compare_runs(
 
     Raises:
         MissingFileError: a directory holds no run, or none evaluated on the split.
-        InputError: classes, data or folds differ, runs of a side have one seed, or an evaluation
-            is not one of the run's own data and best epoch.
+        InputError: classes, data, folds or the greatest distance of a match differ, runs of a
+            side have one seed or differ in more than that, or an evaluation is not one of the
+            run's own data and best epoch.
     """
     runs = {path: configuration.load_config(path) for path in (*first, *second)}
-    configs = {path: run.data for path, run in runs.items()}
-    classes = _same(configs, lambda data: tuple(data.cell_classes), 'finds {}')
-    num_folds = _same(configs, lambda data: (f'{data.folds} folds',), 'is of {}')[0]
+    classes = _same(runs, lambda run: tuple(run.data.cell_classes), 'finds {}')
+    num_folds = _same(runs, lambda run: (f'{run.data.folds} folds',), 'is of {}')[0]
+    _same(runs, lambda run: (f'{run.match_distance_um:g} um',), 'is scored within {}')
     sides = [_by_fold(side, runs, split_name(split)) for side in (first, second)]
     for fold in sides[0].keys() | sides[1].keys():
         _check_origins([*sides[0].get(fold, ()), *sides[1].get(fold, ())])
@@ -104,6 +107,7 @@ def _by_fold(
     side: Sequence[Path], configs: Mapping[Path, ConfigDict], split: str
 ) -> dict[int, list[EvaluationDirectory]]:
     """Finds the evaluations of a side's runs, by their folds; in each they differ in the seed."""
+    _check_repeats(side, configs)
     held: dict[int, list[EvaluationDirectory]] = {}
     seeds: dict[tuple[int, int], Path] = {}
     for path in side:
@@ -122,6 +126,23 @@ def _by_fold(
             )
         held.setdefault(fold, []).append(evaluation)
     return held
+
+
+def _check_repeats(side: Sequence[Path], configs: Mapping[Path, ConfigDict]) -> None:
+    """Raises an InputError unless runs differ in seed, fold and where their data lie alone."""
+
+    def settings(path: Path) -> dict[str, Any]:
+        plain: dict[str, Any] = json.loads(configs[path].to_json())
+        del plain['seed'], plain['data']['fold'], plain['data']['source']
+        return plain
+
+    for path in side[1:]:
+        told = configuration.differences(settings(path), settings(side[0]))
+        if told:
+            raise InputError(
+                f'{path}: is no repeat of {side[0]}: {"; ".join(told[:3])}'
+                f'{"; ..." * (len(told) > 3)}; want runs that differ in the seed'
+            )
 
 
 def _check_origins(evaluations: Sequence[EvaluationDirectory]) -> None:
@@ -145,11 +166,11 @@ def _check_origins(evaluations: Sequence[EvaluationDirectory]) -> None:
 def _same(
     configs: Mapping[Path, ConfigDict], of: Callable[[ConfigDict], tuple[str, ...]], said: str
 ) -> tuple[str, ...]:
-    """What runs' `config.data` must have in common; where it differs, an error says so."""
+    """What configurations must have in common; where it differs, an error says so."""
     first, *_ = configs
     wanted = of(configs[first])
-    for path, data in configs.items():
-        if of(data) != wanted:
-            found, beside = (said.format(', '.join(each)) for each in (of(data), wanted))
-            raise InputError(f'{path}: {found}, but {first} {beside}; want runs of one data set')
+    for path, config in configs.items():
+        if of(config) != wanted:
+            found, beside = (said.format(', '.join(each)) for each in (of(config), wanted))
+            raise InputError(f'{path}: {found}, but {first} {beside}; want the same of all')
     return wanted

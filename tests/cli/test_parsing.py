@@ -55,6 +55,9 @@ def test_what_is_not_there_is_told_by_its_flag(tmp_path):
         parsing.parse_existing('--input', 'x.png')
     with pytest.raises(FileNotFoundError, match=r'^b/config\.json: not there, so b is no run'):
         parsing.parse_runs(['b'])
+    for nothing in ([], ['']):  # as of --workdir=$RUN where RUN is not set
+        with pytest.raises(InputError, match='--other: is empty; want the directory of a run'):
+            parsing.parse_runs(nothing, '--other')
 
 
 def test_splits_are_named_as_they_are():

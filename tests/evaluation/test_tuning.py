@@ -125,6 +125,18 @@ def test_the_best_is_kept_and_used(run, caplog):
     assert 'was tuned for other weights than those of the best epoch now' in caplog.text
 
 
+def test_the_configuration_is_on_the_grid(run, monkeypatch):
+    config = loading.load_runs([run]).config
+    config.detection.update({'sigma_um': 0.0, 'threshold': 0.73})
+    pairs = open_source(config.data, 'validation')
+    matched = tuning.match_cells(darkness, pairs, config)
+    own = tuning.Setting(0.0, config.detection.min_distance_um, 0.73)
+    assert {setting.sigma_um for setting in matched} == {0.0}
+    found = matching.f1_scores(matching.Counts(*matched[own].counts), ('BC', 'TC'))
+    wanted = one_by_one(config, own)
+    assert found == {name: pytest.approx(wanted[name]) for name in found}
+
+
 def test_where_no_cell_is_found_the_configuration_stands(run, monkeypatch):
     config = loading.load_runs([run]).config
     grid = tuning.match_cells(darkness, open_source(config.data, 'validation'), config)

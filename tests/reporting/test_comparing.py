@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -31,7 +32,7 @@ def root(tmp_path_factory):
         ('other', other, 0.9, 0),
     ):
         config = fake_reports.make_config('cell_only', of, seed)
-        config.optimizer.learning_rate = quality * 1e-3
+        config.optimizer.learning_rate = 1e-3 if quality > 0.5 else 1e-4
         fake_reports.write_run(folder / name, config, quality=quality)
     config = fake_reports.make_config('cell_only', source, data__cell_classes=('LC', 'XX'))
     fake_reports.write_run(folder / 'classes', config)
@@ -116,9 +117,26 @@ def test_runs_of_other_numbers_of_folds_are_not_compared(folded, tmp_path):
     shutil.copytree(folded / 'cell_only/0-0', run)
     text = (run / 'config.json').read_text()
     (run / 'config.json').write_text(text.replace('"folds": 3', '"folds": 0'))
-    told = 'run: is of 0 folds, but .*0-0 is of 3 folds; want runs of one data set'
+    told = 'run: is of 0 folds, but .*0-0 is of 3 folds; want the same of all'
     with pytest.raises(InputError, match=told):
         comparing.compare_runs([folded / 'cell_only/0-0'], [run], 'test')
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'told'),
+    [
+        ('match_distance_um', 9.0, 'run: is scored within 9 um, but .*0-0 is scored within 3 um'),
+        ('loss', 'focal', "run: is no repeat of .*0-1: config.loss is 'focal' there and 'dice'"),
+    ],
+)
+def test_runs_that_are_no_repeats_are_not_compared(folded, tmp_path, field, value, told):
+    first, second = folded / 'cell_only/0-0', folded / 'cell_only/0-1'
+    run = shutil.copytree(folded / 'cell_only/2-0', tmp_path / 'run')
+    config = json.loads((run / 'config.json').read_text())
+    config[field] = value
+    (run / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(InputError, match=told):
+        comparing.compare_runs([first], [second, run], 'test')
 
 
 def test_a_run_beside_itself(root):
@@ -131,7 +149,7 @@ def test_a_run_beside_itself(root):
     ('other', 'told'),
     [
         ('other', r'other/evaluation/validation/pairs\.csv: has no pair 001, which .*good0/'),
-        ('classes', r'classes: finds LC, XX, but .*good0 finds BC, TC; want runs of one data'),
+        ('classes', r'classes: finds LC, XX, but .*good0 finds BC, TC; want the same of all'),
         ('nowhere', r'nowhere/config\.json: not there'),
         ('bare', r'bare/evaluation/validation/pairs\.csv: not there; evaluate the run first'),
     ],
