@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from ocelot_jax.io.errors import InputError, MissingFileError
 
-# Columns by what people call them, `slides.csv` included; the first that is there counts.
+# Columns by what people call them; the first that is there counts.
 _NAMES = ('name', 'file', 'filename', 'path', 'slide', 'image')
+# how `slides.csv` begins: names of results, no two alike, and of files, which may be
+_OF_RESULTS = ['slide', 'file']
 _VALUES = ('um/px', 'mpp', 'um_per_px', 'um per px', 'µm/px', 'μm/px', 'microns_per_pixel')
 _DELIMITERS = ',;\t'
 _WANTED = 'want a CSV file with the columns name and um/px'
@@ -47,8 +49,9 @@ def of_slides(
 def read(path: Path, slides: Mapping[str, Path], folder: Path | None = None) -> dict[str, float]:
     """Reads um/px of slides from a CSV file with the columns `name` and `um/px`.
 
-    A name is a slide's path in the folder, its file name or its stem. Delimiters are commas,
-    semicolons (numbers may have decimal commas then) or tabs.
+    A name is that of a slide's result (`slides.csv` of an earlier prediction is such a table), its
+    path in the folder, its file name or its stem. Delimiters are commas, semicolons (numbers may
+    have decimal commas then) or tabs. A line without um/px gives none.
 
     Args:
         path: the file.
@@ -58,13 +61,15 @@ def read(path: Path, slides: Mapping[str, Path], folder: Path | None = None) -> 
     Raises:
         MissingFileError: there is no such file.
         InputError: it is no such table, or a line names no slide of the folder, several or one
-            again, or has no um/px above 0.
+            again, or has um/px that are no number above 0.
     """
     paths = {name: p.relative_to(folder or p.parent).as_posix() for name, p in slides.items()}
     found: dict[str, float] = {}
     lines: dict[str, int] = {}
     for line, called, text in _read_lines(path):
         where = f'{path}: line {line}'
+        if not text:
+            continue
         number = parse(text, where)
         names = _called(called, paths)
         if not names and folder is None:
@@ -82,7 +87,9 @@ def read(path: Path, slides: Mapping[str, Path], folder: Path | None = None) -> 
 
 
 def _called(called: str, paths: Mapping[str, str]) -> list[str]:
-    """The slides that may be meant; who gives a whole path means that file alone."""
+    """The slides that may be meant; who gives a whole name or path means that slide alone."""
+    if called in paths:
+        return [called]
     for of in (str, lambda path: PurePosixPath(path).name, lambda path: PurePosixPath(path).stem):
         names = [name for name, path in paths.items() if of(path) == called]
         if names:
@@ -106,9 +113,10 @@ def _read_lines(path: Path) -> list[tuple[int, str, str]]:
     except csv.Error as error:
         raise InputError(f'{path}: line {reader.line_num}: {error}; {_WANTED}') from None
     header = [title.strip().casefold() for title in rows[0][1]] if rows else []
+    names = _OF_RESULTS if header[:2] == _OF_RESULTS else _NAMES
     columns = [
         next((header.index(title) for title in titles if title in header), -1)
-        for titles in (_NAMES, _VALUES)
+        for titles in (names, _VALUES)
     ]
     if min(columns) < 0:
         raise InputError(f'{path}: line 1: has the columns {", ".join(header)}; {_WANTED}')

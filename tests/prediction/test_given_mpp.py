@@ -38,6 +38,11 @@ def test_names(tmp_path):
     assert read(tmp_path, text) == {'x__b': 0.1, 'a.tif': 0.2, 'ü, c': 0.3}
 
 
+def test_an_earlier_prediction_s_table(tmp_path):
+    text = 'slide,file,status,um/px\nb,b.png,done,0.5\nx__b,b.png,done,0.25\na.tif,a.tif,failed,\n'
+    assert read(tmp_path, text) == {'b': 0.5, 'x__b': 0.25}
+
+
 @pytest.mark.parametrize(
     ('text', 'told'),
     [
@@ -46,10 +51,9 @@ def test_names(tmp_path):
         ('name,um/px\nb.png,0.5\nz.svs,1', "line 3: 'z.svs' is no slide of slides; want a file"),
         ('name,um/px\na,0.5', "line 2: 'a' may be a.svs, a.tif; want one of these"),
         ('name,um/px\na.svs,1\na.svs,1', "line 3: 'a.svs' is in line 2, too; want it once"),
-        ('name,um/px\nx/b.png,1\n\nb.png,\n', "line 4: ''; want um/px as a number above 0"),
+        ('name,um/px\nx/b.png,1\n\nb.png,-\n', "line 4: '-'; want um/px as a number above 0"),
         ('name,um/px\na.svs,0', "line 2: '0'; want um/px as a number"),
         ('name,um/px\na.svs,0.25 um', "line 2: '0.25 um'; want um/px as a number"),
-        ('name,um/px\na.svs', "line 2: ''; want um/px as a number"),
     ],
 )
 def test_bad_tables(tmp_path, text, told):
