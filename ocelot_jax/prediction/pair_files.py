@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ocelot_jax.viz import overlay
 # as large as the distance within which the score matches cells
 _RADIUS_UM = 3.0
 RECORD = 'origin.json'
+_FOLDERS = ('tissue', 'overlays')
 _COLUMNS = ('pair', 'x', 'y', 'x_um', 'y_um', 'label', 'class', 'score')
 
 
@@ -32,24 +34,33 @@ def write(
     few pairs. `origin.json` is written last, and tells what the others come from. What an
     earlier prediction of pairs left in the folder goes.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='.', dir=folder) as name:
+        new = Path(name)
+        for kind in _FOLDERS:
+            (new / kind).mkdir()
+        for pair in found:
+            if pair.image is not None:
+                picture = overlay.draw_found(pair.image, pair.cells, _RADIUS_UM / pair.mpp)
+                Image.fromarray(picture).save(new / f'overlays/{pair.name}.png')
+            if pair.tissue is not None:
+                Image.fromarray(pair.tissue + np.uint8(1)).save(new / f'tissue/{pair.name}.png')
+        _write_cells(found, new / 'cells.csv', cell_classes)
+        write_challenge(found, new / 'predictions.json', cell_classes)
+        _take_place(new, folder)
+    atomic.write_text(folder / RECORD, json.dumps(origin, indent=2) + '\n')
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    """Moves files to where they stay; an earlier prediction goes, once its successor is whole."""
     if (folder / RECORD).exists():
         (folder / RECORD).unlink()
-        for kind in ('tissue', 'overlays'):
+        for kind in _FOLDERS:
             shutil.rmtree(folder / kind, ignore_errors=True)
-    (folder / 'overlays').mkdir(parents=True, exist_ok=True)
-    for pair in found:
-        if pair.image is not None:
-            picture = overlay.draw_found(pair.image, pair.cells, _RADIUS_UM / pair.mpp)
-            with atomic.replacing(folder / f'overlays/{pair.name}.png') as path:
-                Image.fromarray(picture).save(path)
-    for pair in found:
-        if pair.tissue is not None:
-            (folder / 'tissue').mkdir(exist_ok=True)
-            with atomic.replacing(folder / f'tissue/{pair.name}.png') as path:
-                Image.fromarray(pair.tissue + np.uint8(1)).save(path)
-    _write_cells(found, folder / 'cells.csv', cell_classes)
-    write_challenge(found, folder / 'predictions.json', cell_classes)
-    atomic.write_text(folder / RECORD, json.dumps(origin, indent=2) + '\n')
+    for path in sorted(path for path in new.rglob('*') if path.is_file()):
+        place = folder / path.relative_to(new)
+        place.parent.mkdir(exist_ok=True)
+        path.replace(place)
 
 
 def write_challenge(found: Sequence[FoundPair], path: Path, cell_classes: Sequence[str]) -> None:

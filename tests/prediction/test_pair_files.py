@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ocelot_jax.evaluation import challenge
@@ -62,3 +63,18 @@ def test_nothing_of_an_earlier_prediction_stays(tmp_path):
     pair_files.write([make_found('one', [], None, image)], tmp_path, ('BC', 'TC'), {'runs': ['b']})
     assert json.loads((tmp_path / 'origin.json').read_text()) == {'runs': ['b']}
     assert [path.name for path in tmp_path.glob('*/*')] == ['one.png']
+
+
+def test_what_is_stopped_leaves_the_earlier_prediction_as_it_was(tmp_path, monkeypatch):
+    image = np.zeros((64, 64, 3), np.uint8)
+    one, two = (make_found(name, [], np.eye(8, dtype=np.uint8), image) for name in ('one', 'two'))
+    pair_files.write([one], tmp_path, ('BC', 'TC'), {'runs': ['a']})
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pair_files, '_write_cells', stop)
+    with pytest.raises(KeyboardInterrupt):
+        pair_files.write([two], tmp_path, ('BC', 'TC'), {'runs': ['b']})
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
