@@ -29,6 +29,8 @@ def main(file: str) -> None:
         difference = exporting.export(workdir, path, parsing.parse_patches(flags.FLAGS.patches))
         print(f'{path}: probabilities within {difference:.1e} of those of JAX')
     elif path.suffix == '.safetensors':
+        if flags.FLAGS.patches:
+            raise InputError(f'--patches: is for graphs; {path} fits patches of any size')
         from ocelot_jax.interop import pretrained
 
         pretrained.export(workdir, path)

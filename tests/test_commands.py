@@ -73,6 +73,10 @@ def test_a_run_is_exported_by_the_suffix(commands, tmp_path, name):
     else:
         assert (done.returncode, done.errors) == (0, []), done.stderr
         assert done.stdout == f'{tmp_path / name}\n'
+        # others of a lab may read it, as they may all else
+        assert (tmp_path / name).stat().st_mode == (workdir / 'config.json').stat().st_mode
+        done = commands.run(EXPORT, f'--workdir={workdir}', tmp_path / 'none' / name, cwd=ROOT)
+        assert 'none is not there; make it first' in done.errors[0]
     assert (tmp_path / name).exists() == (name != 'out.h5')
 
 

@@ -80,6 +80,11 @@ def _parse(argv: list[str], positionals: Sequence[str]) -> list[str]:
         _die(f'--config: {_raised(error)}')
     if flags.FLAGS.quiet and flags.FLAGS.verbose:
         _die('--quiet, --verbose: contradict each other; want one of them')
+    for name in flags.FLAGS:
+        # as of --output=$OUT where OUT is not set; a configuration's fields may be empty
+        held = flags.FLAGS[name]
+        if held.present and held.value == '' and '.' not in name:
+            _die(f'--{name}: is empty; want a value, or no such flag')
     given = left[1:]
     if len(given) < len(positionals):
         _die(f'{positionals[len(given)]} is missing; want {" ".join(positionals)} and flags')

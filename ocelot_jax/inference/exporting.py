@@ -16,8 +16,8 @@ import numpy as np
 
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference.engines import exported, network, onnxruntime
-from ocelot_jax.io import atomic
-from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.io import atomic, disk
+from ocelot_jax.io.errors import InputError
 from ocelot_jax.models import factory
 from ocelot_jax.runs import loading
 
@@ -32,12 +32,11 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     back is the largest difference of any probability on random pairs.
 
     Raises:
-        MissingFileError: there is no run.
+        MissingFileError: there is no run, or no folder for the file.
         InputError: its best epoch is not there, what it was trained on is not known, a package
             is not installed, or graph and JAX differ.
     """
-    if not file.parent.is_dir():
-        raise MissingFileError(f'{file}: the folder {file.parent} is not there; make it first')
+    disk.check_folder(file)
     onnx = exported.require('onnx', 'the export')
     exported.require('onnxruntime', 'the check of the export')
     from ocelot_jax.interop import onnx_graph  # needs them
@@ -45,7 +44,8 @@ def export(workdir: Path, file: Path, patches: Patches | None = None) -> float:
     run = loading.load_runs([workdir])
     [variables] = run.variables
     patches = patches or run.load_patches()
-    model = factory.create_model(run.config)
+    # as the graph computes, and as CPUs do, whatever the run was trained in
+    model = factory.create_model(run.config).clone(dtype='float32')
     cell, tissue = ((side, side) for side in (patches.cell_size, patches.tissue_size))
     values = {
         'cell_classes': ['no cell', *run.config.data.cell_classes],

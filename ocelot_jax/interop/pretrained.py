@@ -14,7 +14,7 @@ from absl import logging
 
 from ocelot_jax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from ocelot_jax.interop import smp, timm
-from ocelot_jax.io import atomic
+from ocelot_jax.io import atomic, disk
 from ocelot_jax.io.errors import InputError, MissingFileError, MissingPackageError
 from ocelot_jax.models import factory
 from ocelot_jax.models.deeplab import ASPP, DeepLabV3Plus
@@ -129,9 +129,10 @@ def export(workdir: Path, file: Path) -> None:
     seam widened and the channels that it added; smp's network takes such a tensor without them.
 
     Raises:
-        MissingFileError: there is no run in `workdir`.
+        MissingFileError: there is no run in `workdir`, or no folder for the file.
         InputError: it has no best epoch, or another architecture or encoder.
     """
+    disk.check_folder(file)
     config = configuration.load_config(workdir)
     if config.model.architecture != 'deeplabv3plus':
         raise InputError(
@@ -163,7 +164,8 @@ def export(workdir: Path, file: Path) -> None:
                 note = f'a seam added input channels {added[0]} to {added[-1]}'
                 metadata[f'{branch}.{tensor.name}'] = note
     with atomic.replacing(file) as temporary:
-        safetensors.numpy.save_file(tensors, temporary, metadata)
+        # `save_file` makes files that nobody else may read
+        temporary.write_bytes(safetensors.numpy.save(tensors, metadata))
 
 
 def _fit_timm(

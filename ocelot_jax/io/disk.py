@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ocelot_jax.io.errors import OutputError
+from ocelot_jax.io.errors import MissingFileError, OutputError
 
 _GOES_ON = 'what is complete is kept, and the same command goes on there when there is room'
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,6 +32,12 @@ def make_folder(folder: Path) -> None:
             f'{folder}: cannot be written ({error.strerror}); give --output, or --workdir of a '
             'training, a folder that can'
         ) from None
+
+
+def check_folder(file: Path) -> None:
+    """Raises a MissingFileError unless the folder is there that a file is to be written to."""
+    if not file.parent.is_dir():
+        raise MissingFileError(f'{file}: the folder {file.parent} is not there; make it first')
 
 
 def check_writable(folder: Path) -> None:

@@ -119,6 +119,13 @@ def test_how_much_is_told(commands, arguments, told):
     assert not any(c < ' ' and c != '\n' for c in done.stderr)
 
 
+def test_an_empty_flag_is_told(commands):
+    """As of a shell's variable that is not set."""
+    done = commands.run(source(), '--output=')
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.errors == ['error: --output: is empty; want a value, or no such flag']
+
+
 @pytest.mark.parametrize('error', ['ValueError', 'OSError', 'RuntimeError', 'ImportError'])
 def test_a_bug_ends_with_its_traceback(commands, error):
     done = commands.run(source(body=f'raise {error}("shapes differ")'))

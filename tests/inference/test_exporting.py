@@ -58,6 +58,12 @@ def test_a_run_becomes_a_file_that_tells_of_itself(run, tmp_path):
         np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
 
 
+def test_a_run_of_another_precision_becomes_the_same_graph(run, variables, tmp_path):
+    config = create_config('unet, cell-only', model__dtype='bfloat16')
+    other = make_run(tmp_path / 'run', config, variables=variables)
+    assert 0 < exporting.export(other, tmp_path / 'network.onnx') < 1e-4
+
+
 def test_other_patches_than_the_runs_can_be_chosen(run, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'compare', lambda *_: 0.0)  # spares a compilation
     file = tmp_path / 'network.onnx'
