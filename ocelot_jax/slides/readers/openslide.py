@@ -71,10 +71,10 @@ class Reader(base.Reader):
         return (x, y, width, height) if min(x, y) >= 0 and min(width, height) > 0 else None
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> Image.Image:
-        # OpenSlide wants the corner in pixels of the full level, by one factor for both axes
-        factor = self._slide.level_downsamples[level]
-        corner = round(x * factor), round(y * factor)
         with self._errors():
+            # OpenSlide wants the corner in pixels of the full level, by one factor for both axes
+            factor = self._slide.level_downsamples[level]
+            corner = round(x * factor), round(y * factor)
             image = self._slide.read_region(corner, level, (width, height))
         return on_white(image)
 
