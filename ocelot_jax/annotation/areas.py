@@ -39,14 +39,8 @@ def mended(
     return whole if abs(whole.area - polygon.area) <= precision * polygon.length else None
 
 
-def draw(
-    areas: Sequence[Area],
-    values: Mapping[str, int],
-    corner_um: tuple[float, float],
-    mpp: float,
-    size: int,
-) -> tuple[np.ndarray, int]:
-    """Draws areas as a mask.
+class AreaMap:
+    """The areas of a slide, of which masks show parts.
 
     A pixel belongs to the areas that hold its center. Of several, the smallest is taken, if it
     lies within those of other values; else nobody knows. What areas mean to each other is judged
@@ -55,46 +49,77 @@ def draw(
     Args:
         areas: in micrometres.
         values: what to draw, by the area's class; areas of other classes are not drawn.
-        corner_um: (x, y) of the mask's top left corner, in micrometres.
-        mpp: micrometres per pixel of the mask.
-        size: pixels a side.
-
-    Returns:
-        [size,size] uint8, `UNKNOWN` where nobody annotated or nobody knows; how many pixels are
-        unknown because areas of other values overlap there.
+        mpp: micrometres per pixel of the masks.
     """
-    x, y = (corner + (np.arange(size) + 0.5 + _NUDGE) * mpp for corner in corner_um)
-    covers = [_cover(area, x, y) for area in areas if area.name in values]
-    # the largest first, so that what is drawn last is what counts
-    covers = sorted((one for one in covers if one.inside.any()), key=lambda one: -one.area)
-    mask = np.full((size, size), UNKNOWN, np.uint8)
-    doubtful = np.zeros((size, size), bool)
-    tree = shapely.STRtree([cover.shape for cover in covers])
-    for i, cover in enumerate(covers):
-        value = values[cover.name]
-        mask[cover.window][cover.inside] = value
-        doubtful[cover.window][cover.inside] = False
-        for other in (covers[j] for j in tree.query(cover.shape) if j < i):
-            if values[other.name] != value:
-                window, both = _overlap(cover, other)
-                if both.any() and not _is_nested(cover.shape, other.shape, _SLACK * mpp):
-                    doubtful[window] |= both
-    mask[doubtful] = UNKNOWN
-    return mask, int(doubtful.sum())
+
+    def __init__(self, areas: Sequence[Area], values: Mapping[str, int], mpp: float):
+        # the largest first, so that what is drawn last is what counts
+        drawn = sorted(
+            (area for area in areas if area.name in values), key=lambda area: -area.geometry.area
+        )
+        self._shapes = [area.geometry for area in drawn]
+        self._values = [values[area.name] for area in drawn]
+        self._mpp = mpp
+        self._tree = shapely.STRtree(self._shapes)
+        # to grow an outline of many points takes long, and many pairs may ask for it
+        self._grown: dict[int, shapely.Geometry] = {}
+
+    def mask(self, corner_um: tuple[float, float], size: int) -> tuple[np.ndarray, int]:
+        """Draws a part of the map.
+
+        Args:
+            corner_um: (x, y) of the mask's top left corner, in micrometres.
+            size: pixels a side.
+
+        Returns:
+            [size,size] uint8, `UNKNOWN` where nobody annotated or nobody knows; how many pixels
+            are unknown because areas of other values overlap there.
+        """
+        x, y = (corner + (np.arange(size) + 0.5 + _NUDGE) * self._mpp for corner in corner_um)
+        near = np.sort(self._tree.query(shapely.box(x[0], y[0], x[-1], y[-1])))
+        covers = [_cover(i, self._shapes[i], x, y) for i in near.tolist()]
+        covers = [cover for cover in covers if cover.inside.any()]
+        mask = np.full((size, size), UNKNOWN, np.uint8)
+        doubtful = np.zeros((size, size), bool)
+        tree = shapely.STRtree([self._shapes[cover.area] for cover in covers])
+        for i, cover in enumerate(covers):
+            mask[cover.window][cover.inside] = self._values[cover.area]
+            doubtful[cover.window][cover.inside] = False
+            for other in (covers[j] for j in tree.query(self._shapes[cover.area]) if j < i):
+                if self._values[other.area] != self._values[cover.area]:
+                    window, both = _overlap(cover, other)
+                    if both.any() and not self._is_nested(cover.area, other.area):
+                        doubtful[window] |= both
+        mask[doubtful] = UNKNOWN
+        return mask, int(doubtful.sum())
+
+    def _is_nested(self, inner: int, outer: int) -> bool:
+        """Whether one area lies within another, and not the other within it, too."""
+        return self._is_within(inner, outer) and not self._is_within(outer, inner)
+
+    def _is_within(self, inner: int, outer: int) -> bool:
+        shape = self._shapes[inner]
+        return shapely.covers(self._shapes[outer], shape) or shapely.covers(
+            self._with_slack(outer), shape
+        )
+
+    def _with_slack(self, area: int) -> shapely.Geometry:
+        """An area and what is so near to it that files may have rounded it out."""
+        if area not in self._grown:
+            self._grown[area] = shapely.buffer(self._shapes[area], _SLACK * self._mpp)
+            shapely.prepare(self._grown[area])
+        return self._grown[area]
 
 
 class _Cover(NamedTuple):
     """Which pixels of a mask an area covers: all within a window of rows and columns."""
 
-    shape: shapely.Polygon | shapely.MultiPolygon
-    name: str
-    area: float
+    area: int  # its number
     window: tuple[slice, slice]
     inside: np.ndarray  # [h,w] bool, of the window
 
 
-def _cover(area: Area, x: np.ndarray, y: np.ndarray) -> _Cover:
-    shape = area.geometry
+def _cover(area: int, shape: shapely.Geometry, x: np.ndarray, y: np.ndarray) -> _Cover:
     left, top, right, bottom = shape.bounds
     rows, columns = (
         slice(*np.searchsorted(axis, [low, high]).tolist())
@@ -102,7 +127,7 @@ def _cover(area: Area, x: np.ndarray, y: np.ndarray) -> _Cover:
     )
     shapely.prepare(shape)
     inside = shapely.contains_xy(shape, *np.meshgrid(x[columns], y[rows]))
-    return _Cover(shape, area.name, shape.area, (rows, columns), inside)
+    return _Cover(area, (rows, columns), inside)
 
 
 def _overlap(one: _Cover, other: _Cover) -> tuple[tuple[slice, slice], np.ndarray]:
@@ -124,12 +149,3 @@ def _part(cover: _Cover, rows: slice, columns: slice) -> np.ndarray:
             for part, whole in zip((rows, columns), cover.window, strict=True)
         )
     ]
-
-
-def _is_nested(inner: shapely.Geometry, outer: shapely.Geometry, slack: float) -> bool:
-    """Whether one polygon lies within another, and not the other within it, too."""
-    return _is_within(inner, outer, slack) and not _is_within(outer, inner, slack)
-
-
-def _is_within(inner: shapely.Geometry, outer: shapely.Geometry, slack: float) -> bool:
-    return shapely.covers(outer, inner) or shapely.covers(shapely.buffer(outer, slack), inner)

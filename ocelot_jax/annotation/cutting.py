@@ -64,21 +64,16 @@ def cut_all(jobs: Sequence[Job], choices: Choices) -> Iterator[Cut]:
     for _, group in itertools.groupby(jobs, lambda job: job.survey.name):
         held = list(group)
         one = held[0].survey
+        tissue = areas.AreaMap(one.tissue, one.values, choices.patches.tissue_mpp)
         with Slide(one.path, one.mpp, one.name, override_mpp=True) as slide:
             for job in held:
-                yield job, *_cut(slide, job, choices)
+                yield job, *_cut(slide, tissue, job, choices)
 
 
-def _cut(slide: Slide, job: Job, choices: Choices) -> tuple[Pair, int]:
+def _cut(slide: Slide, tissue: areas.AreaMap, job: Job, choices: Choices) -> tuple[Pair, int]:
     patches, survey = choices.patches, job.survey
     x, y = (start * patches.tissue_mpp for start in job.place.tissue)
-    mask, ambiguous = areas.draw(
-        survey.tissue,
-        survey.values,
-        (x, y),
-        patches.tissue_mpp,
-        patches.tissue_size,
-    )
+    mask, ambiguous = tissue.mask((x, y), patches.tissue_size)
     read = lambda corner, size, mpp: slide.read(corner[0], corner[1], size, size, mpp)
     pair = Pair(
         pair_id=job.pair_id,

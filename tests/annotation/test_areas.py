@@ -20,7 +20,7 @@ def box(name, *bounds):
 
 
 def draw(*drawn, corner=(0, 0), mpp=1.0, size=10):
-    return areas.draw(drawn, VALUES, corner, mpp, size)
+    return areas.AreaMap(drawn, VALUES, mpp).mask(corner, size)
 
 
 def crossings(ring, x, y):
@@ -151,6 +151,69 @@ def test_nothing_drawn_is_unknown():
     mask, doubtful = draw(box('ROI', 0, 0, 9, 9), box('Tumor', 50, 50, 60, 60))
     assert (mask == UNKNOWN).all()
     assert doubtful == 0
+
+
+def scattered(rng):
+    """Areas around a mask of 20 x 20; some are parts of others but for rounding."""
+    drawn = []
+    while len(drawn) < 15:
+        corner, length = rng.integers(-15, 30, 2), rng.integers(2, 30)
+        shape = shapely.box(*corner, *(corner + length))
+        if rng.random() < 0.3:
+            shape = shapely.MultiPoint(corner + rng.uniform(0, length, (6, 2))).convex_hull
+        elif drawn and rng.random() < 0.5:
+            part = shape & drawn[rng.integers(len(drawn))].geometry
+            shape = shapely.transform(part, lambda xy: xy + rng.uniform(-0.09, 0.09, 2))
+        if shape.geom_type == 'Polygon' and shape.area:
+            drawn.append(Area(shape, rng.choice([*VALUES, 'ROI'])))
+    return drawn
+
+
+def value_at(point, drawn):
+    """What the mask says of a point by looking at every area."""
+    held = [area for area in drawn if area.name in VALUES and area.geometry.covers(point)]
+    held.sort(key=lambda area: area.geometry.area)
+    for other in held[1:]:
+        a, b = held[0].geometry, other.geometry
+        nested = b.buffer(0.1).covers(a) and not a.buffer(0.1).covers(b)
+        if other.name != held[0].name and not nested:
+            return UNKNOWN
+    return VALUES[held[0].name] if held else UNKNOWN
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_masks_of_a_map_are_what_all_areas_say_of_each_pixel(seed):
+    drawn = scattered(np.random.default_rng(seed))
+    whole = areas.AreaMap(drawn, VALUES, 1.0)
+    for left, top in ((0, 0), (12, -7), (3, 3)):
+        mask, _ = whole.mask((left, top), 20)
+        expected = [
+            [value_at(shapely.Point(left + j + 0.5, top + i + 0.5), drawn) for j in range(20)]
+            for i in range(20)
+        ]
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_mask_looks_at_what_lies_near_it_alone(monkeypatch):
+    looked = []
+    contains_xy = shapely.contains_xy
+    monkeypatch.setattr(shapely, 'contains_xy', lambda *a: looked.append(a) or contains_xy(*a))
+    whole = areas.AreaMap([box('Tumor', x, 0, x + 5, 5) for x in range(0, 1000, 10)], VALUES, 1.0)
+    mask, _ = whole.mask((502, 0), 10)
+    np.testing.assert_array_equal(mask[0], [2] * 3 + [UNKNOWN] * 5 + [2] * 2)
+    assert len(looked) == 2
+
+
+def test_an_outline_is_grown_once_however_many_areas_and_masks_ask(monkeypatch):
+    grown = []
+    buffer = shapely.buffer
+    monkeypatch.setattr(shapely, 'buffer', lambda *a: grown.append(a[0]) or buffer(*a))
+    large = box('Stroma', 0, 0, 100, 10)
+    over_its_edge = [box('Tumor', x, -5, x + 5, 5) for x in range(0, 100, 10)]
+    whole = areas.AreaMap([large, *over_its_edge], VALUES, 1.0)
+    doubtful = [whole.mask((x, 0), 10)[1] for x in range(0, 95, 5)]
+    assert doubtful == [25] * 19
+    assert grown == [large.geometry]
 
 
 @pytest.mark.parametrize(
