@@ -8,7 +8,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ml_collections
@@ -171,10 +171,35 @@ def open_source(config: ml_collections.ConfigDict, split: str) -> Source:
         MissingFileError: if `source` is a path, and there is nothing.
         InputError: if the source is unknown, or its data are bad.
     """
-    split = split_name(split)
+    [source] = open_sources(config, [split]).values()
+    return source
+
+
+def open_sources(config: ml_collections.ConfigDict, names: Iterable[str]) -> dict[str, Source]:
+    """Opens several splits as `open_source` does, but reads through what folds share only once.
+
+    Args:
+        config: as of `open_source`.
+        names: of the splits.
+
+    Returns:
+        The splits by 'train', 'validation' and 'test', in the order of `names`.
+
+    Raises:
+        MissingFileError: if `source` is a path, and there is nothing.
+        InputError: if the source is unknown, or its data are bad.
+    """
+    names = [split_name(name) for name in names]
     folds.check(config.folds, config.fold)
-    source = _open_fold(config, split) if config.folds else _open_split(config, split)
-    return source if config.large_fov else SmallFieldOfView(source)
+    opened: dict[str, Source]
+    if config.folds:
+        dealt = [_open_split(config, name) for name in _dealt(config)]
+        opened = {name: folds.Fold(dealt, config.folds, config.fold, name) for name in names}
+    else:
+        opened = {name: _open_split(config, name) for name in names}
+    if config.large_fov:
+        return opened
+    return {name: SmallFieldOfView(source) for name, source in opened.items()}
 
 
 def open_pairs(
@@ -208,12 +233,6 @@ def open_pairs(
     builder = _open_builder(source)
     _split_of(builder, source, split)
     return TfdsSource(builder, split)
-
-
-def _open_fold(config: ml_collections.ConfigDict, split: str) -> Source:
-    """Opens one split of a fold."""
-    dealt = [_open_split(config, name) for name in _dealt(config)]
-    return folds.Fold(dealt, config.folds, config.fold, split)
 
 
 def _dealt(config: ml_collections.ConfigDict) -> list[str]:

@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from ocelot_jax.data import pair_folder, release
-from ocelot_jax.data.sources import Source, TfdsSource, open_source, splits
+from ocelot_jax.data.sources import Source, TfdsSource, open_sources, splits
 from ocelot_jax.dataset_statistics import checks, tables
 from ocelot_jax.dataset_statistics import paper as paper_tables
 from ocelot_jax.dataset_statistics.counts import PairCounts, count_pair
@@ -63,7 +63,7 @@ def open_splits(dataset: str) -> dict[str, Source]:
         values = {'source': dataset, 'large_fov': True, 'folds': 0, 'fold': 0}
         config = ml_collections.ConfigDict(values)
         try:
-            sources = {name: open_source(config, name) for name in splits(config)}
+            sources = open_sources(config, splits(config))
         except InputError as error:
             raise type(error)(str(error).replace('config.data.source', '--dataset')) from None
     if not any(map(len, sources.values())):

@@ -15,7 +15,7 @@ import optax
 import orbax.checkpoint as ocp
 
 from ocelot_jax.data.batches import shard, steps_per_epoch, train_batches
-from ocelot_jax.data.sources import Record, Source, open_source, splits
+from ocelot_jax.data.sources import Record, Source, open_sources, splits
 from ocelot_jax.evaluation import scoring
 from ocelot_jax.inference import devices, engines
 from ocelot_jax.inference.detector import Detector
@@ -127,7 +127,7 @@ def open_splits(config: ml_collections.ConfigDict) -> tuple[Source, Source]:
         InputError: the data are bad, or a pair has more cells than `max_cells`.
     """
     names = dict.fromkeys(('train', 'validation', *splits(config)))
-    opened = {name: open_source(config, name) for name in names}
+    opened = open_sources(config, names)
     for source in opened.values():
         source.outline.check_cells(config.max_cells)
     return opened['train'], opened['validation']

@@ -3,13 +3,14 @@
 import collections
 import json
 
+import chex
 import numpy as np
 import pytest
 from conftest import data_config, make_release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocelot_jax.data import folds, sources
+from ocelot_jax.data import folds, images, sources
 from ocelot_jax.io.errors import InputError
 
 # 'TCGA-A1-A0SK' has two slides
@@ -44,7 +45,7 @@ def test_over_all_folds_each_pair_is_tested_once_by_a_run_that_never_saw_its_sli
     config.folds = 4
     tested, digests = [], set()
     for config.fold in range(4):
-        opened = {name: sources.open_source(config, name) for name in sources.splits(config)}
+        opened = sources.open_sources(config, sources.splits(config))
         held = {name: source.outline.pair_ids for name, source in opened.items()}
         slides = {name: {pair['slide_name'] for pair in opened[name]} for name in opened}
         assert not slides['train'] & slides['validation'] | slides['test'] & slides['train']
@@ -60,6 +61,23 @@ def test_over_all_folds_each_pair_is_tested_once_by_a_run_that_never_saw_its_sli
     # the data set's own test pair has no part in it
     assert sorted(tested) == [f'{number:03d}' for number in range(1, 11)]
     assert len(digests) == 12
+
+
+@pytest.mark.parametrize('large_fov', [True, False])
+def test_the_splits_of_a_fold_are_read_through_together(large_fov, tmp_path, monkeypatch):
+    config = data_config(make_release(tmp_path, {'train': 3, 'val': 2, 'test': 1}, size=16))
+    config.folds, config.large_fov = 3, large_fov
+    alone = {name: sources.open_source(config, name) for name in folds.SPLITS}
+    decoded = []
+    decode_rgb = images.decode_rgb
+    monkeypatch.setattr(
+        images, 'decode_rgb', lambda data, label: decoded.append(label) or decode_rgb(data, label)
+    )
+    together = sources.open_sources(config, ('train', 'val', 'test'))
+    assert len(decoded) == len(set(decoded)) == 2 * 5
+    assert list(together) == ['train', 'validation', 'test']
+    for name, source in together.items():
+        chex.assert_trees_all_equal([*source], [*alone[name]])
 
 
 @pytest.mark.parametrize(
