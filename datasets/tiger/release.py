@@ -7,15 +7,17 @@
 The bracket is the region's place on its slide, in pixels.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from ocelot_jax.datasets.tiger import coco, geometry
 
 from ocelot_jax.data import images, validation
+from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
 
 REGIONS, CELLS = 'tissue-bcss', 'tissue-cells'
@@ -107,6 +109,28 @@ def read_rois(root: pathlib.Path) -> list[Roi]:
         )
     validation.raise_first(problems or _slides_without_region(root, rois))
     return rois
+
+
+def digest(root: pathlib.Path) -> str:
+    """The digest of all files that the regions are read from; no image is decoded.
+
+    Args:
+        root: as of `read_rois`.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    names = [COCO] + [
+        f'{folder}/{kind}/{name}'
+        for folder in (REGIONS, CELLS)
+        for kind, held in _list(root, folder).items()
+        for name in held
+    ]
+    found = {}
+    for name in names:
+        with _reading(root / name):
+            found[name] = digests.of_file(root / name)
+    return digests.of_json(found)
 
 
 def load_image(root: pathlib.Path, name: str) -> np.ndarray:
@@ -205,8 +229,15 @@ def _slides_without_region(root: pathlib.Path, rois: Sequence[Roi]) -> dict[str,
 
 
 def _read(path: pathlib.Path) -> bytes:
-    try:
+    with _reading(path):
         return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _reading(path: pathlib.Path) -> Iterator[None]:
+    """Raises an InputError where a file cannot be read."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None
 

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from ocelot_jax.datasets import builder, features
 from ocelot_jax.datasets.tiger import plan, records, release, splits
 
-from ocelot_jax.io import digests, progress
+from ocelot_jax.io import progress
 from ocelot_jax.io.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ class Builder(builder.PairBuilder):
         find_data(dl_manager)
 
     def _digest(self, dl_manager: tfds.download.DownloadManager) -> str:
-        root = find_data(dl_manager)
-        names = [release.COCO]
-        for roi in release.read_rois(root):
-            names += [roi.image, roi.mask]
-        return digests.of_json({name: digests.of_file(root / name) for name in names})
+        return release.digest(find_data(dl_manager))
 
     def _generate_examples(
         self, root: pathlib.Path, regions: Sequence[plan.Region]

@@ -2,6 +2,8 @@
 
 import collections
 import functools
+import hashlib
+import json
 import shutil
 import weakref
 
@@ -29,7 +31,7 @@ from tiger_release import (
     write_tiger,
 )  # fmt: skip
 
-from ocelot_jax.data import preparation, sources
+from ocelot_jax.data import images, preparation, sources
 from ocelot_jax.io.errors import InputError
 
 CLASSES = {0: 255, 1: 0, 2: 1, 3: 0, 4: 0, 5: 0, 6: 1, 7: 0}
@@ -374,6 +376,27 @@ def test_encodes_each_patch_once(tiger, monkeypatch):
     examples = list(records.region_examples(region, tiger[1] / 'manual' / ROOT))
     assert len(examples) == 64
     assert len(encoded) == 64 + 2 * 4  # cell patches; tissue patches and their masks
+
+
+def test_what_is_done_already_is_known_by_its_files_without_decoding_any(tiger, monkeypatch):
+    path = tiger[1]
+    root = path / 'manual' / ROOT
+    files = [file for file in root.rglob('*') if file.suffix in ('.png', '.json')]
+    held = {
+        file.relative_to(root).as_posix(): hashlib.sha256(
+            b'%d ' % file.stat().st_size + file.read_bytes()
+        ).hexdigest()
+        for file in files
+    }
+    assert len(held) == 1 + 2 * len(REGIONS + CELL_ROIS + OTHERS)
+    wanted = hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+    directory = path / 'data/tiger/1.0.0'
+    assert json.loads((directory / 'made_from.json').read_text()) == {'digest': wanted}
+    decoded = []
+    for name in ('decode_rgb', 'decode_gray'):
+        monkeypatch.setattr(images, name, lambda *args: decoded.append(args))
+    assert preparation.prepare('tiger', path / 'data', path / 'manual') == directory
+    assert not decoded
 
 
 def test_other_regions_are_not_done_already(tiger, tmp_path):

@@ -211,6 +211,12 @@ def test_hidden_files_and_other_files_do_not_matter(root):
     assert len(release.read_rois(root)) == 3
 
 
+def test_a_file_that_cannot_be_read_has_no_digest(root):
+    (root / 'tissue-cells/masks/a.png').mkdir()
+    with pytest.raises(InputError, match=r'tissue-cells/masks/a\.png: cannot be read \(Is a dir'):
+        release.digest(root)
+
+
 def test_a_bracket_may_be_rounded(tmp_path):
     write_tiger(tmp_path, [], [], [OTHER])
     for kind in ('images', 'masks'):
