@@ -98,14 +98,16 @@ class PairFolder:
 
         Color images are file objects, so that TFDS keeps their bytes as they are; TIFF, which
         TensorFlow cannot decode, becomes PNG. The mask is an array: its values differ from the
-        file's.
+        file's. Other images than TIFF are not decoded: `validate` finds those that are damaged.
+
+        Raises:
+            InputError: if the split is empty, or a file is missing or bad.
         """
         pairs = self.as_data_source(split).pairs
         for pair in progress.track(pairs, f'preparing {split}', len(pairs), 'pairs'):
-            names = [self.name(kind, pair.split, pair.pair_id) for kind in _IMAGES]
-            encoded = [self._encoded(name) for name in names]
-            files = dict(zip(_IMAGES, map(io.BytesIO, encoded), strict=True))
-            yield pair.pair_id, self.read(pair) | files
+            encoded = {kind: io.BytesIO(self._encoded(kind, pair)) for kind in _IMAGES}
+            size = self.size('cell_image', pair.split, pair.pair_id)
+            yield pair.pair_id, self._record(pair, encoded, size)
 
     def digest(self, split: str) -> str:
         """The digest of what a split's records are read from, whole: metadata and files.
@@ -132,23 +134,8 @@ class PairFolder:
         Raises:
             InputError: if a file is missing or bad.
         """
-        contents = {
-            kind: self.decode(kind, pair.split, pair.pair_id)
-            for kind in self._kinds
-            if kind != 'cells'
-        }
-        if 'cells' in self._kinds:
-            size = contents['cell_image'].shape[1::-1]
-            contents['cells'] = self.decode('cells', pair.split, pair.pair_id, size)
-        return {
-            'pair_id': pair.pair_id,
-            'slide_name': pair.slide_name,
-            'organ': pair.organ,
-            **contents,
-            'center': np.array(pair.center, np.float32),
-            'cell_mpp': np.float32(pair.cell_mpp),
-            'tissue_mpp': np.float32(pair.tissue_mpp),
-        }
+        decoded = {kind: self.decode(kind, pair.split, pair.pair_id) for kind in _IMAGES}
+        return self._record(pair, decoded, decoded['cell_image'].shape[1::-1])
 
     def pairs(self, split: str) -> tuple[list[metadata.Pair], dict[str, str]]:
         """A split's pairs of good metadata, and the problems by file or metadata entry."""
@@ -204,8 +191,28 @@ class PairFolder:
         name = self.name(kind, split, pair_id)
         return images.read_size(self.files.read(name), self.files.label(name))
 
-    def _encoded(self, name: str) -> bytes:
+    def _encoded(self, kind: str, pair: metadata.Pair) -> bytes:
+        name = self.name(kind, pair.split, pair.pair_id)
         return images.encode_for_tensorflow(self.files.read(name), self.files.label(name))
+
+    def _record(
+        self, pair: metadata.Pair, color: Mapping[str, Any], size: tuple[int, int]
+    ) -> dict[str, Any]:
+        """A pair's record, of color images by name and the (width, height) of its cell patch."""
+        contents = dict(color)
+        if 'tissue_mask' in self._kinds:
+            contents['tissue_mask'] = self.decode('tissue_mask', pair.split, pair.pair_id)
+        if 'cells' in self._kinds:
+            contents['cells'] = self.decode('cells', pair.split, pair.pair_id, size)
+        return {
+            'pair_id': pair.pair_id,
+            'slide_name': pair.slide_name,
+            'organ': pair.organ,
+            **contents,
+            'center': np.array(pair.center, np.float32),
+            'cell_mpp': np.float32(pair.cell_mpp),
+            'tissue_mpp': np.float32(pair.tissue_mpp),
+        }
 
     def _find_ids(self, split: str) -> list[str]:
         """Ids that the split's folders or its entries in the metadata name, sorted."""

@@ -12,7 +12,7 @@ from conftest import make_release
 from PIL import Image
 from skimage import io as skimage_io
 
-from ocelot_jax.data import release
+from ocelot_jax.data import images, release
 from ocelot_jax.data.pair_folder import PairFolder
 from ocelot_jax.io.errors import InputError
 
@@ -222,14 +222,25 @@ def test_other_files_are_no_pairs(release_folder):
     assert folder.splits['train'] == 2
 
 
-def test_encoded_examples_keep_the_jpeg_bytes(release_folder):
-    examples = dict(PairFolder(release_folder).encoded_examples('val'))
+def test_encoded_examples_keep_the_jpeg_bytes_and_decode_none(release_folder, monkeypatch):
+    folder = PairFolder(release_folder)
+    records = {record['pair_id']: record for record in folder.as_data_source('val')}
+    monkeypatch.setattr(images, 'decode_rgb', None)
+    examples = dict(folder.encoded_examples('val'))
     assert list(examples) == ['003', '004']
     for pair_id, example in examples.items():
         for kind in ('cell', 'tissue'):
             assert isinstance(example[f'{kind}_image'], io.BytesIO)
             data = (release_folder / f'images/val/{kind}/{pair_id}.jpg').read_bytes()
             assert example[f'{kind}_image'].read() == data
+        color = {name: example[name] for name in ('cell_image', 'tissue_image')}
+        np.testing.assert_equal(example, records[pair_id] | color)
+
+
+def test_encoded_examples_refuse_cells_beyond_their_patch(release_folder):
+    (release_folder / 'annotations/val/cell/004.csv').write_text('64,3,1\n')
+    with pytest.raises(InputError, match=r'004\.csv: line 1: x is 64'):
+        dict(PairFolder(release_folder).encoded_examples('val'))
 
 
 def test_real_pairs(shared):

@@ -121,13 +121,20 @@ def test_jpegs_keep_their_bytes_and_masks_their_classes(built):
         assert set(pairs) == table
 
 
-def test_bad_file_is_told_before_anything_is_written(tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('annotations/val/cell/003.csv', b'1,2,9\n', 'val/cell/003.csv: line 1: label is 9'),
+        ('images/val/tissue/003.jpg', b'\xff\xd8\xff', 'tissue/003.jpg: cannot be decoded'),
+    ],
+)
+def test_bad_file_is_told_before_anything_is_written(name, content, message, tmp_path):
     release = make_release(tmp_path / 'manual/ocelot2023')
-    (release / 'annotations/val/cell/003.csv').write_text('1,2,9\n')
+    (release / name).write_bytes(content)
     with pytest.raises(ValueError) as error:
         build(tmp_path / 'data', tmp_path / 'manual')
     assert '\n' not in str(error.value)
-    assert 'val/cell/003.csv: line 1: label is 9' in str(error.value)
+    assert message in str(error.value)
     assert not list((tmp_path / 'data').rglob('*record*'))
     assert not list((tmp_path / 'data').rglob('*incomplete*'))
 
