@@ -125,7 +125,8 @@ class Predictor:
         pair = inputs.pair_of_arrays(cell_image, tissue_image, center, mpps)
         for doubt in self.doubts(pair):
             logging.warning('%s', doubt)
-        return next(self.find(pair))
+        [found] = self.find(pair)  # to its end, where it warns of cells that were left out
+        return found
 
     def predict_slide(
         self,

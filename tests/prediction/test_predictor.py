@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from drawn_pairs import draw_patch
 from drawn_slides import darkness, draw_slide, spread_cells, write_pyramid
+from fake_runs import make_run, small_config
 
 import ocelot_jax
 from ocelot_jax.inference import engines
@@ -69,6 +70,15 @@ def test_batches_are_as_large_as_pairs_want(run, monkeypatch, side, count, rows)
 def test_it_warns_of_a_pair_that_is_unlike_the_training(predictor, caplog):
     predictor.predict_pair(draw_patch(CELLS), draw_patch([]), cell_mpp=0.25, tissue_mpp=1.0)
     assert 'have 0.25 um/px, but the run was trained at 0.5' in caplog.text
+
+
+def test_it_warns_of_cells_of_a_pair_that_are_left_out(tmp_path, caplog):
+    config = small_config(detection__backend='skimage', detection__max_cells=1)
+    predictor = ocelot_jax.load(make_run(tmp_path / 'run', config))
+    predictor.predict_pair(draw_patch(CELLS[:1]), draw_patch([]))
+    assert 'max_cells' not in caplog.text
+    assert len(predictor.predict_pair(draw_patch(CELLS), draw_patch([])).cells) == 1
+    assert '1 patches have more peaks than config.detection.max_cells = 1' in caplog.text
 
 
 def test_a_slide_in_memory_and_in_files_is_one(run, predictor, tmp_path):
