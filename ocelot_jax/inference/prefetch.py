@@ -17,7 +17,10 @@ _MOST_WORKERS = 8
 
 
 def read_ahead(
-    items: Iterable[Item], read: Callable[[Item], dict[str, np.ndarray]], batch_size: int
+    items: Iterable[Item],
+    read: Callable[[Item], dict[str, np.ndarray]],
+    batch_size: int,
+    fills: bool = True,
 ) -> Generator[dict[str, Any]]:
     """Reads items in threads, a few ahead, and joins them to batches.
 
@@ -26,10 +29,11 @@ def read_ahead(
         read: gives the arrays of an item, each with a first axis to join along, and `valid`,
             which rows are no padding; what it raises is raised where the item's batch would come.
         batch_size: items of a batch.
+        fills: whether the arrays of the last batch, which may hold fewer items, shall be as long
+            as the others': copies of the last item, not `valid`, follow.
 
     Yields:
-        The arrays of a batch, and as `items` what it is of. The last batch may hold fewer items,
-        but its arrays are as long as the others': copies of the last item, not `valid`, follow.
+        The arrays of a batch, and as `items` what it is of.
     """
     workers = min(cores.count(), _MOST_WORKERS)
     todo = iter(items)
@@ -45,8 +49,9 @@ def read_ahead(
                     batch.append(item)
                     examples.append(future.result())
                     waiting.extend(map(start, itertools.islice(todo, 1)))
-                padding = {**examples[-1], 'valid': np.zeros_like(examples[-1]['valid'])}
-                examples += [padding] * (batch_size - len(batch))
+                if fills:
+                    padding = {**examples[-1], 'valid': np.zeros_like(examples[-1]['valid'])}
+                    examples += [padding] * (batch_size - len(batch))
                 joined = {
                     name: np.concatenate([example[name] for example in examples])
                     for name in examples[0]

@@ -3,8 +3,10 @@
 import concurrent.futures
 import contextlib
 import functools
+import math
 from collections.abc import Iterator, Sequence
 
+import jax
 import numpy as np
 
 from ocelot_jax.inference import prefetch
@@ -31,18 +33,20 @@ def read(
         slide: where they lie.
         layout: where they lie on it.
         groups: what is read, in this order.
-        batch_size: tissue windows of a batch.
+        batch_size: tissue windows of a batch, at most; see `at_once`.
         reads_tissue: whether the network takes tissue windows; else they are black.
-        takes_any_size: whether the engine takes batches of any size. If so, a single tissue
-            window comes with its cell windows alone. Else, or where several must have as many,
-            copies of a group's last window, not `valid`, fill it up to `layout.max_group` rows.
+        takes_any_size: whether the engine takes batches of any size. If so, the last batch is
+            as short as it is, and a single tissue window comes with its cell windows alone. Else,
+            or where several must have as many, copies of a group's last window, not `valid`, fill
+            it up to `layout.max_group` rows.
 
     Yields:
         The batches, as engines take them, with their groups as `items`; see `prefetch.read_ahead`.
     """
+    size = at_once(len(groups), batch_size, takes_any_size)
     # for parts of a batch, so that all cores read what the first one waits for
     with concurrent.futures.ThreadPoolExecutor(cores.count()) as pool:
-        fills = batch_size > 1 or not takes_any_size
+        fills = size > 1 or not takes_any_size
         cells, tissue = (
             Mosaic(slide, mpp, pool)
             for mpp in (layout.patches.cell_mpp, layout.patches.tissue_mpp)
@@ -50,8 +54,34 @@ def read(
         read_one = functools.partial(
             _read_group, layout, cells, tissue if reads_tissue else None, fills
         )
-        with contextlib.closing(prefetch.read_ahead(groups, read_one, batch_size)) as batches:
+        ahead = prefetch.read_ahead(groups, read_one, size, fills=not takes_any_size)
+        with contextlib.closing(ahead) as batches:
             yield batches
+
+
+def at_once(count: int, batch_size: int, takes_any_size: bool) -> int:
+    """How many tissue windows are computed at a time where there are `count`: hardly more.
+
+    A batch for an engine that does not take any size has a power of two for each device. To
+    compile a program for every number of windows would take longer than to compute some copies.
+
+    Args:
+        count: tissue windows of the slide.
+        batch_size: the most, a multiple of the number of devices.
+        takes_any_size: see `read`.
+    """
+    if takes_any_size:
+        return min(batch_size, count)
+    devices = jax.local_device_count()
+    return min(batch_size, devices * 2 ** (math.ceil(count / devices) - 1).bit_length())
+
+
+def computed(count: int, batch_size: int, takes_any_size: bool) -> int:
+    """How many tissue windows are computed for `count`, copies included; see `at_once`."""
+    if takes_any_size:
+        return count
+    size = at_once(count, batch_size, takes_any_size)
+    return math.ceil(count / size) * size
 
 
 def _read_group(

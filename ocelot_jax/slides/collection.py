@@ -1,7 +1,6 @@
 """Many slides into one folder, by this process or on a cluster, and a table over all of them."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -147,7 +146,7 @@ def estimate_slides(
             failures.append(name)
             yield tell(pool_lib.failed(name, Failure.of(error)), shown[name], Path())
             continue
-        seconds = math.ceil(len(plan.groups) / method.batch_size) * (rate or 0.0)
+        seconds = method.computed(len(plan.groups)) * (rate or 0.0)
         total += seconds
         area = plan.foreground.sum() * plan.foreground_mpp**2 / 1e6
         yield Outcome(

@@ -24,6 +24,7 @@ from ocelot_jax.slides.store import Part, Store
 
 _SAVE_SECONDS = 30.0
 _SAMPLES = 6
+_MEASURED = 3  # batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Method:
         tissue_classes: names of the tissue classes 0..T-1.
         reads_tissue: whether the network takes tissue windows.
         maps_tissue: whether it predicts their tissue classes.
-        batch_size: tissue windows computed at a time, a multiple of the number of devices.
+        batch_size: the most tissue windows computed at a time, a multiple of the number of
+            devices.
         takes_any_size: whether `engine` takes batches of any size; see `batches.read`.
         tumor_class: see `SlideResult`.
         appearances: what each run was trained on, by its name.
@@ -66,6 +68,10 @@ class Method:
         return max(
             p.cell_size // 16, self.detect.reach(p.cell_mpp), math.ceil(p.tissue_mpp / p.cell_mpp)
         )
+
+    def computed(self, count: int) -> int:
+        """How many tissue windows are computed for `count`, copies included."""
+        return batches.computed(count, self.batch_size, self.takes_any_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,10 +326,13 @@ def _samples(
     return tuple(samples)
 
 
-def measure(slide: Slide, method: Method, plan: Plan, batches: int = 3) -> float:
-    """Seconds that a batch of a plan with groups takes, with reading, without compilation."""
-    groups = plan.groups[: method.batch_size * batches]
+def measure(slide: Slide, method: Method, plan: Plan) -> float:
+    """Seconds of each tissue window that is computed, with reading, without compilation.
+
+    They are taken on the first batches of a plan with groups.
+    """
+    groups = plan.groups[: _MEASURED * method.batch_size]
     for _ in range(2):  # the first time compiles
         clock = [time.monotonic()]
         clock += [time.monotonic() for _ in find(slide, method, plan.layout, groups)]
-    return (clock[-1] - clock[0]) / (len(clock) - 1)
+    return (clock[-1] - clock[0]) / method.computed(len(groups))

@@ -207,10 +207,43 @@ def test_batches_change_nothing(path, tmp_path):
     rows.clear()
     method = make_method(engine, batch_size=4, takes_any_size=True)
     _, four = run(path, method, tmp_path / 'four')
-    assert set(rows) == {4 * plan.layout.max_group}
+    assert set(rows[:-1]) == {4 * plan.layout.max_group}
+    assert sum(rows) == len(plan.groups) * plan.layout.max_group
     for result in (bare, four):
         np.testing.assert_array_equal(result.cells.points, expected.cells.points)
         np.testing.assert_array_equal(result.tissue, expected.tissue)
+
+
+@pytest.mark.parametrize(
+    ('count', 'devices', 'takes_any_size', 'sizes'),
+    [
+        (1, 1, False, [1]),
+        (3, 1, False, [4]),
+        (9, 1, False, [8, 8]),
+        (1, 2, False, [2]),
+        (5, 2, False, [8]),
+        (1, 1, True, [1]),
+        (3, 1, True, [3]),
+        (9, 1, True, [8, 1]),
+    ],
+)
+def test_few_windows_are_not_computed_many_times_over(
+    path, monkeypatch, count, devices, takes_any_size, sizes
+):
+    monkeypatch.setattr('jax.local_device_count', lambda: devices)
+    found = []
+
+    def engine(batch):
+        found.append(len(batch['tissue_image']))
+        return darkness(batch)
+
+    method = make_method(engine, batch_size=8, takes_any_size=takes_any_size)
+    with Slide(path) as slide:
+        plan = pipeline.make_plan(slide, method)
+        groups = plan.groups[:count]
+        done = pipeline.find(slide, method, plan.layout, groups)
+        assert [group for each in done for group in each.groups] == groups
+    assert found == sizes
 
 
 def test_a_network_without_a_tissue_branch(path, cells, tmp_path):
@@ -284,11 +317,17 @@ def test_too_many_cells_for_the_settings_leave_the_lowest_out(path, tmp_path, ca
     assert 'more peaks than config.detection.max_cells = 2' in caplog.text
 
 
+@pytest.mark.parametrize('takes_any_size', [False, True])
 @pytest.mark.parametrize('batch_size', [1, 2, 100])
-def test_a_batch_is_timed_however_few_there_are(path, monkeypatch, batch_size):
+def test_the_time_of_a_window_is_told_however_few_there_are(
+    path, monkeypatch, batch_size, takes_any_size
+):
     ticks = itertools.count()
     monkeypatch.setattr(pipeline, 'time', types.SimpleNamespace(monotonic=ticks.__next__))
+    engine = Counted()
+    method = make_method(engine, batch_size=batch_size, takes_any_size=takes_any_size)
     with Slide(path) as slide:
-        method = make_method(batch_size=batch_size)
         plan = pipeline.make_plan(slide, method)
-        assert pipeline.measure(slide, method, plan) == 1
+        seconds = pipeline.measure(slide, method, plan)
+    batches = min(3, np.ceil(len(plan.groups) / batch_size))  # each is a tick long
+    assert seconds * engine.count / 2 == pytest.approx(batches)  # the first half compiles
