@@ -32,8 +32,8 @@ class LoadedRuns:
 
     Attributes:
         workdirs: the runs' directories.
-        config: the first run's, with its tuned detection settings; the others agree in `model`
-            and in the classes.
+        config: the first run's, with its tuned detection settings; the others agree in `model`,
+            in the classes, and in whether tissue was learned.
         variables: of the best epoch of each run.
         steps: the best epoch of each run, in optimizer steps.
         settings: digest of what predictions depend on beside the weights, of each run: the
@@ -152,8 +152,7 @@ def load_runs(
         if detection or path.exists():
             config.detection.update(configuration.load_detection(path))
     for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
-        differing = configuration.differences(_agreeing(other), _agreeing(configs[0]))
-        if differing:
+        if differing := _differing(other, configs[0]):
             raise InputError(
                 f'{workdir}: does not fit {workdirs[0]} in an ensemble: {"; ".join(differing)}'
             )
@@ -186,6 +185,19 @@ def _warn_of_earlier_tuning(workdir: Path, variables: Any) -> None:
 
 def _digest(variables: Any) -> str:
     return digests.of_arrays(jax.tree.leaves(variables))
+
+
+def _differing(held: ml_collections.ConfigDict, wanted: ml_collections.ConfigDict) -> list[str]:
+    """Describes in what a run does not fit another in an ensemble.
+
+    Whatever the tissue loss weighed, it taught the tissue branch, unless it weighed nothing: the
+    maps of such a run are noise, and their mean with others is wrong.
+    """
+    differing = configuration.differences(_agreeing(held), _agreeing(wanted))
+    if factory.maps_tissue(held) != factory.maps_tissue(wanted):
+        name = 'tissue_loss_weight'
+        differing += configuration.differences(held[name], wanted[name], f'config.{name}')
+    return differing
 
 
 def _settings(config: ml_collections.ConfigDict) -> str:

@@ -125,3 +125,25 @@ def test_runs_that_do_not_fit_together(run, tmp_path):
     assert doubt.startswith('far: the cell patches have 0.45 to 0.5 um/px, but the run was train')
     with pytest.raises(ValueError, match='wants runs of one kind of patches'):
         loading.load_runs([run, far]).load_patches()
+
+
+@pytest.mark.parametrize('untrained_first', [False, True])
+def test_tissue_maps_that_mean_nothing_are_averaged_with_no_others(run, tmp_path, untrained_first):
+    untrained = make_run(tmp_path / 'untrained', small_config(tissue_loss_weight=0.0))
+    pair = [untrained, run] if untrained_first else [run, untrained]
+    weights = '1.0 there and 0.0' if untrained_first else '0.0 there and 1.0'
+    with pytest.raises(
+        InputError, match=rf'ensemble: config\.tissue_loss_weight is {weights} here'
+    ):
+        loading.load_runs(pair)
+    assert loading.load_runs([untrained]).steps == (1,)
+
+
+def test_how_much_the_tissue_loss_weighed_is_no_matter(run, tmp_path):
+    twice = make_run(tmp_path / 'twice', small_config(tissue_loss_weight=2.0))
+    assert len(set(loading.load_runs([run, twice]).settings)) == 1
+    blind = [
+        make_run(tmp_path / f'{w}', small_config(model__context='none', tissue_loss_weight=w))
+        for w in (0.0, 1.0)
+    ]
+    assert loading.load_runs(blind).ensemble
