@@ -193,7 +193,10 @@ def _differing(held: ml_collections.ConfigDict, wanted: ml_collections.ConfigDic
     Whatever the tissue loss weighed, it taught the tissue branch, unless it weighed nothing: the
     maps of such a run are noise, and their mean with others is wrong.
     """
-    differing = configuration.differences(_agreeing(held), _agreeing(wanted))
+    first, second = _agreeing(held), _agreeing(wanted)
+    # the memory of a training step alone; `_settings` has it, by which outputs are known
+    first['model']['remat'] = second['model']['remat']
+    differing = configuration.differences(first, second)
     if factory.maps_tissue(held) != factory.maps_tissue(wanted):
         name = 'tissue_loss_weight'
         differing += configuration.differences(held[name], wanted[name], f'config.{name}')

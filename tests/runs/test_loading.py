@@ -139,9 +139,11 @@ def test_tissue_maps_that_mean_nothing_are_averaged_with_no_others(run, tmp_path
     assert loading.load_runs([untrained]).steps == (1,)
 
 
-def test_how_much_the_tissue_loss_weighed_is_no_matter(run, tmp_path):
+def test_how_a_run_was_trained_is_no_matter(run, tmp_path):
     twice = make_run(tmp_path / 'twice', small_config(tissue_loss_weight=2.0))
     assert len(set(loading.load_runs([run, twice]).settings)) == 1
+    remat = make_run(tmp_path / 'remat', small_config(model__remat=True))
+    assert loading.load_runs([run, remat]).ensemble
     blind = [
         make_run(tmp_path / f'{w}', small_config(model__context='none', tissue_loss_weight=w))
         for w in (0.0, 1.0)
