@@ -56,21 +56,28 @@ class Patches:
                 'want the tissue patch as wide or wider'
             )
 
-    def doubt_of_pairs(self, cell_mpps: Iterable[float]) -> str | None:
-        """Tells of cell patches at another um/px than these, for pairs are not resampled.
+    def doubt_of_pairs(
+        self, cell_mpps: Iterable[float], tissue_mpps: Iterable[float] = ()
+    ) -> str | None:
+        """Tells of patches at another um/px than these, for pairs are not resampled.
+
+        Args:
+            cell_mpps: um/px of cell patches.
+            tissue_mpps: um/px of the tissue patches that the network looks at; none where it
+                looks at none.
 
         Returns:
             A sentence, or None where all lie within a quarter.
         """
-        mpps = list(cell_mpps)
-        outside = [m for m in mpps if not 1 / _TOLERANCE < m / self.cell_mpp < _TOLERANCE]
-        if not outside:
-            return None
-        count = f'{len(outside)} of {len(mpps)}' if len(outside) < len(mpps) else 'the'
-        return (
-            f'{count} cell patches have {_range(outside)} um/px, but the run was trained at '
-            f'{self.cell_mpp:.3g}; expect little of it'
-        )
+        told = [
+            doubt
+            for doubt in (
+                _other_scale('cell', list(cell_mpps), self.cell_mpp),
+                _other_scale('tissue', list(tissue_mpps), self.tissue_mpp),
+            )
+            if doubt
+        ]
+        return f'{"; ".join(told)}; expect little of it' if told else None
 
     def doubt_of_slide(self, mpp: float) -> str | None:
         """Tells of a slide with coarser pixels than these: it is read blurred.
@@ -84,6 +91,17 @@ class Patches:
             f'the slide has {mpp:.3g} um/px, but the run was trained at {self.cell_mpp:.3g}; '
             'it is magnified and shows less than the run wants to see: expect little of it'
         )
+
+
+def _other_scale(kind: str, mpps: list[float], own: float) -> str | None:
+    outside = [mpp for mpp in mpps if not 1 / _TOLERANCE < mpp / own < _TOLERANCE]
+    if not outside:
+        return None
+    count = f'{len(outside)} of {len(mpps)}' if len(outside) < len(mpps) else 'the'
+    return (
+        f'{count} {kind} patches have {_range(outside)} um/px, but the run was trained at '
+        f'{own:.3g}'
+    )
 
 
 def _range(mpps: list[float]) -> str:

@@ -89,7 +89,8 @@ def evaluate_run(
     pairs = open_source(config.data, split)
     # how far batches are padded is no part of the network
     config.data.max_cells = max(config.data.max_cells, int(pairs.outline.cell_counts.max()))
-    for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps):
+    tissue_mpp = float(pairs[0]['tissue_mpp'])  # of one for all, for outlines do not tell it
+    for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps, [tissue_mpp]):
         logging.warning('%s', doubt)
     data = identify(config.data, split)
     variant = name_variant(loaded, data, source is not None, detection is not None)

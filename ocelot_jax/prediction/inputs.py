@@ -25,6 +25,7 @@ class Pairs:
         source: where they come from, for errors.
         names: of each pair.
         cell_mpps: um/px of each pair's cell patch.
+        tissue_mpps: um/px of each pair's tissue patch.
         read: from a pair's number to its `cell_image` [H,W,3] and `tissue_image` [h,w,3] uint8,
             `center` [2] float32, `cell_mpp` and `tissue_mpp`.
     """
@@ -32,6 +33,7 @@ class Pairs:
     source: Path
     names: tuple[str, ...]
     cell_mpps: tuple[float, ...]
+    tissue_mpps: tuple[float, ...]
     read: Callable[[int], Record]
 
 
@@ -80,7 +82,7 @@ def pair_of_arrays(
 def _only(source: Path, record: Record, told: object) -> Pairs:
     x, y = record['center']
     _check_inside(record, f'{told}: center {x:g},{y:g}')
-    return Pairs(source, (source.stem,), (float(record['cell_mpp']),), lambda index: record)
+    return Pairs(source, (source.stem,), *_mpps([record]), lambda index: record)
 
 
 def is_pair_folder(source: Path) -> bool:
@@ -113,9 +115,8 @@ def _holds_patches(root: Path) -> bool:
 def folder_pairs(path: Path, split: str) -> Pairs:
     """The pairs of a split of a directory or zip in OCELOT's layout; annotations are not read."""
     source = pair_folder.PairFolder(path, annotated=False).as_data_source(split)
-    return Pairs(
-        path, source.pair_ids, tuple(pair.cell_mpp for pair in source.pairs), source.__getitem__
-    )
+    cell_mpps, tissue_mpps = zip(*((p.cell_mpp, p.tissue_mpp) for p in source.pairs), strict=True)
+    return Pairs(path, source.pair_ids, cell_mpps, tissue_mpps, source.__getitem__)
 
 
 def is_challenge(source: Path) -> bool:
@@ -157,8 +158,15 @@ def challenge_pairs(folder: Path) -> Pairs:
         _check_inside(record, f'{path}: record {index}')
         records.append(record)
     names = tuple(f'image_{i}' for i in range(len(records)))
-    mpps = tuple(float(record['cell_mpp']) for record in records)
-    return Pairs(folder, names, mpps, records.__getitem__)
+    return Pairs(folder, names, *_mpps(records), records.__getitem__)
+
+
+def _mpps(records: Sequence[Record]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Gives um/px of all cell patches, and of all tissue patches."""
+    cell, tissue = (
+        tuple(float(record[name]) for record in records) for name in ('cell_mpp', 'tissue_mpp')
+    )
+    return cell, tissue
 
 
 def _record(

@@ -183,9 +183,11 @@ class Predictor:
     def doubts(self, some: Pairs) -> Iterator[str]:
         """Tells why what is found in pairs may be worth little: their um/px, their looks."""
         if self.given_patches is None:
-            yield from self.runs.doubts_of_pairs(some.cell_mpps)
-        elif doubt := self.given_patches.doubt_of_pairs(some.cell_mpps):
-            yield doubt
+            yield from self.runs.doubts_of_pairs(some.cell_mpps, some.tissue_mpps)
+        else:
+            tissue_mpps = some.tissue_mpps if self.runs.looks_at_tissue else ()
+            if doubt := self.given_patches.doubt_of_pairs(some.cell_mpps, tissue_mpps):
+                yield doubt
         if self.appearances:
             yield from _odd_looks(some, self.appearances)
 

@@ -79,10 +79,19 @@ class LoadedRuns:
             'test_time_augmentation': bool(self.config.test_time_augmentation),
         }
 
-    def doubts_of_pairs(self, cell_mpps: Iterable[float]) -> list[str]:
-        """Tells which runs were trained at another um/px than that of cell patches."""
+    @property
+    def looks_at_tissue(self) -> bool:
+        """Whether the network takes tissue patches, and not cell patches in their place."""
+        reads = factory.reads_tissue(factory.create_model(self.config))
+        return reads and bool(self.config.data.large_fov)
+
+    def doubts_of_pairs(
+        self, cell_mpps: Iterable[float], tissue_mpps: Iterable[float]
+    ) -> list[str]:
+        """Tells which runs were trained at another um/px than that of pairs' patches."""
+        mpps = list(cell_mpps), list(tissue_mpps) if self.looks_at_tissue else []
         each = {
-            name: configuration.load_patches(workdir).doubt_of_pairs(cell_mpps)
+            name: configuration.load_patches(workdir).doubt_of_pairs(*mpps)
             for name, workdir in zip(self.names, self.workdirs, strict=True)
         }
         return [f'{name}: {doubt}' for name, doubt in each.items() if doubt]

@@ -28,7 +28,8 @@ def make_pairs(*sizes):
         for i, size in enumerate(sizes)
     ]
     names = tuple(f'pair {i}' for i in range(len(sizes)))
-    return Pairs(Path('drawn'), names, tuple(r['cell_mpp'] for r in records), records.__getitem__)
+    mpps = (tuple(r[name] for r in records) for name in ('cell_mpp', 'tissue_mpp'))
+    return Pairs(Path('drawn'), names, *mpps, records.__getitem__)
 
 
 def make_detector(**changes):
@@ -83,7 +84,7 @@ def test_patches_of_several_sizes_are_refused():
 def test_cells_beyond_the_most_are_told_of(caplog):
     record = make_pairs(64).read(0) | {'cell_image': draw_patch([(10, 10), (30, 30), (50, 50)])}
     detect = make_detector(detection__max_cells=2)
-    several = Pairs(Path('drawn'), ('a',), (0.2,), lambda index: record)
+    several = Pairs(Path('drawn'), ('a',), (0.2,), (0.8,), lambda index: record)
     [found] = pairs.predict_pairs(several, darkness, detect, batch_size=2)
     assert len(found.cells) == 2
     assert '1 patches have more peaks' in caplog.text

@@ -61,7 +61,11 @@ def test_batches_are_as_large_as_pairs_want(run, monkeypatch, side, count, rows)
     monkeypatch.setattr(engines, 'of_runs', lambda runs, name: watch)
     pair = inputs.pair_of_arrays(*[draw_patch([], side)] * 2, (0.5, 0.5), (0.5, 2.0))
     some = dataclasses.replace(
-        pair, names=pair.names * count, cell_mpps=(0.5,) * count, read=lambda index: pair.read(0)
+        pair,
+        names=pair.names * count,
+        cell_mpps=(0.5,) * count,
+        tissue_mpps=(2.0,) * count,
+        read=lambda index: pair.read(0),
     )
     assert len(list(ocelot_jax.load(run).find(some))) == count
     assert computed == rows
@@ -69,7 +73,11 @@ def test_batches_are_as_large_as_pairs_want(run, monkeypatch, side, count, rows)
 
 def test_it_warns_of_a_pair_that_is_unlike_the_training(predictor, caplog):
     predictor.predict_pair(draw_patch(CELLS), draw_patch([]), cell_mpp=0.25, tissue_mpp=1.0)
-    assert 'have 0.25 um/px, but the run was trained at 0.5' in caplog.text
+    assert 'the cell patches have 0.25 um/px, but the run was trained at 0.5' in caplog.text
+    caplog.clear()
+    predictor.predict_pair(draw_patch(CELLS), draw_patch([]), tissue_mpp=8.0)
+    told = 'the tissue patches have 8 um/px, but the run was trained at 2'
+    assert f'run: {told}; expect little of it' in caplog.text
 
 
 def test_it_warns_of_cells_of_a_pair_that_are_left_out(tmp_path, caplog):

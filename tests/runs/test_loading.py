@@ -49,8 +49,9 @@ def test_runs_of_one_name_are_told_apart_by_the_folders_above(run, tmp_path):
     ]
     runs = loading.load_runs(folds)
     assert runs.names == ('fold0/seed0', 'fold1/seed0')
-    [doubt] = runs.doubts_of_pairs([0.5])
-    assert doubt.startswith('fold0/seed0: the cell patches have 0.5 um/px')
+    [doubt] = runs.doubts_of_pairs([0.5], [2.0])
+    assert doubt.startswith('fold0/seed0: the cell patches have 0.5 um/px, but')
+    assert '; the tissue patches have 2 um/px, but the run was trained at 0.8; expect' in doubt
     configuration.write_appearance(folds[0], drawn_looks.learn(12, 2))
     configuration.write_appearance(folds[1], drawn_looks.learn(12, 2))
     assert list(runs.load_appearances()) == ['fold0/seed0', 'fold1/seed0']
@@ -121,7 +122,7 @@ def test_runs_that_do_not_fit_together(run, tmp_path):
     with pytest.raises(ValueError, match=r'does not fit .* config\.data\.cell_classes is'):
         loading.load_runs([run, other])
     far = make_run(tmp_path / 'far', small_config(), RELEASE)
-    [doubt] = loading.load_runs([run, far]).doubts_of_pairs([0.5, 0.45])
+    [doubt] = loading.load_runs([run, far]).doubts_of_pairs([0.5, 0.45], [])
     assert doubt.startswith('far: the cell patches have 0.45 to 0.5 um/px, but the run was train')
     with pytest.raises(ValueError, match='wants runs of one kind of patches'):
         loading.load_runs([run, far]).load_patches()
