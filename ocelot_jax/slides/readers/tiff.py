@@ -9,6 +9,7 @@ import functools
 import itertools
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -49,7 +50,8 @@ class Reader(base.Reader):
     """A TIFF opened by tifffile; see `base.Reader`.
 
     Raises:
-        InputError: the file is damaged, not in 8-bit RGB or RGBA, or its strips are too large.
+        InputError: the file is damaged, not in 8-bit RGB or RGBA, holds several scenes, or its
+            strips are too large.
     """
 
     def __init__(self, path: Path):
@@ -110,6 +112,7 @@ class Reader(base.Reader):
                 f'{self._path}: holds {series.dtype} of shape {series.shape}, axes {series.axes}; '
                 'want one plane in 8-bit RGB or RGBA, which `bfconvert` or QuPath can export'
             )
+        _check_alone(self._tiff.series, self._path)
         if not all(math.prod(each.chunks) for each in self._pages):
             raise InputError(f'{self._path}: is no whole TIFF (its tiles have no size)')
         _check_decoding(page, self._path)
@@ -200,6 +203,27 @@ class Reader(base.Reader):
 def _words(error: Exception) -> str:
     """What an error says, in one line."""
     return ' '.join(str(error).split())
+
+
+def _check_alone(series: Sequence[tifffile.TiffPageSeries], path: Path) -> None:
+    """Refuses several scenes, of which the first would be taken for the slide.
+
+    Smaller images beside a slide are its label, macro or thumbnail. In formats of scanners, whose
+    slide tifffile finds and calls 'Baseline', they may be larger than a small slide.
+    """
+    if series[0].kind != 'ome' and series[0].name == 'Baseline':
+        return
+    pages = [one.keyframe for one in series]
+    sizes = [
+        (page.imagewidth, page.imagelength) for page in pages if page.samplesperpixel in (3, 4)
+    ]
+    first, *others = map(math.prod, sizes)
+    if any(other >= first for other in others):
+        shown = ', '.join(f'{width} x {height}' for width, height in sizes)
+        raise InputError(
+            f'{path}: holds {len(sizes)} color images, of {shown} pixels; want a file for each, '
+            'as `bfconvert -series 0` writes that of the first'
+        )
 
 
 def _check_decoding(page: tifffile.TiffPage, path: Path) -> None:

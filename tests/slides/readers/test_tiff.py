@@ -150,6 +150,64 @@ def test_more_than_one_picture_in_color_is_refused_in_one_line(image, options, m
     assert '\n' not in str(error.value)
 
 
+def write_images(path, *images):
+    """A TIFF of several images, which are no levels of each other."""
+    with tifffile.TiffWriter(path, ome=path.name.endswith('.ome.tif')) as writer:
+        for image in images:
+            color = 'rgb' if image.ndim == 3 else 'minisblack'
+            writer.write(image, photometric=color, metadata={})
+    return path
+
+
+@pytest.mark.parametrize('name', ['a.ome.tif', 'a.tif'])
+@pytest.mark.parametrize(
+    ('images', 'sizes'),
+    [
+        ((IMAGE[:75, :103], IMAGE), '2 color images, of 103 x 75, 410 x 300'),
+        ((IMAGE, IMAGE[:9, :9], IMAGE.swapaxes(0, 1)), '3 .* 410 x 300, 9 x 9, 300 x 410'),
+        ((IMAGE[:, :300], IMAGE[..., 0], IMAGE), '2 color images, of 300 x 300, 410 x 300'),
+    ],
+)
+def test_scenes_beside_the_first_are_not_left_out_silently(name, images, sizes, tmp_path):
+    path = write_images(tmp_path / name, *images)
+    message = rf'{name}: holds {sizes} pixels; want .*`bfconvert -series 0`'
+    with pytest.raises(InputError, match=message) as error:
+        readers.open_reader(path)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['a.ome.tif', 'a.tif'])
+@pytest.mark.parametrize(
+    'beside',
+    [
+        (IMAGE[::3, ::3], IMAGE[:290, :50]),  # a thumbnail and a label, larger along one side
+        (np.zeros((400, 500), np.uint8),),  # which is no color image
+    ],
+)
+def test_what_lies_beside_a_slide_does_not_matter(name, beside, tmp_path):
+    path = write_images(tmp_path / name, IMAGE[:280], *beside)
+    reader = readers.open_reader(path)
+    assert reader.levels[0] == (410, 280)
+    np.testing.assert_array_equal(reader.region(0, 0, 0, 410, 280), IMAGE[:280])
+    reader.close()
+
+
+def test_the_macro_of_a_scanner_may_be_larger_than_a_small_slide(tmp_path):
+    """As in what Aperio's viewer cuts out of a slide."""
+    path = tmp_path / 'a.tif'
+    options = {'photometric': 'rgb', 'metadata': None}
+    with tifffile.TiffWriter(path) as writer:
+        aperio = 'Aperio Image Library |AppMag = 20|MPP = 0.5'
+        writer.write(IMAGE[:64, :64], tile=(64, 64), description=aperio, **options)
+        for kind, image in ((0, IMAGE[:9, :9]), (1, IMAGE[:50, :50]), (9, IMAGE)):
+            writer.write(image, rowsperstrip=300, subfiletype=kind, **options)
+    with tifffile.TiffFile(path) as file:
+        assert [one.name for one in file.series] == ['Baseline', 'Thumbnail', 'Label', 'Macro']
+    reader = tiff.Reader(path)
+    assert reader.levels == ((64, 64),)
+    reader.close()
+
+
 def test_a_strip_beyond_the_memory_says_what_to_convert_with(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / 'a.tif', IMAGE, photometric='rgb', rowsperstrip=300)
     monkeypatch.setattr(tiff, '_MAX_SEGMENT_BYTES', 1000)
