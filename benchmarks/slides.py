@@ -29,7 +29,7 @@ from ocelot_jax.inference import detection, engines
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Maps
 from ocelot_jax.models import factory
-from ocelot_jax.slides import pipeline
+from ocelot_jax.slides import foreground, pipeline
 from ocelot_jax.slides.slide import Slide
 
 MPP = 0.25
@@ -66,9 +66,10 @@ def measure(folder: Path, side: int, with_network: bool) -> None:
         result = pipeline.predict_slide(slide, method, plan, folder / f'work{side}', {})
         seconds = time.monotonic() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        area = foreground.area_mm2(plan.foreground, plan.foreground_mpp, slide.size_um)
         report = {
             'side_px': side,
-            'tissue_mm2': round(plan.foreground.sum() * plan.foreground_mpp**2 / 1e6, 2),
+            'tissue_mm2': round(area, 2),
             'windows': plan.num_windows,
             'peak_mb': round(peak / 1e3),
             'seconds': round(seconds, 1),

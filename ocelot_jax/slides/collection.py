@@ -9,7 +9,7 @@ from ocelot_jax.cluster import pool as pool_lib
 from ocelot_jax.cluster.pool import Ended, Failure, Pool
 from ocelot_jax.io import names
 from ocelot_jax.io.errors import InputError
-from ocelot_jax.slides import pipeline, readers
+from ocelot_jax.slides import foreground, pipeline, readers
 from ocelot_jax.slides.cohort import Table
 from ocelot_jax.slides.slide import OpenReader, Slide
 
@@ -148,7 +148,7 @@ def estimate_slides(
             continue
         seconds = method.computed(len(plan.groups)) * (rate or 0.0)
         total += seconds
-        area = plan.foreground.sum() * plan.foreground_mpp**2 / 1e6
+        area = foreground.area_mm2(plan.foreground, plan.foreground_mpp, slide.size_um)
         yield Outcome(
             f'{path.name}: {slide.width} x {slide.height} px at {slide.mpp:.4g} um/px, '
             f'{area:.3g} mm2 of tissue, {plan.num_windows} of {plan.layout.num_windows} cell '

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import filters
 
+from ocelot_jax.slides import windows
 from ocelot_jax.slides.slide import Slide
 
 # [h,w,3] uint8, and its um/px
@@ -62,6 +63,12 @@ def find(picture: np.ndarray, mpp: float) -> tuple[np.ndarray, float]:
     pieces, _ = ndimage.label(closed)
     is_large = np.bincount(pieces.ravel()) > max(1, int(_SPECK_UM2 / mpp**2))
     return closed & is_large[pieces], mpp
+
+
+def area_mm2(mask: np.ndarray, mpp: float, size_um: tuple[float, float]) -> float:
+    """Tells the area of a foreground [h,w] of `mpp` um/px on a slide of that width and height."""
+    heights, widths = windows.sides_mm(mask.shape, mpp, size_um)
+    return float(heights @ mask @ widths)
 
 
 def _pixels(length_um: float, mpp: float) -> int:

@@ -13,6 +13,7 @@ import scipy.ndimage
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from ocelot_jax.slides import windows
 from ocelot_jax.slides.result import UNPREDICTED, SlideResult
 from ocelot_jax.viz import palette
 
@@ -97,12 +98,14 @@ def _count_in_squares(result: SlideResult, side_mm: float) -> Grid:
         np.bincount(places[result.cells.labels == label], minlength=rows * columns)
         for label in range(1, len(result.cell_classes) + 1)
     ]
-    y, x = ((place + 0.5) * result.foreground_mpp for place in np.nonzero(result.foreground))
-    pixels = np.bincount(square(x, y), minlength=rows * columns)
+    inside, mpp = result.foreground, result.foreground_mpp
+    y, x = ((place + 0.5) * mpp for place in np.nonzero(inside))
+    areas = np.outer(*windows.sides_mm(inside.shape, mpp, result.size_um))[inside]
+    areas = np.bincount(square(x, y), areas, rows * columns)
     return Grid(
         side_mm=side_mm,
         cells=np.reshape(cells, (-1, rows, columns)),
-        foreground_mm2=pixels.reshape(rows, columns) * (result.foreground_mpp / 1000) ** 2,
+        foreground_mm2=areas.reshape(rows, columns),
     )
 
 

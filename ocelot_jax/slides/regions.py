@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import scipy.ndimage
 
+from ocelot_jax.slides import windows
+
 # Of all foreground; a smaller piece is no region of its own.
 _MIN_SHARE = 0.01
 
@@ -18,12 +20,14 @@ class Regions:
         inside: [h, w] int32, the region of each foreground pixel, 0 elsewhere.
         nearest: [h, w] int32, the region at or nearest to each pixel; 0 only where there is none.
         mpp: micrometres per pixel of both maps.
+        areas_mm2: [R] float64, of each.
     """
 
     count: int
     inside: np.ndarray
     nearest: np.ndarray
     mpp: float
+    areas_mm2: np.ndarray
 
     def of(self, micrometres: np.ndarray) -> np.ndarray:
         """Tells the region of each place.
@@ -47,7 +51,7 @@ class Regions:
         return (np.array(deepest, np.float64).reshape(-1, 2)[:, ::-1] + 0.5) * self.mpp
 
 
-def find_regions(foreground: np.ndarray, mpp: float) -> Regions:
+def find_regions(foreground: np.ndarray, mpp: float, size_um: tuple[float, float]) -> Regions:
     """Finds the connected pieces of the foreground; pixels that touch at a corner are connected.
 
     A piece with less than 1% of all foreground is no region of its own: it belongs to the region
@@ -56,9 +60,15 @@ def find_regions(foreground: np.ndarray, mpp: float) -> Regions:
     Args:
         foreground: [h, w] bool.
         mpp: micrometres per pixel.
+        size_um: width and height of the slide.
     """
+    areas = np.outer(*windows.sides_mm(foreground.shape, mpp, size_um))
+
+    def measure(numbers: np.ndarray, count: int) -> np.ndarray:
+        return np.bincount(numbers.ravel(), areas.ravel(), count + 1)[1:]
+
     pieces, count = scipy.ndimage.label(foreground, np.ones((3, 3)))
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    sizes = measure(pieces, count)
     order = np.argsort(-sizes, kind='stable')
     kept = order[sizes[order] >= _MIN_SHARE * sizes.sum()]
     if count and not len(kept):
@@ -67,9 +77,10 @@ def find_regions(foreground: np.ndarray, mpp: float) -> Regions:
     number_of[kept + 1] = np.arange(1, len(kept) + 1)
     regions = number_of[pieces]
     if not len(kept):
-        return Regions(0, regions, regions, mpp)
+        return Regions(0, regions, regions, mpp, np.zeros(0))
     rows, columns = scipy.ndimage.distance_transform_edt(
         regions == 0, return_distances=False, return_indices=True
     )
     nearest = regions[rows, columns]
-    return Regions(len(kept), np.where(foreground, nearest, 0).astype(np.int32), nearest, mpp)
+    inside = np.where(foreground, nearest, 0).astype(np.int32)
+    return Regions(len(kept), inside, nearest, mpp, measure(inside, len(kept)))

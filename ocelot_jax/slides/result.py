@@ -112,6 +112,11 @@ class SlideResult:
         return self.bounds or (0, 0, self.width, self.height)
 
     @property
+    def size_um(self) -> tuple[float, float]:
+        """Width and height of the slide in micrometres."""
+        return self.width * self.mpp, self.height * self.mpp
+
+    @property
     def micrometres(self) -> np.ndarray:
         """[n, 2] float64, the cells' places from the slide's top left corner."""
         return (self.cells.points + 0.5) * self.mpp

@@ -77,6 +77,11 @@ class Slide:
             self.close()
             raise
 
+    @property
+    def size_um(self) -> tuple[float, float]:
+        """Width and height in micrometres."""
+        return self.width * self.mpp, self.height * self.mpp
+
     def read(self, x: int, y: int, width: int, height: int, mpp: float) -> np.ndarray:
         """Reads a region of the slide as if the whole had been resampled to `mpp`.
 

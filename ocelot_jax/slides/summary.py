@@ -14,6 +14,7 @@ import numpy as np
 
 from ocelot_jax.io import atomic, csv_files
 from ocelot_jax.slides import regions as regions_lib
+from ocelot_jax.slides import windows
 from ocelot_jax.slides.regions import Regions
 from ocelot_jax.slides.result import FRAME, UNPREDICTED, SlideResult
 
@@ -75,30 +76,29 @@ def summarise(result: SlideResult) -> Summary:
     A cell belongs to the region at its place, or else to the nearest; with a region there, the
     regions add up to the slide.
     """
-    regions = regions_lib.find_regions(result.foreground, result.foreground_mpp)
+    regions = regions_lib.find_regions(result.foreground, result.foreground_mpp, result.size_um)
     number = regions.of(result.micrometres)
     num_classes = len(result.cell_classes)
     cells = _histogram(number, result.cells.labels - 1, regions.count + 1, num_classes)
-    foreground = np.bincount(regions.inside.ravel(), minlength=regions.count + 1)[1:]
-    tissue = None if result.tissue is None else _tissue_pixels(result, regions)[1:]
+    tissue = None if result.tissue is None else _tissue_mm2(result, regions)[1:]
 
-    def part(cells: np.ndarray, foreground: int, tissue: np.ndarray | None) -> Part:
+    def part(cells: np.ndarray, foreground_mm2: float, tissue: np.ndarray | None) -> Part:
         known = None
         if tissue is not None:
-            areas = tissue * (result.tissue_mpp / 1000) ** 2
-            known = dict(zip(result.tissue_classes, areas.tolist(), strict=False))
+            known = dict(zip(result.tissue_classes, tissue.tolist(), strict=False))
         counts = dict(zip(result.cell_classes, cells.tolist(), strict=True))
         return Part(
             cells=counts,
             purity=_purity(result, counts),
-            foreground_mm2=float(foreground * (result.foreground_mpp / 1000) ** 2),
+            foreground_mm2=foreground_mm2,
             tissue_mm2=known,
-            unpredicted_mm2=None if known is None else float(areas[UNPREDICTED]),
+            unpredicted_mm2=None if tissue is None else float(tissue[UNPREDICTED]),
         )
 
     tissue_of = [None] * regions.count if tissue is None else tissue
-    parts = map(part, cells[1:], foreground, tissue_of)
-    whole = part(cells.sum(0), foreground.sum(), None if tissue is None else tissue.sum(0))
+    areas = regions.areas_mm2
+    parts = map(part, cells[1:], areas.tolist(), tissue_of)
+    whole = part(cells.sum(0), float(areas.sum()), None if tissue is None else tissue.sum(0))
     return Summary(slide=whole, parts=tuple(parts), regions=regions)
 
 
@@ -190,17 +190,23 @@ def _short(value: float | None) -> float | None:
 
 
 def _histogram(
-    first: np.ndarray, second: np.ndarray, num_first: int, num_second: int
+    first: np.ndarray,
+    second: np.ndarray,
+    num_first: int,
+    num_second: int,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Counts the pairs of two kinds of numbers: [num_first, num_second] int64."""
+    """Counts the pairs of two kinds of numbers, or adds up weights: [num_first, num_second]."""
     joint = first.astype(np.int64) * num_second + second
-    counts = np.bincount(joint.ravel(), minlength=num_first * num_second)
+    weights = None if weights is None else weights.ravel()
+    counts = np.bincount(joint.ravel(), weights, num_first * num_second)
     return counts.reshape(num_first, num_second)
 
 
-def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
-    """Counts the tissue map's pixels by region and value, strip by strip: [R+1, 256]."""
+def _tissue_mm2(result: SlideResult, regions: Regions) -> np.ndarray:
+    """Measures the tissue map by region and value, strip by strip: [R+1, 256]."""
     tissue = result.tissue_map
+    heights, widths = windows.sides_mm(tissue.shape, result.tissue_mpp, result.size_um)
     height, width = tissue.shape
 
     def places(size: int, limit: int) -> np.ndarray:
@@ -208,9 +214,10 @@ def _tissue_pixels(result: SlideResult, regions: Regions) -> np.ndarray:
         return np.minimum(((np.arange(size) + 0.5) * scale).astype(np.int64), limit - 1)
 
     rows, columns = map(places, (height, width), regions.inside.shape)
-    counts = np.zeros((regions.count + 1, 256), np.int64)
+    areas = np.zeros((regions.count + 1, 256))
     for top in range(0, height, _STRIP):
         strip = slice(top, top + _STRIP)
         inside = regions.inside[rows[strip, None], columns]
-        counts += _histogram(inside, tissue[strip], regions.count + 1, 256)
-    return counts
+        weights = np.outer(heights[strip], widths)
+        areas += _histogram(inside, tissue[strip], regions.count + 1, 256, weights)
+    return areas

@@ -194,6 +194,32 @@ def grid_length(length: int, mpp: float, grid_mpp: float) -> int:
     return max(1, math.floor(length * mpp / grid_mpp + 1e-6))
 
 
+def sides_mm(
+    shape: tuple[int, int], grid_mpp: float, size_um: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How high each row and how wide each column of a grid over a slide is, mm.
+
+    All are a pixel but the last, which ends where the slide does, so that areas add up to the
+    slide's: a grid leaves out what is less than a pixel, and an overview's last squares are cut.
+
+    Args:
+        shape: rows and columns of the grid.
+        grid_mpp: um/px of the grid.
+        size_um: width and height of the slide.
+
+    Returns:
+        [rows] and [columns] float64.
+    """
+
+    def sides(count: int, length_um: float) -> np.ndarray:
+        last = length_um - (count - 1) * grid_mpp
+        return np.append(np.full(count - 1, grid_mpp), last) / 1000
+
+    width, height = size_um
+    rows, columns = shape
+    return sides(rows, height), sides(columns, width)
+
+
 def _axis(length_um: float, p: Patches, margin: int) -> Axis:
     length = grid_length(1, length_um, p.cell_mpp)
     to_tissue = p.cell_mpp / p.tissue_mpp

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Maps
-from ocelot_jax.slides import foreground, pipeline
+from ocelot_jax.slides import foreground, maps, pipeline, summary
 from ocelot_jax.slides.slide import Slide
 
 PATCHES = Patches(64, 0.5, 64, 2.0)
@@ -265,6 +265,25 @@ def test_a_slide_smaller_than_one_window(tmp_path, size):
     _, result = run(path, make_method(), tmp_path / 'work', everywhere=True)
     np.testing.assert_allclose(result.cells.points, points / 0.5 - 0.5, atol=1.5)
     assert result.cells.labels.tolist() == [2] * len(points)
+
+
+@pytest.mark.parametrize(
+    ('size', 'mpp'), [((1101, 900), 0.2271), ((200, 180), 0.5), ((65, 65), 0.5), ((30, 400), 0.37)]
+)
+@pytest.mark.parametrize('longest', [2000, 50])
+def test_areas_of_a_small_slide_are_its_own(tmp_path, monkeypatch, size, mpp, longest):
+    """Whatever is left over of a square of the foreground, or of a pixel of the tissue map."""
+    monkeypatch.setattr(foreground, '_SIDE', longest)
+    path = write_pyramid(tmp_path / 'roi.tif', draw_slide(*size, mpp, [], []), mpp)
+    plan, result = run(path, make_method(), tmp_path / 'work', everywhere=True)
+    area = size[0] * size[1] * mpp**2 / 1e6
+    whole = summary.summarise(result).slide
+    assert whole.foreground_mm2 == pytest.approx(area)
+    assert sum(whole.tissue_mm2.values()) + whole.unpredicted_mm2 == pytest.approx(area)
+    assert maps.count_on_grid(result).foreground_mm2.sum() == pytest.approx(area)
+    with Slide(path) as slide:
+        measured = foreground.area_mm2(plan.foreground, plan.foreground_mpp, slide.size_um)
+    assert measured == pytest.approx(area)
 
 
 def test_glass_has_no_windows_and_no_cells(tmp_path):

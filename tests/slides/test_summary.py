@@ -45,7 +45,7 @@ def two_pieces():
 
 def test_regions_are_skimages_pieces_without_dust():
     foreground = two_pieces()
-    found = regions.find_regions(foreground, 1.0)
+    found = regions.find_regions(foreground, 1.0, (60.0, 40.0))
     pieces = skimage.measure.regionprops(skimage.measure.label(foreground, connectivity=2))
     large = sorted((p for p in pieces if p.area >= 5), key=lambda p: -p.area)
     assert found.count == len(large) == 2
@@ -58,7 +58,8 @@ def test_regions_are_skimages_pieces_without_dust():
 @settings(max_examples=60, deadline=None)
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
 def test_every_place_belongs_to_a_region_where_there_is_tissue(foreground):
-    found = regions.find_regions(foreground, 2.0)
+    height, width = foreground.shape
+    found = regions.find_regions(foreground, 2.0, (2.0 * width, 2.0 * height))
     assert (found.count > 0) == foreground.any()
     np.testing.assert_array_equal(found.inside > 0, foreground)
     np.testing.assert_array_equal(found.nearest[foreground], found.inside[foreground])
@@ -123,6 +124,33 @@ def test_areas_do_not_depend_on_the_maps_resolutions(slide):
     coarse = dataclasses.replace(slide, tissue=slide.tissue[5::10, 5::10], tissue_mpp=8.0)
     for name, area in summary.summarise(coarse).slide.tissue_mm2.items():
         assert area == pytest.approx(found.slide.tissue_mm2[name], rel=1e-6)
+
+
+@pytest.mark.parametrize(('width', 'height'), [(68, 100), (200, 180), (64, 32), (4, 132)])
+def test_squares_at_the_border_count_as_far_as_the_slide_goes(base, width, height):
+    """Against a count of the slide's pixels of 0.5 um, each in a square of 8 and one of 2 um."""
+    rng = np.random.default_rng(0)
+    draw = lambda side: rng.integers(
+        0, 2, [math.ceil(n * 0.5 / side) for n in (height, width)], np.uint8
+    )
+    foreground, tissue = draw(8.0), draw(2.0)
+    changes = {'foreground_mpp': 8.0, 'tissue_mpp': 2.0, 'width': width, 'height': height}
+    result = small(base, foreground, tissue, [], [], mpp=0.5, **changes)
+    found = summary.summarise(result)
+
+    def look_up(picture, side):
+        rows, columns = (((np.arange(n) + 0.5) * 0.5 / side).astype(int) for n in (height, width))
+        return picture[np.ix_(rows, columns)]
+
+    inside = look_up(foreground, 8.0) > 0
+    pixel = 0.0005**2
+    assert found.slide.foreground_mm2 == pytest.approx(inside.sum() * pixel)
+    for value, name in enumerate(('BG', 'CA')):
+        pixels = (inside & (look_up(tissue, 2.0) == value)).sum()
+        assert found.slide.tissue_mm2[name] == pytest.approx(pixels * pixel)
+    sizes = np.bincount(look_up(found.regions.inside, 8.0).ravel())[1:]
+    np.testing.assert_allclose([part.foreground_mm2 for part in found.parts], sizes * pixel)
+    assert (np.diff(sizes) <= 0).all() or found.regions.count == 1
 
 
 def written(result, folder):
