@@ -94,7 +94,7 @@ def find_pairs(
     detect, maps_tissue = Detector(config.detection), factory.maps_tissue(config)
     own = math.ceil(len(source) / jax.process_count())
     with progress.show('scoring', own, 'pairs', shown=hosts.is_first()) as shown:
-        for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
+        for batch, cells, tissue, _ in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
             for row in np.flatnonzero(batch['valid']).tolist():
                 index = int(batch['index'][row])
                 found, true = cells[row], true_cells(batch, row)

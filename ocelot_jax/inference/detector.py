@@ -51,6 +51,15 @@ class Detector:
         radius = detection.smoothing_radius(self._sigma(cell_mpp))
         return self.min_distance(cell_mpp) + radius
 
+    def doubt_of_crowded(self, count: int) -> str | None:
+        """A sentence on `count` patches with more cells than `max_cells`; None where it is 0."""
+        if not count:
+            return None
+        return (
+            f'{count} patches have more peaks than config.detection.max_cells = {self.max_cells}; '
+            'the lowest were left out, a larger value keeps them'
+        )
+
     def __call__(self, probs: Any, cell_mpp: float | np.ndarray) -> PaddedCells:
         """Finds cells, each patch by lengths in its own pixels.
 

@@ -57,25 +57,22 @@ def run(
 
 def find(
     engine: Engine, detect: Detector, batches: Iterable[Batch], *, maps_tissue: bool = True
-) -> Iterator[tuple[Batch, list[Cells], np.ndarray | None]]:
+) -> Iterator[tuple[Batch, list[Cells], np.ndarray | None, np.ndarray]]:
     """Finds the cells of batches; warns in the end where `max_cells` was too small.
 
     Arguments are those of `run`; the rows where `valid` [B] of a batch is false are padding.
 
     Yields:
-        The batch, the cells of each of its B cell patches, and the tissue classes or None.
+        The batch; the cells of each of its B cell patches; the tissue classes or None; and
+        whether each cell patch, [B] bool, is crowded: cells beyond `max_cells` were left out.
     """
-    overflowed = 0
+    count = 0
     for batch, padded, tissue in run(engine, detect, batches, maps_tissue=maps_tissue):
-        overflowed += int(np.sum((padded.num_peaks > padded.count) & batch['valid']))
-        yield batch, [padded.of_patch(row) for row in range(len(padded.count))], tissue
-    if overflowed:
-        logging.warning(
-            '%d patches have more peaks than config.detection.max_cells = %d; '
-            'the lowest were left out, a larger value keeps them',
-            overflowed,
-            detect.max_cells,
-        )
+        crowded = (padded.num_peaks > padded.count) & batch['valid']
+        count += int(crowded.sum())
+        yield batch, [padded.of_patch(row) for row in range(len(padded.count))], tissue, crowded
+    if doubt := detect.doubt_of_crowded(count):
+        logging.warning('%s', doubt)
 
 
 @jax.jit

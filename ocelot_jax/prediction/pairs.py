@@ -29,6 +29,7 @@ class FoundPair:
             float32.
         tissue: [h,w] uint8, most likely class of the tissue patch; None without a tissue branch.
         image: [H,W,3] uint8, the cell patch, of the first few pairs; None of the others.
+        crowded: whether cells beyond `config.detection.max_cells` were left out.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FoundPair:
     cells: Cells
     tissue: np.ndarray | None
     image: np.ndarray | None
+    crowded: bool
 
 
 def predict_pairs(
@@ -86,7 +88,8 @@ def predict_pairs(
         contextlib.closing(prefetch.read_ahead(numbers, read, batch_size)) as batches,
         progress.show('predicting', len(numbers), 'pairs') as shown,
     ):
-        for batch, cells, tissue in loop.find(engine, detect, batches, maps_tissue=maps_tissue):
+        found = loop.find(engine, detect, batches, maps_tissue=maps_tissue)
+        for batch, cells, tissue, crowded in found:
             for row, index in enumerate(batch['items']):
                 yield FoundPair(
                     name=pairs.names[index],
@@ -94,5 +97,6 @@ def predict_pairs(
                     cells=cells[row],
                     tissue=None if tissue is None else tissue[row],
                     image=batch['cell_image'][row] if index < _OVERLAYS else None,
+                    crowded=bool(crowded[row]),
                 )
                 shown.advance()

@@ -91,6 +91,11 @@ class Predictor:
         return min(suitable, math.ceil(len(some.names) / devices) * devices)
 
     @functools.cached_property
+    def detector(self) -> Detector:
+        """What finds cells in class probabilities, as the runs' settings want it."""
+        return Detector(self.runs.config.detection)
+
+    @functools.cached_property
     def appearances(self) -> Mapping[str, Appearance]:
         """What the patches of each run looked like in training, by the run's name."""
         return self.runs.load_appearances()
@@ -174,7 +179,7 @@ class Predictor:
         return pairs.predict_pairs(
             some,
             self.engine,
-            Detector(config.detection),
+            self.detector,
             batch_size=self.pairs_at_once(some),
             large_fov=config.data.large_fov,
             maps_tissue=factory.maps_tissue(config),
@@ -210,7 +215,7 @@ class Predictor:
             )
         return pipeline.Method(
             engine=self.engine,
-            detect=Detector(config.detection),
+            detect=self.detector,
             patches=p,
             cell_classes=self.cell_classes,
             tissue_classes=self.tissue_classes,

@@ -146,9 +146,10 @@ def _predict_pairs(
         if name == CHALLENGE_FILE:
             pair_files.write_challenge(found, target, predictor.cell_classes)
         else:
+            crowded = predictor.detector.doubt_of_crowded(sum(pair.crowded for pair in found))
             origin = predictor.origin() | {
                 'input': source.name,
-                'warnings': doubts,
+                'warnings': [*doubts, *filter(None, [crowded])],
                 'depends_on': predictor.runs.identity() | {'engine': options.engine},
             }
             pair_files.write(found, target, predictor.cell_classes, origin)

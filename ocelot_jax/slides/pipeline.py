@@ -185,12 +185,14 @@ class Found:
         windows: [n] int32, the number of the window that saw each cell.
         tissue: [len(groups),h,w] uint8, classes of their tissue windows; None where the network
             predicts none.
+        crowded: cell windows in which cells beyond `config.detection.max_cells` were left out.
     """
 
     groups: list[windows.Group]
     cells: Cells
     windows: np.ndarray
     tissue: np.ndarray | None
+    crowded: int
 
 
 def find(
@@ -205,20 +207,22 @@ def find(
         reads_tissue=method.reads_tissue,
         takes_any_size=method.takes_any_size,
     ) as ahead:
-        for batch, patches, tissue in loop.find(
+        for batch, patches, tissue, crowded in loop.find(
             method.engine, method.detect, ahead, maps_tissue=method.maps_tissue
         ):
-            yield _collect(batch['items'], patches, tissue, method, layout)
+            done = batch['items']
+            classes = None if tissue is None else tissue[: len(done)]
+            cells, numbers = _collect(done, patches, method, layout)
+            yield Found(done, cells, numbers, classes, int(crowded.sum()))
 
 
 def _collect(
     groups: list[windows.Group],
     patches: Sequence[Cells],
-    tissue: np.ndarray | None,
     method: Method,
     layout: windows.Layout,
-) -> Found:
-    """Moves the cells of a batch's windows to the cell grid.
+) -> tuple[Cells, np.ndarray]:
+    """Moves the cells of a batch's windows to the cell grid; tells [n] which window saw each.
 
     Each group but the last has `layout.max_group` rows.
     """
@@ -231,28 +235,30 @@ def _collect(
             near = layout.is_near_core(points, window, min_distance)
             parts.append(dataclasses.replace(patches[row], points=points)[near])
             numbers.append(np.full(len(parts[-1]), window, np.int32))
-    classes = None if tissue is None else tissue[: len(groups)]
-    return Found(groups, Cells.concatenate(parts), np.concatenate(numbers), classes)
+    return Cells.concatenate(parts), np.concatenate(numbers)
 
 
 def _part(found: Found, layout: windows.Layout) -> Part:
     """What is kept of a batch: of each tissue window, the pixels that it owns."""
     if found.tissue is None:
-        return Part(found.cells, found.windows, None)
+        return Part(found.cells, found.windows, None, found.crowded)
     owned = []
     for group, classes in zip(found.groups, found.tissue, strict=True):
         rows, columns = layout.tissue_core(group)
         x, y = layout.tissue_origin(group)
         core = classes[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
         owned.append(core.ravel())
-    return Part(found.cells, found.windows, np.concatenate(owned))
+    return Part(found.cells, found.windows, np.concatenate(owned), found.crowded)
 
 
-def _load(store: Store, method: Method, plan: Plan) -> tuple[Cells, np.ndarray, np.ndarray | None]:
-    """All n cells, [n] the window that saw each, and the tissue map where there is one."""
+def _load(
+    store: Store, method: Method, plan: Plan
+) -> tuple[Cells, np.ndarray, np.ndarray | None, int]:
+    """All n cells, [n] the window that saw each, the tissue map or None, and `Part.crowded`."""
     tissue = store.create_map(plan.layout.tissue_shape) if method.maps_tissue else None
-    cells, seen_by, groups = [], [np.zeros(0, np.int32)], iter(plan.groups)
+    cells, seen_by, groups, crowded = [], [np.zeros(0, np.int32)], iter(plan.groups), 0
     for part in store.load():
+        crowded += part.crowded
         cells.append(part.cells)
         seen_by.append(part.windows)
         start, owned = 0, part.tissue
@@ -261,11 +267,12 @@ def _load(store: Store, method: Method, plan: Plan) -> tuple[Cells, np.ndarray, 
             height, width = (side.stop - side.start for side in core)
             tissue[core] = owned[start : start + height * width].reshape(height, width)
             start += height * width
-    return Cells.concatenate(cells), np.concatenate(seen_by), tissue
+    return Cells.concatenate(cells), np.concatenate(seen_by), tissue, crowded
 
 
 def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResult:
-    cells, seen_by, tissue = _load(store, method, plan)
+    cells, seen_by, tissue, crowded = _load(store, method, plan)
+    doubt = method.detect.doubt_of_crowded(crowded)
     min_distance = method.detect.min_distance(method.patches.cell_mpp)
     stays = seams.resolve(cells, seen_by, plan.layout, min_distance)
     cells, seen_by = cells[stays], seen_by[stays]
@@ -287,7 +294,7 @@ def _result(slide: Slide, method: Method, plan: Plan, store: Store) -> SlideResu
         samples=_samples(slide, method, plan, cells.labels, seen_by),
         bounds=slide.bounds,
         tumor_class=method.tumor_class,
-        warnings=plan.doubts,
+        warnings=plan.doubts + ((doubt,) if doubt else ()),
         fits=plan.fits,
     )
 

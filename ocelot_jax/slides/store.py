@@ -15,6 +15,8 @@ from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.slides.result import UNPREDICTED
 
 _CHUNK = 1 << 24
+# What another version kept in other arrays is not read, but found again.
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Part:
         windows: [n] int32, the number of the window that saw each.
         tissue: [m] uint8, the pixels of the tissue map that the groups own, row by row, group
             by group; None where none are predicted.
+        crowded: windows in which cells beyond `config.detection.max_cells` were left out.
     """
 
     cells: Cells
     windows: np.ndarray
     tissue: np.ndarray | None
+    crowded: int
 
     @classmethod
     def concatenate(cls, parts: Sequence['Part']) -> 'Part':
@@ -40,6 +44,7 @@ class Part:
             Cells.concatenate([part.cells for part in parts]),
             np.concatenate([part.windows for part in parts]),
             np.concatenate(tissues) if tissues else None,
+            sum(part.crowded for part in parts),
         )
 
 
@@ -63,7 +68,8 @@ class Store:
     """
 
     def __init__(self, folder: Path, plan: dict[str, Any]):
-        digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+        known = json.dumps([_FORMAT, plan], sort_keys=True)
+        digest = hashlib.sha256(known.encode()).hexdigest()
         self._folder = folder / digest[:16]
         self._folder.mkdir(parents=True, exist_ok=True)
         self._parts: list[Path] = []
@@ -75,7 +81,7 @@ class Store:
     def add(self, part: Part, groups: int) -> None:
         """Keeps what was found in the next so many groups."""
         path = self._folder / f'part-{self.done:08d}-{self.done + groups:08d}.npz'
-        arrays = vars(part.cells) | {'windows': part.windows}
+        arrays = vars(part.cells) | {'windows': part.windows, 'crowded': part.crowded}
         if part.tissue is not None:
             arrays['tissue'] = part.tissue
         with atomic.replacing(path) as temporary:
@@ -91,6 +97,7 @@ class Store:
                     Cells(arrays['points'], arrays['labels'], arrays['scores']),
                     arrays['windows'],
                     arrays.get('tissue'),
+                    int(arrays['crowded']),
                 )
 
     def create_map(self, shape: tuple[int, int]) -> np.ndarray:

@@ -51,13 +51,13 @@ def engine(batch):
 @pytest.mark.parametrize('backend', ['jax', 'skimage'])
 def test_every_batch_comes_once_with_its_own_cells(backend):
     found = list(loop.find(engine, make_detector(backend=backend), batches([(2, 0), (1, 3)])))
-    assert [batch['number'] for batch, _, _ in found] == [0, 1]
-    assert [[len(cells) for cells in patches] for _, patches, _ in found] == [[2, 0], [1, 3]]
+    assert [batch['number'] for batch, *_ in found] == [0, 1]
+    assert [[len(cells) for cells in patches] for _, patches, *_ in found] == [[2, 0], [1, 3]]
     first = found[0][1][0]
     assert first.points.tolist() == [[0, 0], [4, 0]]
     assert first.labels.tolist() == [2, 2]
     np.testing.assert_allclose(first.scores, [0.8, 0.79], rtol=1e-6)
-    for number, (_, _, tissue) in enumerate(found):
+    for number, (_, _, tissue, _) in enumerate(found):
         assert tissue.dtype == np.uint8
         assert (tissue == number).all()
 
@@ -66,8 +66,8 @@ def test_every_batch_comes_once_with_its_own_cells(backend):
 def test_confidences_are_tempered_and_nothing_else(backend):
     """Odds of 4 to 1 are 2 to 1 at a temperature of 2."""
     detect = lambda **changes: make_detector(backend=backend, **changes)
-    [(_, [plain, _], _)] = loop.find(engine, detect(), batches([(2, 0)]))
-    [(_, [cells, _], _)] = loop.find(engine, detect(temperature=2.0), batches([(2, 0)]))
+    [(_, [plain, _], *_)] = loop.find(engine, detect(), batches([(2, 0)]))
+    [(_, [cells, _], *_)] = loop.find(engine, detect(temperature=2.0), batches([(2, 0)]))
     np.testing.assert_allclose(
         cells.scores, [2 / 3, np.sqrt(79) / (np.sqrt(79) + np.sqrt(21))], rtol=1e-5
     )
@@ -76,14 +76,15 @@ def test_confidences_are_tempered_and_nothing_else(backend):
 
 
 def test_tissue_without_a_meaning_is_none():
-    [(_, _, tissue)] = loop.find(engine, make_detector(), batches([(1, 1)]), maps_tissue=False)
+    [(_, _, tissue, _)] = loop.find(engine, make_detector(), batches([(1, 1)]), maps_tissue=False)
     assert tissue is None
 
 
 def test_patches_with_too_many_cells_are_counted_once_in_the_end(caplog):
     # the last row is padding, which repeats what was there
     found = list(loop.find(engine, make_detector(), batches([(5, 2), (4, 4)])))
-    assert [len(cells) for _, patches, _ in found for cells in patches] == [3, 2, 3, 3]
+    assert [len(cells) for _, patches, *_ in found for cells in patches] == [3, 2, 3, 3]
+    assert [crowded.tolist() for *_, crowded in found] == [[True, False], [True, False]]
     [record] = caplog.records
     assert '2 patches have more peaks than config.detection.max_cells = 3' in record.getMessage()
 

@@ -20,7 +20,7 @@ def make_found(name, points, tissue, image):
         np.arange(count, dtype=np.int32) % 2 + 1,
         np.linspace(0.25, 0.75, count, dtype=np.float32),
     )
-    return FoundPair(name=name, mpp=0.2, cells=cells, tissue=tissue, image=image)
+    return FoundPair(name=name, mpp=0.2, cells=cells, tissue=tissue, image=image, crowded=False)
 
 
 def test_cells_tissue_and_overlays(tmp_path):

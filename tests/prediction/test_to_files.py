@@ -16,7 +16,7 @@ import pytest
 from conftest import make_release, set_mpps
 from drawn_pairs import draw_patch, write_stacks
 from drawn_slides import GLASS, darkness, draw_slide, spread_cells, write_pyramid
-from fake_runs import small_config
+from fake_runs import make_run, small_config
 from PIL import Image
 
 from ocelot_jax.cluster.pool import Workers
@@ -173,6 +173,23 @@ def test_a_slide(run, slide_path, tmp_path, dry_run):
         assert settings['weights'] == loading.load_runs([run]).identity()['weights']
         again = predict([run], slide_path, tmp_path / 'out', Options(dry_run=True))
         assert again == [f'{tmp_path}/out/a: is there', '1 slides, 0:00:00 h; nothing was written']
+
+
+def test_files_tell_of_cells_that_were_left_out(tmp_path, light, slide_path):
+    """Of pairs and of slides; whoever reads them need not have seen the log."""
+    config = small_config(detection__backend='skimage', detection__max_cells=1)
+    run = make_run(tmp_path / 'run', config)
+    told = 'patches have more peaks than config.detection.max_cells = 1; the lowest were left out'
+    predict([run], slide_path, tmp_path / 'slides')
+    for file in ('summary.json', 'prediction.json'):
+        [warning] = json.loads((tmp_path / 'slides/a' / file).read_text())['warnings']
+        assert told in warning
+    for name, cells in {'tissue': [], 'few': [(20, 30)], 'many': [(20, 30), (50, 10)]}.items():
+        Image.fromarray(draw_patch(cells)).save(tmp_path / f'{name}.png')
+    options = Options(tissue=tmp_path / 'tissue.png', center=(0.5, 0.5), mpp=0.5, tissue_mpp=2.0)
+    for name, warnings in {'few': [], 'many': [f'1 {told}, a larger value keeps them']}.items():
+        predict([run], tmp_path / f'{name}.png', tmp_path / name, options)
+        assert json.loads((tmp_path / name / 'origin.json').read_text())['warnings'] == warnings
 
 
 def test_how_a_slide_is_predicted_is_as_the_options_say(

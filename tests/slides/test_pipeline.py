@@ -333,7 +333,27 @@ def test_samples_are_the_windows_with_most_cells_of_each_class(path, tmp_path):
 def test_too_many_cells_for_the_settings_leave_the_lowest_out(path, tmp_path, caplog):
     plan, result = run(path, make_method(max_cells=2), tmp_path)
     assert len(result.cells) <= 2 * plan.num_windows
-    assert 'more peaks than config.detection.max_cells = 2' in caplog.text
+    [line] = [m for m in caplog.messages if 'max_cells' in m]
+    assert 'more peaks than config.detection.max_cells = 2' in line
+    assert result.warnings == (line,)
+
+
+def test_cells_that_a_killed_run_left_out_are_told_of(path, tmp_path, monkeypatch, caplog):
+    """By as many windows as there would be in one go, which single windows tell."""
+    monkeypatch.setattr(pipeline, '_SAVE_SECONDS', 0.0)
+    crowded = 0
+    with Slide(path) as slide:
+        plan = pipeline.make_plan(slide, make_method())
+        for group in plan.groups:
+            for window in group.windows:
+                points = predict_window(slide, plan.layout, group, window, darkness, SETTINGS)[0]
+                crowded += len(points) > 4
+    assert 0 < crowded < plan.num_windows
+    with pytest.raises(KeyboardInterrupt):
+        run(path, make_method(Counted(limit=len(plan.groups) // 2), max_cells=4), tmp_path)
+    _, result = run(path, make_method(max_cells=4), tmp_path)
+    [warning] = result.warnings
+    assert warning.startswith(f'{crowded} patches have more peaks than config.detection.max_cel')
 
 
 @pytest.mark.parametrize('takes_any_size', [False, True])

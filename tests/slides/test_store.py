@@ -1,5 +1,8 @@
 """What is kept of a slide that is not done yet."""
 
+import hashlib
+import json
+
 import numpy as np
 
 from ocelot_jax.metrics.cells import Cells
@@ -8,16 +11,17 @@ from ocelot_jax.slides.store import Part, Store
 PLAN = {'steps': [1]}
 
 
-def make_part(count, windows, tissue=None):
+def make_part(count, windows, tissue=None, crowded=0):
     points = np.arange(2 * count, dtype=np.int32).reshape(count, 2)
     cells = Cells(points, np.ones(count, np.int32), np.full(count, 0.5, np.float32))
-    return Part(cells, np.array(windows, np.int32), tissue)
+    return Part(cells, np.array(windows, np.int32), tissue, crowded)
 
 
 def test_what_is_kept_is_there_again_in_order(tmp_path):
     store = Store(tmp_path / 'found', PLAN)
     store.add(make_part(2, [7, 8], np.uint8([1, 0, 1])), groups=3)
-    store.add(Part.concatenate([make_part(0, []), make_part(1, [9])]), groups=2)
+    parts = make_part(0, [], crowded=2), make_part(1, [9], crowded=1)
+    store.add(Part.concatenate(parts), groups=2)
     again = Store(tmp_path / 'found', PLAN)
     assert again.done == 5
     first, second = again.load()
@@ -25,6 +29,7 @@ def test_what_is_kept_is_there_again_in_order(tmp_path):
     assert first.windows.tolist() == [7, 8]
     assert (first.tissue.tolist(), first.tissue.dtype) == ([1, 0, 1], np.uint8)
     assert (second.windows.tolist(), second.tissue) == ([9], None)
+    assert (first.crowded, second.crowded) == (0, 3)
     assert [array.dtype for array in (*vars(second.cells).values(), second.windows)] == [
         np.int32, np.int32, np.float32, np.int32,
     ]  # fmt: skip
@@ -49,6 +54,17 @@ def test_of_another_plan_nothing_is_shared(tmp_path):
     other = Store(tmp_path, {'steps': [2]})
     assert other.done == 0
     assert list(other.load()) == []
+
+
+def test_what_the_first_version_left_is_found_again(tmp_path):
+    """It did not tell of crowded windows."""
+    part = make_part(1, [0])
+    folder = tmp_path / hashlib.sha256(json.dumps(PLAN).encode()).hexdigest()[:16]
+    folder.mkdir()
+    arrays = vars(part.cells) | {'windows': part.windows}
+    np.savez(folder / 'part-00000000-00000001.npz', **arrays)
+    store = Store(tmp_path, PLAN)
+    assert (store.done, list(store.load())) == (0, [])
 
 
 def test_each_has_a_map_of_its_own(tmp_path):
