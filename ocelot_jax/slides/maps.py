@@ -170,10 +170,11 @@ def _thumbnail(result: SlideResult) -> np.ndarray:
 
 def _spread(result: SlideResult, values: np.ndarray, mpp: float) -> np.ndarray:
     """Looks up the value, or what else [rows,columns,...] holds, at each pixel of the canvas."""
-    step = result.width * result.mpp / canvas_shape(result)[1]
     rows, columns = (
-        np.minimum(((np.arange(size) + 0.5) * step / mpp).astype(int), limit - 1)
-        for size, limit in zip(canvas_shape(result), values.shape[:2], strict=True)
+        np.minimum(((np.arange(size) + 0.5) * length / size / mpp).astype(int), limit - 1)
+        for size, length, limit in zip(
+            canvas_shape(result), result.size_um[::-1], values.shape[:2], strict=True
+        )
     )
     return np.asarray(values[np.ix_(rows, columns)])
 

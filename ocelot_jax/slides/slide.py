@@ -19,6 +19,8 @@ _OVERVIEW_BLOCK = 4096
 # each holds a block at full resolution
 _OVERVIEW_THREADS = 2
 _MOST_STRETCHED = 2.0
+# um/px along one axis over those along the other that are told; scanners state 1.003
+_SQUARE = 1.02
 
 OpenReader = Callable[[Path], readers.Reader]
 
@@ -44,7 +46,8 @@ class Slide:
         overridden: whether `mpp` is as given whatever the file states.
         bounds: (x, y, width, height) of the part that was scanned, in pixels at full resolution,
             where the file states one, as MRXS and SCN do.
-        doubt: a sentence where the file states another um/px than was given, else None.
+        doubt: a sentence where the file states another um/px than was given, or two that differ,
+            else None.
 
     Raises:
         MissingFileError: there is no such file.
@@ -217,10 +220,14 @@ def _choose_mpp(
     if max(x, y) > 1.1 * min(x, y):
         raise InputError(f'{path}: has {x:g} um/px along x and {y:g} along y; want square pixels')
     mpp = (x + y) / 2
-    doubt = None
+    doubts = []
+    if max(x, y) > _SQUARE * min(x, y):
+        doubts.append(f'states {x:.4g} um/px along x and {y:.4g} along y; their mean is taken')
     if given is not None and abs(given / mpp - 1) > 0.1:
-        doubt = f'states {mpp:.4g} um/px, so {given:g} is not taken; --override_mpp takes it'
-    return mpp, (x, y), doubt
+        doubts.append(
+            f'states {mpp:.4g} um/px, so {given:g} is not taken; --override_mpp takes it'
+        )
+    return mpp, (x, y), '; '.join(doubts) or None
 
 
 def _check_mpp(mpp: float, where: str) -> float:

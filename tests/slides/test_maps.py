@@ -101,3 +101,22 @@ def test_slides_of_any_shape_are_drawn(base, width, height):
     assert grid.cells.sum() == len(base.cells.points)
     drawn = maps.draw_values(odd, grid.density(1), grid.side_mm, maps.DENSITY_COLORS, 1.0)
     assert maps.draw_outline(odd).shape == maps.draw_tissue(odd).shape == drawn.shape == shape
+
+
+def test_rows_are_as_high_as_the_slide_whatever_its_width_is_rounded_to(base):
+    tissue = np.repeat([0, 1], 250)[:, None].astype(np.uint8)
+    tall = dataclasses.replace(
+        base,
+        width=130,
+        height=50_000,
+        mpp=0.25,
+        thumbnail=np.full((500, 1, 3), 255, np.uint8),
+        foreground=np.ones((500, 1), bool),
+        foreground_mpp=25.0,
+        tissue=tissue,
+        tissue_mpp=25.0,
+        samples=(),
+    )
+    picture = maps.draw_tissue(tall).astype(int)
+    green = np.flatnonzero(picture[:, 1, 1] - picture[:, 1, 0] > 40)
+    np.testing.assert_array_equal(green, np.arange(500, 1000))

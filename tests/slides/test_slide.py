@@ -112,6 +112,16 @@ def test_a_resolution_of_screens_states_nothing(image, tmp_path, dpi):
         assert slide.mpp == 0.25
 
 
+@pytest.mark.parametrize('along_y', [0.25, 0.2515, 0.26])
+def test_pixels_that_are_no_squares_are_told_of(image, tmp_path, along_y):
+    density = {'resolution': (1e4 / 0.25, 1e4 / along_y), 'resolutionunit': 'CENTIMETER'}
+    tifffile.imwrite(tmp_path / 'a.tif', image, photometric='rgb', **density)
+    with Slide(tmp_path / 'a.tif') as slide:
+        assert slide.mpp == pytest.approx((0.25 + along_y) / 2, rel=1e-4)
+        told = 'states 0.25 um/px along x and 0.26 along y; their mean is taken'
+        assert slide.doubt == (told if along_y == 0.26 else None)
+
+
 def test_a_slide_cut_short(paths, tmp_path):
     """The header may be whole where pixels are not."""
     data = paths['one.tif'].read_bytes()
