@@ -17,6 +17,7 @@ from ocelot_jax.evaluation.scoring import PairResult, Table
 from ocelot_jax.inference import engines
 from ocelot_jax.io import atomic, digests, disk, hosts, text_table
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.models import factory
 from ocelot_jax.runs import files, loading, provenance
 from ocelot_jax.runs.directory import EvaluationDirectory, RunDirectory
@@ -52,14 +53,14 @@ class Report:
 
 
 def evaluate_run(
-    workdirs: Sequence[Path],
+    workdirs: Sequence[AnyPath],
     split: str | None = None,
     source: str | None = None,
     untrained: bool = False,
     test_time_augmentation: bool = False,
     engine: str = 'xla',
-    detection: Path | None = None,
-    output: Path | None = None,
+    detection: AnyPath | None = None,
+    output: AnyPath | None = None,
 ) -> Report:
     """Scores the best epoch of a run on a split, and writes what came out.
 
@@ -95,7 +96,7 @@ def evaluate_run(
     data = identify(config.data, split)
     variant = name_variant(loaded, data, source is not None, detection is not None)
     variant += '-tta' * test_time_augmentation + f'-{engine}' * (engine != 'xla')
-    written = place(workdirs[0], data, variant, output)
+    written = place(loaded.workdirs[0], data, variant, output)
     if output is not None:
         provenance.check_place(written, loaded)
     pictured = np.unique(np.linspace(0, len(pairs) - 1, _OVERLAYS).astype(int)).tolist()
@@ -111,7 +112,8 @@ def evaluate_run(
         with atomic.replacing_folder(written.path) as folder:
             provenance.write_origin(EvaluationDirectory(folder), loaded, data, engine)
             write(results, table, EvaluationDirectory(folder), config)
-    names = [f'{run}, step {step}' for run, step in zip(workdirs, loaded.steps, strict=True)]
+    steps = zip(loaded.workdirs, loaded.steps, strict=True)
+    names = [f'{run}, step {step}' for run, step in steps]
     return Report(' and '.join(names), split, table, written)
 
 
@@ -188,7 +190,9 @@ def name_variant(loaded: loading.LoadedRuns, data: Identity, given: bool, detect
     return variant
 
 
-def place(workdir: Path, data: Identity, variant: str, output: Path | None) -> EvaluationDirectory:
+def place(
+    workdir: Path, data: Identity, variant: str, output: AnyPath | None
+) -> EvaluationDirectory:
     """Says where an evaluation goes, where files can be written.
 
     Raises:
@@ -196,7 +200,7 @@ def place(workdir: Path, data: Identity, variant: str, output: Path | None) -> E
     """
     written = RunDirectory(workdir).evaluation(data.split, variant)
     if output is not None:
-        written = EvaluationDirectory(output / written.path.name)
+        written = EvaluationDirectory(Path(output) / written.path.name)
     disk.make_folder(written.path.parent)
     return written
 

@@ -22,6 +22,7 @@ from ocelot_jax.inference.detection import PaddedCells
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import disk, progress
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.metrics import calibration, matching
 from ocelot_jax.metrics.cells import Cells
 from ocelot_jax.runs import configuration, files, loading, provenance
@@ -65,7 +66,7 @@ class Tuned(NamedTuple):
         )
 
 
-def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
+def tune_run(workdir: AnyPath, output: AnyPath | None = None) -> Tuned:
     """Chooses the detection settings of the run in `workdir` and keeps them with it.
 
     Args:
@@ -80,7 +81,7 @@ def tune_run(workdir: Path, output: Path | None = None) -> Tuned:
     """
     # around the configuration's values, not those of an earlier choice
     run = loading.load_runs([workdir], tuned=False)
-    written = RunDirectory(output or workdir)
+    written = RunDirectory(Path(output or workdir))
     disk.make_folder(written.path)
     if output is not None:
         provenance.check_tuned(written.detection, run)

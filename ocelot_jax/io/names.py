@@ -4,13 +4,15 @@ import os
 
 from ocelot_jax.io.errors import InputError
 
+AnyPath = str | os.PathLike[str]
 
-def shown(path: str | os.PathLike[str]) -> str:
+
+def shown(path: AnyPath) -> str:
     r"""Gives a path for people; bytes that are not UTF-8, in which names may be, as `\xff`."""
     return os.fsencode(path).decode('utf-8', 'backslashreplace')
 
 
-def check(path: str | os.PathLike[str]) -> None:
+def check(path: AnyPath) -> None:
     """Refuses what could not be written into a file.
 
     Raises:

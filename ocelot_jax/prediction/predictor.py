@@ -20,6 +20,7 @@ from ocelot_jax.inference import engines
 from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.models import factory
 from ocelot_jax.prediction import inputs, pairs
 from ocelot_jax.prediction.inputs import Pairs
@@ -35,8 +36,6 @@ _LOOKED_AT, _ODD = 64, 0.25
 
 # Cell pixels of a batch on a CPU: with fewer its cores wait, more bring nothing.
 _CPU_PIXELS = 512**2
-
-_Path = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +134,7 @@ class Predictor:
 
     def predict_slide(
         self,
-        path: _Path,
+        path: AnyPath,
         *,
         mpp: float | None = None,
         override_mpp: bool = False,
@@ -229,11 +228,11 @@ class Predictor:
 
 
 def load(
-    workdirs: _Path | Sequence[_Path],
+    workdirs: AnyPath | Sequence[AnyPath],
     *,
     test_time_augmentation: bool = False,
     engine: str = 'xla',
-    detection: _Path | None = None,
+    detection: AnyPath | None = None,
     patches: Patches | None = None,
     batch_size: int | None = None,
 ) -> Predictor:
@@ -253,11 +252,7 @@ def load(
         MissingPackageError: the engine's program is not installed.
     """
     several = [workdirs] if isinstance(workdirs, str | os.PathLike) else workdirs
-    runs = loading.load_runs(
-        [Path(workdir) for workdir in several],
-        test_time_augmentation,
-        detection=None if detection is None else Path(detection),
-    )
+    runs = loading.load_runs(several, test_time_augmentation, detection=detection)
     if runs.config.model.context == 'label':
         raise InputError(
             f'{runs.workdirs[0]}: takes the true tissue as input (config.model.context is label), '

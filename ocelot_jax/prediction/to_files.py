@@ -13,6 +13,7 @@ from absl import logging
 from ocelot_jax.data import pair_folder, release
 from ocelot_jax.io import disk, names
 from ocelot_jax.io.errors import InputError, MissingFileError
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.prediction import inputs, slides
 from ocelot_jax.prediction.options import DEFAULTS, Options, load_predictor
 from ocelot_jax.prediction.predictor import Predictor
@@ -26,9 +27,9 @@ _OF_ONE_PAIR = ('center', 'tissue_mpp')
 
 
 def predict_input(
-    workdirs: Sequence[Path],
-    source: Path,
-    output: Path,
+    workdirs: Sequence[AnyPath],
+    source: AnyPath,
+    output: AnyPath,
     options: Options = DEFAULTS,
     report: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
@@ -49,6 +50,7 @@ def predict_input(
         OutputError: the output cannot be written.
         InputError: something is wrong with the input or the runs.
     """
+    source, output = Path(source), Path(output)
     if not source.exists():
         raise MissingFileError(f'{source}: no such file or directory; see --input')
     for path in (source, output):
@@ -67,7 +69,7 @@ def predict_input(
     outcomes = []
     predict = _predict_pairs if holds_pairs else slides.predict
     with disk.full_as_error(output):
-        for outcome in predict(workdirs, source, output, options):
+        for outcome in predict(list(map(Path, workdirs)), source, output, options):
             report(outcome)
             outcomes.append(outcome)
     return outcomes

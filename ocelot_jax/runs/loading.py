@@ -14,6 +14,7 @@ from ocelot_jax.data.appearance import Appearance
 from ocelot_jax.data.patches import Patches
 from ocelot_jax.io import digests
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, config_files, configuration
 from ocelot_jax.runs.directory import RunDirectory
@@ -134,10 +135,10 @@ class LoadedRuns:
 
 
 def load_runs(
-    workdirs: Sequence[Path],
+    workdirs: Sequence[AnyPath],
     test_time_augmentation: bool = False,
     tuned: bool = True,
-    detection: Path | None = None,
+    detection: AnyPath | None = None,
 ) -> LoadedRuns:
     """Reads the best epoch of each run.
 
@@ -153,17 +154,18 @@ def load_runs(
         MissingFileError: a directory holds no run, or there is no such file.
         InputError: a run has no finished epoch, or two runs do not fit together.
     """
-    configs = [configuration.load_config(workdir) for workdir in workdirs]
-    for workdir, config in zip(workdirs, configs, strict=True):
+    paths = tuple(map(Path, workdirs))
+    configs = [configuration.load_config(workdir) for workdir in paths]
+    for workdir, config in zip(paths, configs, strict=True):
         config_files.check_whole(config, str(RunDirectory(workdir).config))
-    for workdir, config in zip(workdirs if tuned else (), configs, strict=tuned):
-        path = detection or RunDirectory(workdir).detection
-        if detection or path.exists():
-            config.detection.update(configuration.load_detection(path))
-    for workdir, other in zip(workdirs[1:], configs[1:], strict=True):
+    for workdir, config in zip(paths if tuned else (), configs, strict=tuned):
+        file = Path(detection) if detection else RunDirectory(workdir).detection
+        if detection or file.exists():
+            config.detection.update(configuration.load_detection(file))
+    for workdir, other in zip(paths[1:], configs[1:], strict=True):
         if differing := _differing(other, configs[0]):
             raise InputError(
-                f'{workdir}: does not fit {workdirs[0]} in an ensemble: {"; ".join(differing)}'
+                f'{workdir}: does not fit {paths[0]} in an ensemble: {"; ".join(differing)}'
             )
     config = configs[0]
     if test_time_augmentation:
@@ -171,14 +173,14 @@ def load_runs(
     try:
         like = factory.abstract_variables(factory.create_model(config))
     except InputError as error:
-        raise InputError(f'{RunDirectory(workdirs[0]).config}: {error}') from None
+        raise InputError(f'{RunDirectory(paths[0]).config}: {error}') from None
     steps, variables = zip(
-        *(checkpoints.restore_best(workdir, like) for workdir in workdirs), strict=True
+        *(checkpoints.restore_best(workdir, like) for workdir in paths), strict=True
     )
     if tuned and detection is None:
-        for workdir, own in zip(workdirs, variables, strict=True):
+        for workdir, own in zip(paths, variables, strict=True):
             _warn_of_earlier_tuning(workdir, own)
-    return LoadedRuns(tuple(workdirs), config, variables, steps, tuple(map(_settings, configs)))
+    return LoadedRuns(paths, config, variables, steps, tuple(map(_settings, configs)))
 
 
 def _warn_of_earlier_tuning(workdir: Path, variables: Any) -> None:

@@ -22,6 +22,7 @@ from ocelot_jax.inference.detector import Detector
 from ocelot_jax.inference.engine import Engine
 from ocelot_jax.io import disk
 from ocelot_jax.io.errors import InputError
+from ocelot_jax.io.names import AnyPath
 from ocelot_jax.models import factory
 from ocelot_jax.runs import checkpoints, configuration, provenance
 from ocelot_jax.training import appearance, progress
@@ -43,7 +44,7 @@ class NonFiniteLossError(InputError):
     """The loss, or a weight, became NaN or infinite."""
 
 
-def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def train_and_evaluate(config: ml_collections.ConfigDict, workdir: AnyPath) -> None:
     """Trains to the last epoch, from the latest checkpoint or from the start.
 
     SIGTERM and Ctrl-C save a checkpoint and end the process with status 0; the same call goes on
@@ -60,6 +61,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict, workdir: Path) -> None
             devices are not alike, or slow in `config.model.dtype`.
         OutOfMemoryError: a step does not fit into the devices' memory.
     """
+    workdir = Path(workdir)
     model = checked_model(config)  # its errors come before those of data
     pairs, validation = open_splits(config.data)
     example = pairs[0]

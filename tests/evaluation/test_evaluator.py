@@ -62,7 +62,7 @@ def score(run, split='validation'):
 
 
 def test_an_evaluation_names_its_data_runs_and_settings(run, source, caplog):
-    evaluator.evaluate_run([run], 'val', test_time_augmentation=True)
+    evaluator.evaluate_run([str(run)], 'val', test_time_augmentation=True)
     held = json.loads((run / 'evaluation/validation-tta/evaluation.json').read_text())
     own = provenance.load_data(run)['validation']
     assert held['data'] == {'name': 'pairs', 'split': 'validation', 'digest': own.digest}
@@ -267,7 +267,7 @@ def test_a_run_that_cannot_be_written(run, monkeypatch):
 
 
 def test_another_output(run, tmp_path):
-    tuned = tuning.tune_run(run, tmp_path / 'tuned')
+    tuned = tuning.tune_run(str(run), str(tmp_path / 'tuned'))
     assert not (run / 'detection.json').exists()
     assert tuned.file == tmp_path / 'tuned/detection.json'
     report = evaluator.evaluate_run([run], 'val', detection=tuned.file, output=tmp_path / 'out')

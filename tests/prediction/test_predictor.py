@@ -96,7 +96,7 @@ def test_a_slide_in_memory_and_in_files_is_one(run, predictor, tmp_path):
     assert (found.name, found.runs, found.mpp) == ('a', ('run',), 0.5)
     assert len(found.cells) == len(points)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.tif']
-    ocelot_jax.predict_input([run], path, tmp_path / 'out')
+    ocelot_jax.predict_input([str(run)], str(path), str(tmp_path / 'out'))
     rows = csv_files.read_rows(tmp_path / 'out/a/cells.csv')
     written = np.array([[float(row['x_px']), float(row['y_px'])] for row in rows])
     np.testing.assert_allclose(found.cells.points, written, atol=0.01)

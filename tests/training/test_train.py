@@ -272,7 +272,7 @@ def test_a_run_of_corrected_annotations_is_another(folder, reference, monkeypatc
     shutil.copytree(folder, moved)
     config = configuration.load_config(run)
     config.data.source = str(moved)
-    loop.train_and_evaluate(config, run)
+    loop.train_and_evaluate(config, str(run))
     assert configuration.load_config(run).data.source == str(moved)
     cells = moved / 'annotations/train/cell/001.csv'
     cells.write_text('3,3,1\n')
