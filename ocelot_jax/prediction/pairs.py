@@ -27,7 +27,8 @@ class FoundPair:
         mpp: um per pixel of the cell patch.
         cells: points [n,2] float32 in pixels of the cell patch, labels [n] int32, scores [n]
             float32.
-        tissue: [h,w] uint8, most likely class of the tissue patch; None without a tissue branch.
+        tissue: [h,w] uint8, most likely class of the tissue patch, or of the cell patch where
+            `data.large_fov` is false; None without a tissue branch.
         image: [H,W,3] uint8, the cell patch, of the first few pairs; None of the others.
         crowded: whether cells beyond `config.detection.max_cells` were left out.
     """

@@ -115,8 +115,8 @@ class Predictor:
 
         Args:
             cell_image: [H,H,3] uint8 RGB, the cell patch.
-            tissue_image: [h,h,3] uint8 RGB, the tissue patch. Where the network looks at none
-                (Cell-only), any image does that is as wide as the cell patch.
+            tissue_image: [h,h,3] uint8 RGB, the tissue patch; not used where the network looks at
+                none (Cell-only, or `data.large_fov` false).
             center: relative center (c_x, c_y) of the cell patch in the tissue patch.
             cell_mpp: micrometres per pixel of the cell patch; by default as in training.
             tissue_mpp: the same of the tissue patch.
@@ -126,6 +126,8 @@ class Predictor:
                 tissue patch.
         """
         mpps = cell_mpp or self.patches.cell_mpp, tissue_mpp or self.patches.tissue_mpp
+        if not self.runs.looks_at_tissue:
+            tissue_image, center, mpps = cell_image, (0.5, 0.5), (mpps[0], mpps[0])
         pair = inputs.pair_of_arrays(cell_image, tissue_image, center, mpps)
         for doubt in self.doubts(pair):
             logging.warning('%s', doubt)

@@ -114,8 +114,11 @@ def _find_pairs(
         if not (cell_mpp and tissue_mpp):
             known = predictor.patches
             cell_mpp, tissue_mpp = cell_mpp or known.cell_mpp, tissue_mpp or known.tissue_mpp
-        mpps = cell_mpp, tissue_mpp
-        yield '', inputs.one_pair(source, options.tissue, options.center, mpps)
+        if predictor.runs.looks_at_tissue:
+            place = options.tissue, options.center, (cell_mpp, tissue_mpp)
+        else:
+            place = source, (0.5, 0.5), (cell_mpp, cell_mpp)
+        yield '', inputs.one_pair(source, *place)
     elif inputs.is_challenge(source):
         count = len(predictor.cell_classes)
         if count != 2:

@@ -71,6 +71,14 @@ def test_batches_are_as_large_as_pairs_want(run, monkeypatch, side, count, rows)
     assert computed == rows
 
 
+def test_a_run_that_looks_at_no_tissue_asks_for_no_place_in_it(tmp_path):
+    config = small_config(detection__backend='skimage', data__large_fov=False)
+    run = make_run(tmp_path / 'run', config)
+    found = ocelot_jax.load(run).predict_pair(draw_patch(CELLS), draw_patch([], 96), (0.9, 0.1))
+    assert len(found.cells) == 2
+    assert found.tissue.shape == (64, 64)
+
+
 def test_it_warns_of_a_pair_that_is_unlike_the_training(predictor, caplog):
     predictor.predict_pair(draw_patch(CELLS), draw_patch([]), cell_mpp=0.25, tissue_mpp=1.0)
     assert 'the cell patches have 0.25 um/px, but the run was trained at 0.5' in caplog.text
