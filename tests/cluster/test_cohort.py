@@ -102,7 +102,7 @@ def test_five_slides_are_done_once_each_and_the_sixth_is_named(
     for line in log.read_text().splitlines():
         name, count = line.split()
         batches[name] += [int(count)] * (count != '0')
-    assert sorted(batches) == list('acdef')
+    assert sorted(batches) == list('acdef'), (lines, error)
     assert all(len(counts) == 1 for counts in batches.values())
     # the one that was killed went on where it was
     assert batches[DEADLY] < batches['e']
