@@ -87,12 +87,7 @@ def evaluate_run(
     config = loaded.config
     _take_data(loaded, source)
     split = split or splits(config.data)[-1]
-    pairs = open_source(config.data, split)
-    # how far batches are padded is no part of the network
-    config.data.max_cells = max(config.data.max_cells, int(pairs.outline.cell_counts.max()))
-    tissue_mpp = float(pairs[0]['tissue_mpp'])  # of one for all, for outlines do not tell it
-    for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps, [tissue_mpp]):
-        logging.warning('%s', doubt)
+    pairs = _open_pairs(loaded, split)
     data = identify(config.data, split)
     variant = name_variant(loaded, data, source is not None, detection is not None)
     variant += '-tta' * test_time_augmentation + f'-{engine}' * (engine != 'xla')
@@ -115,6 +110,18 @@ def evaluate_run(
     steps = zip(loaded.workdirs, loaded.steps, strict=True)
     names = [f'{run}, step {step}' for run, step in steps]
     return Report(' and '.join(names), split, table, written)
+
+
+def _open_pairs(loaded: loading.LoadedRuns, split: str) -> Source:
+    """Opens the pairs to be scored; warns of those at another um/px than in training."""
+    data = loaded.config.data
+    pairs = open_source(data, split)
+    # how far batches are padded is no part of the network
+    data.max_cells = max(data.max_cells, int(pairs.outline.cell_counts.max()))
+    tissue_mpp = float(pairs[0]['tissue_mpp'])  # of one for all, for outlines do not tell it
+    for doubt in loaded.doubts_of_pairs(pairs.outline.cell_mpps, [tissue_mpp]):
+        logging.warning('%s', doubt)
+    return pairs
 
 
 def _take_data(loaded: loading.LoadedRuns, source: str | None) -> None:
