@@ -206,7 +206,8 @@ def _differing(held: ml_collections.ConfigDict, wanted: ml_collections.ConfigDic
     """
     first, second = _agreeing(held), _agreeing(wanted)
     # the memory of a training step alone; `_settings` has it, by which outputs are known
-    first['model']['remat'] = second['model']['remat']
+    for each in (first, second):
+        each['model'].pop('remat', None)
     differing = configuration.differences(first, second)
     if factory.maps_tissue(held) != factory.maps_tissue(wanted):
         name = 'tissue_loss_weight'
